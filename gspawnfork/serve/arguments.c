@@ -1,0 +1,212 @@
+/* arguments.c: the strings and descriptors that were sent for the run
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "serve/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef F_GET_SEALS
+#define F_GET_SEALS 1034
+#define F_SEAL_SEAL 1
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#define F_SEAL_WRITE 8
+#endif
+
+#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* What g_fork_take_args() may take, while a function is being called. */
+static struct gfork_arguments *offered;
+
+static struct gfork_sent *
+add (struct gfork_arguments *arguments)
+{
+  if (arguments->n == arguments->size)
+    {
+      size_t size = arguments->size > 0 ? arguments->size * 2 : 8;
+      struct gfork_sent *sent = realloc (arguments->sent, size * sizeof *sent);
+
+      if (sent == NULL)
+        return NULL;
+      arguments->sent = sent;
+      arguments->size = size;
+    }
+
+  return &arguments->sent[arguments->n];
+}
+
+bool
+gfork_arguments_add_octets (struct gfork_arguments *arguments,
+                            const uint8_t          *data,
+                            size_t                  length)
+{
+  struct gfork_sent *sent = add (arguments);
+  char *copy = malloc (length + 1);
+
+  if (sent == NULL || copy == NULL)
+    {
+      free (copy);
+      return false;
+    }
+
+  memcpy (copy, data, length);
+  copy[length] = '\0';
+  *sent = (struct gfork_sent){ .type = SENT_INLINE, .fd = -1, .data = copy, .length = length };
+  arguments->n++;
+  return true;
+}
+
+bool
+gfork_arguments_add_fd (struct gfork_arguments *arguments,
+                        int                     fd)
+{
+  struct gfork_sent *sent = add (arguments);
+
+  if (sent == NULL)
+    return false;
+
+  *sent = (struct gfork_sent){ .type = SENT_FD, .fd = fd };
+  arguments->n++;
+  return true;
+}
+
+/* A file that nobody can write to any more is mapped when the run begins, so
+ * that all who have it share its memory, and forks need not copy page tables.
+ * One that somebody still could write to is copied, now. */
+bool
+gfork_arguments_add_memfd (struct gfork_arguments *arguments,
+                           int                     fd,
+                           uint64_t                length,
+                           char                   *reason,
+                           size_t                  reason_size)
+{
+  struct gfork_sent *sent = add (arguments);
+  struct stat st;
+  char *copy;
+  int seals;
+
+  if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode) || (uint64_t) st.st_size <= length
+      || length >= SIZE_MAX)
+    {
+      snprintf (reason, reason_size, "the shared memory is shorter than %llu octets",
+                (unsigned long long) length);
+      close (fd);
+      return false;
+    }
+
+  seals = fcntl (fd, F_GET_SEALS);
+  if (sent != NULL && seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS)
+    {
+      *sent = (struct gfork_sent){ .type = SENT_MEMFD, .fd = fd, .length = length };
+      arguments->n++;
+      return true;
+    }
+
+  copy = sent != NULL ? malloc (length + 1) : NULL;
+  for (uint64_t done = 0; copy != NULL && done < length;)
+    {
+      ssize_t n = pread (fd, copy + done, length - done, done);
+
+      if (n > 0)
+        done += n;
+      else if (n == 0 || errno != EINTR)
+        {
+          if (n == 0)
+            errno = ENODATA;
+          free (copy);
+          copy = NULL;
+        }
+    }
+  close (fd);
+
+  if (copy == NULL)
+    {
+      snprintf (reason, reason_size, "%s", strerror (errno));
+      return false;
+    }
+
+  copy[length] = '\0';
+  *sent = (struct gfork_sent){ .type = SENT_INLINE, .fd = -1, .data = copy, .length = length };
+  arguments->n++;
+  return true;
+}
+
+/* Makes what was sent into what the function is given. Private and read-only:
+ * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
+ * that is never written to shares the same pages. */
+GForkArg *
+gfork_arguments_open (struct gfork_arguments *arguments,
+                      char                   *reason,
+                      size_t                  reason_size)
+{
+  GForkArg *args = calloc (arguments->n + 1, sizeof *args);
+
+  if (args == NULL)
+    {
+      snprintf (reason, reason_size, "%s", strerror (errno));
+      return NULL;
+    }
+
+  for (size_t i = 0; i < arguments->n; i++)
+    {
+      struct gfork_sent *sent = &arguments->sent[i];
+
+      if (sent->type == SENT_MEMFD)
+        {
+          void *data = mmap (NULL, sent->length + 1, PROT_READ, MAP_PRIVATE, sent->fd, 0);
+
+          if (data == MAP_FAILED)
+            {
+              snprintf (reason, reason_size, "%s", strerror (errno));
+              free (args);
+              return NULL;
+            }
+          close (sent->fd);
+          *sent = (struct gfork_sent){
+            .type = SENT_INLINE, .fd = -1, .data = data, .length = sent->length
+          };
+        }
+
+      args[i] = (GForkArg){ .fd = sent->fd, .data = sent->data, .length = sent->length };
+    }
+
+  return args;
+}
+
+/* Lets g_fork_take_args() have them; NULL ends that. */
+void
+gfork_arguments_offer (struct gfork_arguments *arguments)
+{
+  offered = arguments;
+}
+
+size_t
+g_fork_take_args (const GForkArg **args)
+{
+  char reason[128];
+  size_t n;
+
+  *args = NULL;
+  if (offered == NULL || offered->n == 0)
+    return 0;
+
+  *args = gfork_arguments_open (offered, reason, sizeof reason);
+  if (*args == NULL)
+    return 0;
+
+  n = offered->n;
+  offered->n = 0;
+  return n;
+}

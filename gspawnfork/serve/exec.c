@@ -1,0 +1,147 @@
+/* exec.c: turns a template into another program
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "serve/template.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The given words, then the strings that were sent. */
+static char **
+collect_argv (const uint8_t  *words,
+              uint32_t        length,
+              const GForkArg *args,
+              size_t          n_args,
+              char           *reason,
+              size_t          reason_size)
+{
+  size_t n = 0, size = n_args + 1;
+  char **argv;
+  const char *word;
+
+  for (uint32_t i = 0; i < length; i++)
+    size += words[i] == '\0';
+
+  argv = calloc (size, sizeof *argv);
+  if (argv == NULL)
+    {
+      snprintf (reason, reason_size, "%s", strerror (errno));
+      return NULL;
+    }
+
+  while ((word = gfork_next_string (&words, &length)) != NULL)
+    argv[n++] = (char *) word;
+
+  for (size_t i = 0; i < n_args; i++)
+    if (args[i].fd < 0)
+      {
+        if (memchr (args[i].data, '\0', args[i].length) != NULL)
+          {
+            snprintf (reason, reason_size, "argument %zu holds a NUL", n);
+            free (argv);
+            return NULL;
+          }
+        argv[n++] = (char *) args[i].data;
+      }
+
+  return argv;
+}
+
+/* Everything that goes to a number of its own: the descriptors sent become 3, 4
+ * and so on, and the socket those streams that were asked for. */
+static bool
+collect_placements (struct gfork_placements *placements,
+                    const GForkArg          *args,
+                    size_t                   n_args,
+                    int                      socket,
+                    uint32_t                 flags,
+                    char                    *reason,
+                    size_t                   reason_size)
+{
+  int next = 3;
+
+  for (size_t i = 0; i < n_args; i++)
+    if (args[i].fd >= 0
+        && !gfork_placements_add (placements, args[i].fd, next++, reason, reason_size))
+      return false;
+
+  for (int stream = 0; stream <= 2; stream++)
+    if ((flags & (GFORK_EXEC_SOCKET_STDIN << stream)) != 0)
+      {
+        int copy = dup (socket);
+
+        if (copy < 0)
+          {
+            snprintf (reason, reason_size, "%s", strerror (errno));
+            return false;
+          }
+        if (!gfork_placements_add (placements, copy, stream, reason, reason_size))
+          return false;
+      }
+
+  close (socket);
+  return true;
+}
+
+/* Answers READY before and ERROR after, should it fail: that the control socket
+ * ends with no error tells the application that the program has been executed. */
+void
+gfork_exec (struct gfork_template *template,
+            struct gfork_frame    *frame)
+{
+  struct gfork_placements *placements = &template->placements;
+  const char *program = (const char *) frame->payload + sizeof (uint32_t);
+  char reason[sizeof template->failure.reason] = "";
+  int *movable[] = { &template->socket };
+  int *keep;
+  uint32_t flags;
+  sigset_t none;
+  GForkArg *args;
+  char **argv;
+  size_t n_args = template->arguments.n;
+
+  memcpy (&flags, frame->payload, sizeof flags);
+
+  args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
+  argv = args == NULL ? NULL
+                      : collect_argv (frame->payload + sizeof flags, frame->length - sizeof flags,
+                                      args, n_args, reason, sizeof reason);
+  keep = calloc (placements->n + n_args + 4, sizeof *keep);
+  if (argv == NULL || keep == NULL
+      || !collect_placements (placements, args, n_args, frame->fds[0], flags, reason, sizeof reason)
+      || !gfork_place (placements, movable, 1, reason, sizeof reason))
+    {
+      gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program,
+                  reason[0] != '\0' ? reason : strerror (ENOMEM));
+      gfork_answer_failure (template);
+      return;
+    }
+
+  for (size_t i = 0; i < placements->n; i++)
+    keep[i] = placements->items[i].target;
+  keep[placements->n] = template->socket;
+  gfork_close_all_but (keep, placements->n + 1);
+
+  gfork_answer_ready (template);
+
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+
+  if ((flags & GFORK_EXEC_SEARCH_PATH) != 0)
+    execvp (program, argv);
+  else
+    execv (program, argv);
+
+  gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program, strerror (errno));
+  gfork_answer_failure (template);
+  _exit (127);
+}

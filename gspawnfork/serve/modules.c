@@ -1,0 +1,196 @@
+/* modules.c: loads modules and finds functions in them
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "serve/template.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct gfork_module *
+find_loaded (struct gfork_modules *modules,
+             const char           *name,
+             size_t                length)
+{
+  for (size_t i = 0; i < modules->n; i++)
+    if (strncmp (modules->items[i].name, name, length) == 0
+        && modules->items[i].name[length] == '\0')
+      return &modules->items[i];
+
+  return NULL;
+}
+
+/* Looks for the file in one directory of a path; @directory ends at ':' or NUL. */
+static bool
+find_in (const char *directory,
+         size_t      length,
+         const char *name,
+         char      **file)
+{
+  static const char *const patterns[] = { "%.*s/%s.so", "%.*s/lib%s.so", "%.*s/%s" };
+
+  /* A relative directory would be looked up wherever the process happens to be. */
+  if (length == 0 || directory[0] != '/')
+    return false;
+
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+    {
+      if (asprintf (file, patterns[i], (int) length, directory, name) < 0)
+        *file = NULL;
+      else if (access (*file, F_OK) == 0)
+        return true;
+      else
+        free (*file);
+    }
+
+  return false;
+}
+
+static bool
+find_in_path (const char *path,
+              const char *name,
+              char      **file)
+{
+  while (path != NULL && *path != '\0')
+    {
+      size_t length = strcspn (path, ":");
+
+      if (find_in (path, length, name, file))
+        return true;
+      path += length + (path[length] == ':');
+    }
+
+  return false;
+}
+
+static char *
+find_file (const struct gfork_modules *modules,
+           const char                 *name,
+           char                       *reason,
+           size_t                      reason_size)
+{
+  const char *path = secure_getenv ("GFORK_MODULE_PATH");
+  char *file = NULL;
+
+  if (name[0] == '/')
+    return strdup (name);
+
+  if (name[0] == '\0' || strchr (name, '/') != NULL)
+    {
+      snprintf (reason, reason_size, "neither an absolute path nor a plain name");
+      return NULL;
+    }
+
+  if (find_in_path (modules->path, name, &file)
+      || find_in_path (path, name, &file)
+      || find_in_path (GFORK_MODULE_DIR, name, &file))
+    return file;
+
+  snprintf (reason, reason_size, "no such file in %s%s%s%s%s",
+            modules->path != NULL ? modules->path : "",
+            modules->path != NULL && modules->path[0] != '\0' ? ":" : "",
+            path != NULL ? path : "", path != NULL && path[0] != '\0' ? ":" : "",
+            GFORK_MODULE_DIR);
+  return NULL;
+}
+
+/* Loads a module unless it is there. All relocations are done now, in the
+ * template, so that its forks share them. */
+bool
+gfork_module_require (struct gfork_modules *modules,
+                      const char           *name,
+                      char                 *reason,
+                      size_t                reason_size)
+{
+  struct gfork_module *grown;
+  char *file, *copy;
+  void *handle;
+
+  if (find_loaded (modules, name, strlen (name)) != NULL)
+    return true;
+
+  file = find_file (modules, name, reason, reason_size);
+  if (file == NULL)
+    return false;
+
+  handle = dlopen (file, RTLD_NOW | RTLD_LOCAL);
+  free (file);
+  if (handle == NULL)
+    {
+      snprintf (reason, reason_size, "%s", dlerror ());
+      return false;
+    }
+
+  grown = realloc (modules->items, (modules->n + 1) * sizeof *grown);
+  copy = strdup (name);
+  if (grown != NULL)
+    modules->items = grown;
+  if (grown == NULL || copy == NULL)
+    {
+      snprintf (reason, reason_size, "%s", strerror (ENOMEM));
+      free (copy);
+      return false;
+    }
+
+  grown[modules->n++] = (struct gfork_module){ copy, handle };
+  return true;
+}
+
+/* Finds `name` in the modules, the newest first, or `module:name` in that module,
+ * which is loaded if need be. On failure @code tells what was missing. */
+void *
+gfork_module_find (struct gfork_template *template,
+                   const char            *function,
+                   enum gfork_code       *code,
+                   char                  *reason,
+                   size_t                 reason_size)
+{
+  struct gfork_modules *modules = &template->modules;
+  const char *colon = strrchr (function, ':');
+  void *found = NULL;
+
+  if (colon != NULL)
+    {
+      size_t length = colon - function;
+      char *name = strndup (function, length);
+      bool loaded;
+
+      *code = GFORK_CODE_MODULE;
+      if (name == NULL)
+        {
+          snprintf (reason, reason_size, "%s", strerror (errno));
+          return NULL;
+        }
+      loaded = gfork_module_require (modules, name, reason, reason_size);
+      free (name);
+      if (!loaded)
+        return NULL;
+
+      found = dlsym (find_loaded (modules, function, length)->handle, colon + 1);
+    }
+  else
+    {
+      for (size_t i = modules->n; i > 0 && found == NULL; i--)
+        found = dlsym (modules->items[i - 1].handle, function);
+      if (found == NULL && (template->flags & GFORK_SERVE_PROGRAM) != 0)
+        found = dlsym (RTLD_DEFAULT, function);
+    }
+
+  *code = GFORK_CODE_FUNCTION;
+  if (found == NULL)
+    snprintf (reason, reason_size, "%s",
+              colon != NULL ? "the module does not export it"
+              : (template->flags & GFORK_SERVE_PROGRAM) != 0
+                  ? "neither a loaded module nor the program exports it"
+              : modules->n > 0 ? "no loaded module exports it"
+                               : "no module is loaded");
+  return found;
+}

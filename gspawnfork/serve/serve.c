@@ -1,0 +1,797 @@
+/* serve.c: the far end: a loop that reads commands, and the table of commands
+ *
+ * One thread, and nothing but the C library. After every fork, each page that
+ * either side writes to costs it a fault, so the state is one small structure on
+ * the stack, and what is not needed is not touched.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "serve/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A template that is never without commands must look after its children, too. */
+#define ROUNDS_BETWEEN_REAPS 16
+
+#define TITLE "template"
+
+/* ——— Leaving ——— */
+
+static _Noreturn void
+leave (struct gfork_template *template,
+       int                    status)
+{
+  if (template->forked)
+    _exit (status);
+  exit (status);
+}
+
+#ifdef __GLIBC__
+/* The handlers run in the reverse order of their registration: those of modules,
+ * which came later, have run when this ends the process, and those of the
+ * application that it was forked from never do. */
+static void
+leave_before_the_application (int   status,
+                              void *data)
+{
+  (void) data;
+  fflush (NULL);
+  _exit (status);
+}
+#endif
+
+/* ——— Answers ——— */
+
+/* Records the first thing that went wrong. The template goes on serving as a
+ * parent, and everyone who asks is told. */
+void
+gfork_fail (struct gfork_template *template,
+            enum gfork_code        code,
+            uint8_t                verb,
+            const char            *subject,
+            const char            *reason)
+{
+  struct gfork_failure *failure = &template->failure;
+
+  if (template->failed)
+    return;
+
+  template->failed = true;
+  failure->code = code;
+  failure->verb = verb;
+  failure->subject = strdup (subject);
+  snprintf (failure->reason, sizeof failure->reason, "%s", reason);
+}
+
+static bool
+flush (struct gfork_template *template,
+       int                    flags)
+{
+  size_t done = 0;
+
+  while (done < template->out_length)
+    {
+      ssize_t n = gfork_send (template->socket, template->out + done, template->out_length - done,
+                              NULL, 0, flags);
+
+      if (n < 0)
+        {
+          if (errno != EAGAIN)
+            done = template->out_length; /* the end of file will be read in time */
+          break;
+        }
+      done += n;
+    }
+
+  template->out_length -= done;
+  memmove (template->out, template->out + done, template->out_length);
+  return template->out_length == 0;
+}
+
+/* Sends an answer, or keeps it until the socket takes it. */
+void
+gfork_answer (struct gfork_template *template,
+              const void            *frame,
+              size_t                 length)
+{
+  ssize_t n = 0;
+  uint8_t *grown;
+
+  if (template->out_length == 0)
+    {
+      n = gfork_send (template->socket, frame, length, NULL, 0, MSG_DONTWAIT);
+      if (n == (ssize_t) length || (n < 0 && errno != EAGAIN))
+        return;
+      if (n < 0)
+        n = 0;
+    }
+
+  grown = realloc (template->out, template->out_length + length - n);
+  if (grown == NULL)
+    leave (template, 127);
+
+  template->out = grown;
+  memcpy (grown + template->out_length, (const uint8_t *) frame + n, length - n);
+  template->out_length += length - n;
+}
+
+/* A subject is quoted in a sentence, so a piece of evaluated code is cut here. */
+#define MAX_SUBJECT 4096
+
+struct failure_frame
+{
+  struct gfork_header header;
+  struct gfork_error error;
+  char text[MAX_SUBJECT + 1 + sizeof ((struct gfork_failure *) NULL)->reason];
+};
+
+static size_t
+make_failure_frame (struct failure_frame       *frame,
+                    const struct gfork_failure *failure)
+{
+  size_t subject = failure->subject != NULL ? strnlen (failure->subject, MAX_SUBJECT) : 0;
+  size_t reason = strlen (failure->reason);
+  size_t length = sizeof frame->error + subject + 1 + reason + 1;
+
+  gfork_header_set (&frame->header, GFORK_ERROR, length, 0);
+  frame->error.code = failure->code;
+  frame->error.verb = failure->verb;
+  if (subject > 0)
+    memcpy (frame->text, failure->subject, subject);
+  frame->text[subject] = '\0';
+  memcpy (frame->text + subject + 1, failure->reason, reason + 1);
+  return sizeof frame->header + length;
+}
+
+void
+gfork_answer_failure (struct gfork_template *template)
+{
+  struct failure_frame frame;
+  size_t length = make_failure_frame (&frame, &template->failure);
+
+  gfork_answer (template, &frame, length);
+  flush (template, 0);
+}
+
+/* Tells the application who this process is. From here on it may be signalled
+ * through the descriptor, which no later process with this number answers to. */
+void
+gfork_answer_ready (struct gfork_template *template)
+{
+  struct
+  {
+    struct gfork_header header;
+    struct gfork_pid pid;
+  } frame = { .pid = { .pid = getpid () } };
+  int pidfd = -1;
+
+  flush (template, 0);
+
+#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
+  pidfd = syscall (SYS_pidfd_open, getpid (), 0);
+#endif
+  gfork_header_set (&frame.header, GFORK_READY, sizeof frame.pid, pidfd >= 0);
+
+  /* There may be too many descriptors under way; this one can be done without. */
+  if (gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, 0) < 0)
+    {
+      frame.header.n_fds = 0;
+      gfork_send (template->socket, &frame, sizeof frame, NULL, 0, 0);
+    }
+
+  if (pidfd >= 0)
+    close (pidfd);
+}
+
+static void
+on_sync (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  struct
+  {
+    struct gfork_header header;
+    struct gfork_pid pid;
+  } answer = { .pid = { .pid = template->pid } };
+
+  (void) frame;
+  if (template->failed)
+    {
+      gfork_answer_failure (template);
+      return;
+    }
+
+  gfork_header_set (&answer.header, GFORK_SYNCED, sizeof answer.pid, 0);
+  gfork_answer (template, &answer, sizeof answer);
+}
+
+/* ——— Preparing ——— */
+
+static void
+on_require (struct gfork_template *template,
+            struct gfork_frame    *frame)
+{
+  const char *module = (const char *) frame->payload;
+  char reason[sizeof template->failure.reason];
+
+  template->unknown_code_ran = true; /* its constructors */
+  if (!gfork_module_require (&template->modules, module, reason, sizeof reason))
+    gfork_fail (template, GFORK_CODE_MODULE, GFORK_REQUIRE, module, reason);
+}
+
+static void
+on_call (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  const uint8_t *rest = frame->payload;
+  uint32_t length = frame->length;
+  const char *name = gfork_next_string (&rest, &length);
+  char reason[sizeof template->failure.reason] = "";
+  GForkCallFunc function;
+  GForkArg *args;
+  const char *string;
+  size_t n_args = 0;
+  enum gfork_code code;
+
+  template->unknown_code_ran = true;
+  function = (GForkCallFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
+  if (function == NULL)
+    {
+      gfork_fail (template, code, GFORK_CALL, name, reason);
+      return;
+    }
+
+  for (uint32_t i = 0; i < length; i++)
+    n_args += rest[i] == '\0';
+  args = calloc (n_args + 1, sizeof *args);
+  if (args == NULL)
+    {
+      gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name, strerror (errno));
+      return;
+    }
+  for (n_args = 0; (string = gfork_next_string (&rest, &length)) != NULL; n_args++)
+    args[n_args] = (GForkArg){ .fd = -1, .data = string, .length = strlen (string) };
+
+  gfork_arguments_offer (&template->arguments);
+  if (function (args, n_args, reason, sizeof reason) != 0)
+    gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name, reason);
+  gfork_arguments_offer (NULL);
+  free (args);
+}
+
+static void
+on_eval (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  (void) frame;
+  gfork_fail (template, GFORK_CODE_NOT_SUPPORTED, GFORK_EVAL, "", "");
+}
+
+static void
+on_arg (struct gfork_template *template,
+        struct gfork_frame    *frame)
+{
+  /* The first octet tells strings from octets, which C does not distinguish. */
+  if (!gfork_arguments_add_octets (&template->arguments, frame->payload + 1, frame->length - 1))
+    gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG, "", strerror (errno));
+}
+
+static void
+on_arg_fd (struct gfork_template *template,
+           struct gfork_frame    *frame)
+{
+  for (; frame->n_fds > 0; frame->n_fds--)
+    {
+      if (!gfork_arguments_add_fd (&template->arguments, frame->fds[0]))
+        {
+          gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG_FD, "", strerror (errno));
+          return;
+        }
+      memmove (frame->fds, frame->fds + 1, (frame->n_fds - 1) * sizeof (int));
+    }
+}
+
+static void
+on_arg_memfd (struct gfork_template *template,
+              struct gfork_frame    *frame)
+{
+  char reason[sizeof template->failure.reason];
+  struct gfork_memfd memfd;
+
+  memcpy (&memfd, frame->payload, sizeof memfd);
+  frame->n_fds = 0;
+  if (!gfork_arguments_add_memfd (&template->arguments, frame->fds[0], memfd.length, reason,
+                                  sizeof reason))
+    gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG_MEMFD, "", reason);
+}
+
+static void
+on_setenv (struct gfork_template *template,
+           struct gfork_frame    *frame)
+{
+  const char *variable = (const char *) frame->payload;
+  size_t length = strlen (variable) + 1;
+
+  if (length == frame->length)
+    gfork_fail (template, GFORK_CODE_PROTOCOL, GFORK_SETENV, variable, "");
+  else if (setenv (variable, variable + length, 1) != 0)
+    gfork_fail (template, GFORK_CODE_FAILED, GFORK_SETENV, variable, strerror (errno));
+}
+
+static void
+on_unsetenv (struct gfork_template *template,
+             struct gfork_frame    *frame)
+{
+  const char *variable = (const char *) frame->payload;
+
+  if (unsetenv (variable) != 0)
+    gfork_fail (template, GFORK_CODE_FAILED, GFORK_UNSETENV, variable, strerror (errno));
+}
+
+static void
+on_chdir (struct gfork_template *template,
+          struct gfork_frame    *frame)
+{
+  const char *directory = (const char *) frame->payload;
+
+  if (chdir (directory) != 0)
+    gfork_fail (template, GFORK_CODE_FAILED, GFORK_CHDIR, directory, strerror (errno));
+}
+
+static void
+on_map_fd (struct gfork_template *template,
+           struct gfork_frame    *frame)
+{
+  char reason[sizeof template->failure.reason], subject[16];
+  int32_t target;
+
+  memcpy (&target, frame->payload, sizeof target);
+  frame->n_fds = 0;
+  if (!gfork_placements_add (&template->placements, frame->fds[0], target, reason, sizeof reason))
+    {
+      snprintf (subject, sizeof subject, "%d", target);
+      gfork_fail (template, GFORK_CODE_FAILED, GFORK_MAP_FD, subject, reason);
+    }
+}
+
+static void
+on_module_path (struct gfork_template *template,
+                struct gfork_frame    *frame)
+{
+  free (template->modules.path);
+  template->modules.path = strdup ((const char *) frame->payload);
+}
+
+/* ——— Forking ——— */
+
+/* Makes the fork another template. Whatever the parent had read ahead or had not
+ * sent yet is not its business. */
+static void
+become_child (struct gfork_template *template,
+              int                    socket)
+{
+  close (template->socket);
+  template->socket = socket;
+  gfork_reader_clear (&template->reader);
+  gfork_children_forget (&template->children);
+  template->out_length = 0;
+  template->ended = false;
+  template->forked = true;
+
+  gfork_title_set (TITLE, template->pid);
+  template->pid = getpid ();
+}
+
+static void
+refuse_child (int                         socket,
+              const struct gfork_failure *failure)
+{
+  struct failure_frame frame;
+  size_t length = make_failure_frame (&frame, failure);
+
+  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
+}
+
+/* Can the process be forked? Only code that is not ours can have changed that
+ * since it was looked at last. */
+static bool
+may_fork (struct gfork_template *template,
+          struct gfork_failure  *failure)
+{
+  if (template->unknown_code_ran)
+    {
+      if (gfork_count_threads (failure->reason, sizeof failure->reason) != 1)
+        {
+          failure->code = GFORK_CODE_THREADED;
+          return false;
+        }
+
+      /* What it has printed is printed once, not by every fork. */
+      fflush (NULL);
+      template->unknown_code_ran = false;
+    }
+
+  if (!gfork_children_reserve (template))
+    {
+      failure->code = GFORK_CODE_FORK;
+      snprintf (failure->reason, sizeof failure->reason, "%s", strerror (errno));
+      return false;
+    }
+
+  return true;
+}
+
+static void
+on_fork (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  struct gfork_failure failure;
+  uint32_t id;
+  pid_t pid;
+
+  failure.subject = NULL;
+  failure.verb = GFORK_FORK;
+  memcpy (&id, frame->payload, sizeof id);
+
+  if (template->failed)
+    {
+      refuse_child (frame->fds[0], &template->failure);
+      return;
+    }
+  if (!may_fork (template, &failure))
+    {
+      refuse_child (frame->fds[0], &failure);
+      return;
+    }
+
+  pid = fork ();
+  if (pid < 0)
+    {
+      failure.code = GFORK_CODE_FORK;
+      snprintf (failure.reason, sizeof failure.reason, "%s", strerror (errno));
+      refuse_child (frame->fds[0], &failure);
+    }
+  else if (pid == 0)
+    {
+      frame->n_fds = 0;
+      become_child (template, frame->fds[0]);
+    }
+  else
+    gfork_children_add (&template->children, pid, id);
+}
+
+static void
+on_kill (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  struct gfork_kill kill;
+
+  memcpy (&kill, frame->payload, sizeof kill);
+  gfork_children_kill (&template->children, kill.id, kill.signum);
+}
+
+/* ——— Running ——— */
+
+static bool
+place_for_run (struct gfork_template *template,
+               char                  *reason,
+               size_t                 reason_size)
+{
+  struct gfork_arguments *arguments = &template->arguments;
+  int **movable;
+  size_t n = 0;
+  bool placed;
+
+  if (template->placements.n == 0)
+    return true;
+
+  movable = calloc (arguments->n + 1, sizeof *movable);
+  if (movable == NULL)
+    {
+      snprintf (reason, reason_size, "%s", strerror (errno));
+      return false;
+    }
+
+  movable[n++] = &template->socket;
+  for (size_t i = 0; i < arguments->n; i++)
+    if (arguments->sent[i].fd >= 0)
+      movable[n++] = &arguments->sent[i].fd;
+
+  placed = gfork_place (&template->placements, movable, n, reason, reason_size);
+  free (movable);
+  return placed;
+}
+
+static void
+on_run (struct gfork_template *template,
+        struct gfork_frame    *frame)
+{
+  const char *name = (const char *) frame->payload;
+  char reason[sizeof template->failure.reason];
+  enum gfork_code code = GFORK_CODE_FAILED;
+  GForkRunFunc function = NULL;
+  GForkArg *args = NULL;
+  sigset_t none;
+
+  if (!template->failed)
+    {
+      function = (GForkRunFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
+      if (function != NULL)
+        code = GFORK_CODE_FAILED;
+      if (function != NULL && place_for_run (template, reason, sizeof reason))
+        args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
+      if (args == NULL)
+        gfork_fail (template, code, GFORK_RUN, name, reason);
+    }
+  if (template->failed)
+    {
+      gfork_answer_failure (template);
+      return;
+    }
+
+  gfork_title_set (name, getppid ());
+  if (template->reaping)
+    signal (SIGCHLD, SIG_DFL);
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+
+  gfork_answer_ready (template);
+  exit (function (template->socket, args, template->arguments.n));
+}
+
+static void
+on_exec (struct gfork_template *template,
+         struct gfork_frame    *frame)
+{
+  if (template->failed)
+    {
+      gfork_answer_failure (template);
+      return;
+    }
+
+  frame->n_fds = 0;
+  gfork_exec (template, frame);
+}
+
+/* ——— The table and the loop ——— */
+
+enum
+{
+  STRINGS = 1 << 0,  /* the payload ends with a NUL, from min_length on */
+  PREPARES = 1 << 1, /* not done any more once something has failed */
+  ANY_FDS = 1 << 2,
+};
+
+static const struct
+{
+  void (*handle) (struct gfork_template *template, struct gfork_frame *frame);
+  uint32_t min_length;
+  uint8_t n_fds;
+  uint8_t flags;
+} commands[] = {
+  [GFORK_REQUIRE] = { on_require, 1, 0, STRINGS | PREPARES },
+  [GFORK_CALL] = { on_call, 1, 0, STRINGS | PREPARES },
+  [GFORK_EVAL] = { on_eval, 1, 0, STRINGS | PREPARES },
+  [GFORK_ARG] = { on_arg, 1, 0, PREPARES },
+  [GFORK_ARG_FD] = { on_arg_fd, 0, 0, PREPARES | ANY_FDS },
+  [GFORK_ARG_MEMFD] = { on_arg_memfd, sizeof (struct gfork_memfd), 1, PREPARES },
+  [GFORK_SETENV] = { on_setenv, 2, 0, STRINGS | PREPARES },
+  [GFORK_UNSETENV] = { on_unsetenv, 1, 0, STRINGS | PREPARES },
+  [GFORK_CHDIR] = { on_chdir, 1, 0, STRINGS | PREPARES },
+  [GFORK_MAP_FD] = { on_map_fd, sizeof (int32_t), 1, PREPARES },
+  [GFORK_MODULE_PATH] = { on_module_path, 1, 0, STRINGS | PREPARES },
+  [GFORK_FORK] = { on_fork, sizeof (uint32_t), 1, 0 },
+  [GFORK_SYNC] = { on_sync, 0, 0, 0 },
+  [GFORK_RUN] = { on_run, 1, 0, STRINGS },
+  [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS },
+  [GFORK_KILL] = { on_kill, sizeof (struct gfork_kill), 0, 0 },
+};
+
+static bool
+is_command (const struct gfork_frame *frame)
+{
+  size_t verb = frame->verb;
+
+  return verb < sizeof commands / sizeof *commands && commands[verb].handle != NULL
+         && frame->length >= commands[verb].min_length
+         && ((commands[verb].flags & ANY_FDS) != 0 || frame->n_fds == commands[verb].n_fds)
+         && ((commands[verb].flags & STRINGS) == 0 || frame->payload[frame->length - 1] == '\0');
+}
+
+static _Noreturn void
+give_up (struct gfork_template *template,
+         const char            *reason)
+{
+  /* Not gfork_fail(): this is the failure to report, even after another. */
+  template->failed = false;
+  gfork_fail (template, GFORK_CODE_PROTOCOL, 0, "", reason);
+  gfork_answer_failure (template);
+  leave (template, 1);
+}
+
+/* Does what has been read so far. A fork returns from here in both processes. */
+static void
+handle_frames (struct gfork_template *template)
+{
+  struct gfork_frame frame;
+
+  for (;;)
+    switch (gfork_reader_next (&template->reader, &frame))
+      {
+      case GFORK_NEXT_MORE:
+        return;
+
+      case GFORK_NEXT_BAD:
+        give_up (template, "malformed frame");
+
+      case GFORK_NEXT_FRAME:
+        if (!is_command (&frame))
+          give_up (template, "malformed command");
+        if (!template->failed || (commands[frame.verb].flags & PREPARES) == 0)
+          commands[frame.verb].handle (template, &frame);
+        gfork_frame_close_fds (&frame);
+        break;
+      }
+}
+
+/* Waits for something to read, reaping meanwhile. SIGCHLD is let in only here,
+ * so none is missed between looking and waiting. */
+static bool
+wait_for_commands (struct gfork_template *template)
+{
+  struct pollfd poll = { .fd = template->socket };
+  sigset_t none;
+
+  if (!template->ended)
+    poll.events |= POLLIN;
+  if (template->out_length > 0)
+    poll.events |= POLLOUT;
+
+  sigemptyset (&none);
+  if (ppoll (&poll, 1, NULL, &none) < 0)
+    {
+      gfork_children_reap (template);
+      return false;
+    }
+
+  if ((poll.revents & POLLOUT) != 0)
+    flush (template, MSG_DONTWAIT);
+  /* The application is gone, or does not want to know any more. */
+  if (template->ended && (poll.revents & (POLLHUP | POLLERR)) != 0)
+    leave (template, 0);
+  if (++template->unreaped_rounds >= ROUNDS_BETWEEN_REAPS)
+    gfork_children_reap (template);
+
+  return (poll.revents & ~POLLOUT) != 0;
+}
+
+static _Noreturn void
+serve (struct gfork_template *template)
+{
+  for (;;)
+    {
+      bool alone = template->children.n == 0 && template->out_length == 0;
+
+      if (template->ended && alone)
+        leave (template, 0);
+      /* With nobody to look after, reading can do the waiting. */
+      if (!alone && !wait_for_commands (template))
+        continue;
+
+      switch (gfork_reader_fill (&template->reader, template->socket, false,
+                                 alone ? 0 : MSG_DONTWAIT))
+        {
+        case GFORK_FILL_DATA:
+          handle_frames (template);
+          break;
+
+        case GFORK_FILL_AGAIN:
+          break;
+
+        case GFORK_FILL_EOF:
+        case GFORK_FILL_RESET:
+          template->ended = true;
+          break;
+
+        case GFORK_FILL_TRUNCATED:
+          give_up (template, "too many descriptors: see RLIMIT_NOFILE");
+
+        case GFORK_FILL_NO_MEMORY:
+          give_up (template, strerror (ENOMEM));
+        }
+    }
+}
+
+static _Noreturn void
+start (int                    socket,
+       enum gfork_serve_flags flags)
+{
+  struct gfork_template template;
+  sigset_t child;
+
+  /* Field by field would do for what is used; the reader's memory need not be
+   * touched. */
+  memset (&template, 0, offsetof (struct gfork_template, failure));
+  gfork_reader_init (&template.reader, template.memory, sizeof template.memory);
+  template.socket = socket;
+  template.flags = flags;
+  template.pid = getpid ();
+  template.forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
+  template.unknown_code_ran = (flags & GFORK_SERVE_PROGRAM) != 0;
+
+  sigemptyset (&child);
+  sigaddset (&child, SIGCHLD);
+  sigprocmask (SIG_SETMASK, &child, NULL);
+
+  gfork_title_set (TITLE, getppid ());
+  serve (&template);
+}
+
+/* ——— Ways in ——— */
+
+_Noreturn void
+gfork_serve_fork (int socket)
+{
+  /* The kernel's, of which the C library hides two. */
+  for (int signum = 1; signum < NSIG; signum++)
+    signal (signum, SIG_DFL);
+
+  gfork_title_use_proc ();
+  gfork_close_applications (socket);
+  close (0);
+  gfork_fill_standard_streams ();
+
+#ifdef __GLIBC__
+  on_exit (leave_before_the_application, NULL);
+#endif
+  start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN);
+}
+
+void
+gfork_serve_command_line (int                    argc,
+                          char                 **argv,
+                          enum gfork_serve_flags flags)
+{
+  int socket, type = 0;
+  socklen_t length = sizeof type;
+
+  if (argc < 4 || strcmp (argv[1], GFORK_SERVE_OPTION) != 0)
+    return;
+
+  socket = atoi (argv[3]);
+  if (getsockopt (socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_STREAM)
+    {
+      fprintf (stderr, "%s: this program is started by the gspawnfork library\n", argv[0]);
+      exit (2);
+    }
+
+  gfork_fill_standard_streams ();
+  gfork_close_all_but (&socket, 1);
+  fcntl (socket, F_SETFD, FD_CLOEXEC);
+
+  if (atoi (argv[2]) != GFORK_PROTOCOL_VERSION)
+    {
+      struct gfork_failure failure = { .code = GFORK_CODE_PROTOCOL };
+
+      snprintf (failure.reason, sizeof failure.reason,
+                "the helper speaks version %d of the protocol, the application version %.16s",
+                GFORK_PROTOCOL_VERSION, argv[2]);
+      refuse_child (socket, &failure);
+      exit (2);
+    }
+
+  gfork_title_use_arguments (argc, argv);
+  start (socket, flags);
+}

@@ -1,0 +1,193 @@
+/* template.h: what the far end's rooms share: the state of one template
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gforkworker.h"
+#include "serve/serve.h"
+#include "wire/frame.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Why something did not work: a fact without a sentence around it. The
+ * application makes the sentence, in its user's language. */
+struct gfork_failure
+{
+  enum gfork_code code;
+  uint8_t verb;
+  char *subject; /* the module, function, variable … */
+  char reason[512];
+};
+
+/* arguments.c: what was sent for the run */
+struct gfork_sent
+{
+  enum
+  {
+    SENT_INLINE,
+    SENT_FD,
+    SENT_MEMFD
+  } type;
+  int fd;
+  char *data;
+  size_t length;
+};
+
+struct gfork_arguments
+{
+  struct gfork_sent *sent;
+  size_t n;
+  size_t size;
+};
+
+/* descriptors.c: a descriptor that is wanted at an exact number */
+struct gfork_placement
+{
+  int fd;
+  int target;
+};
+
+struct gfork_placements
+{
+  struct gfork_placement *items;
+  size_t n;
+};
+
+/* children.c: who was forked, and who has ended */
+struct gfork_child_entry
+{
+  pid_t pid; /* 0: free */
+  uint32_t id;
+};
+
+struct gfork_children
+{
+  struct gfork_child_entry *table;
+  size_t size; /* a power of two, or 0 */
+  size_t n;
+  bool inherited; /* the table is the parent's */
+};
+
+/* modules.c: what was loaded */
+struct gfork_module
+{
+  char *name;
+  void *handle;
+};
+
+struct gfork_modules
+{
+  struct gfork_module *items;
+  size_t n;
+  char *path;
+};
+
+struct gfork_template
+{
+  int socket;
+  enum gfork_serve_flags flags;
+  pid_t pid;
+
+  bool forked;  /* leaves by _exit(): the handlers are another process's */
+  bool ended;   /* no more commands will come */
+  bool failed;  /* failure says why */
+  bool unknown_code_ran; /* since the threads were counted and stdio flushed */
+  bool reaping; /* the handler for SIGCHLD is there */
+  unsigned unreaped_rounds;
+
+  struct gfork_children children;
+
+  uint8_t *out; /* answers that the socket did not take yet */
+  size_t out_length;
+
+  struct gfork_arguments arguments;
+  struct gfork_placements placements;
+  struct gfork_modules modules;
+  struct gfork_failure failure;
+
+  struct gfork_reader reader;
+  uint8_t memory[1024];
+};
+
+/* serve.c */
+void gfork_fail (struct gfork_template *template,
+                 enum gfork_code        code,
+                 uint8_t                verb,
+                 const char            *subject,
+                 const char            *reason);
+void gfork_answer (struct gfork_template *template,
+                   const void            *frame,
+                   size_t                 length);
+void gfork_answer_ready (struct gfork_template *template);
+void gfork_answer_failure (struct gfork_template *template);
+
+/* arguments.c */
+bool gfork_arguments_add_octets (struct gfork_arguments *arguments,
+                                 const uint8_t          *data,
+                                 size_t                  length);
+bool gfork_arguments_add_fd (struct gfork_arguments *arguments,
+                             int                     fd);
+bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
+                                int                     fd,
+                                uint64_t                length,
+                                char                   *reason,
+                                size_t                  reason_size);
+GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
+                                char                   *reason,
+                                size_t                  reason_size);
+void gfork_arguments_offer (struct gfork_arguments *arguments);
+
+/* children.c */
+bool gfork_children_reserve (struct gfork_template *template);
+void gfork_children_add (struct gfork_children *children,
+                         pid_t                  pid,
+                         uint32_t               id);
+void gfork_children_forget (struct gfork_children *children);
+void gfork_children_reap (struct gfork_template *template);
+void gfork_children_kill (const struct gfork_children *children,
+                          uint32_t                     id,
+                          int                          signum);
+
+/* descriptors.c */
+void gfork_fill_standard_streams (void);
+void gfork_close_all_but (int *keep,
+                          size_t n);
+void gfork_close_applications (int socket);
+bool gfork_placements_add (struct gfork_placements *placements,
+                           int                      fd,
+                           int                      target,
+                           char                    *reason,
+                           size_t                   reason_size);
+bool gfork_place (struct gfork_placements *placements,
+                  int                    **movable,
+                  size_t                   n_movable,
+                  char                    *reason,
+                  size_t                   reason_size);
+
+/* exec.c */
+void gfork_exec (struct gfork_template *template,
+                 struct gfork_frame    *frame);
+
+/* modules.c */
+bool gfork_module_require (struct gfork_modules *modules,
+                           const char           *name,
+                           char                 *reason,
+                           size_t                reason_size);
+void *gfork_module_find (struct gfork_template *template,
+                         const char            *function,
+                         enum gfork_code       *code,
+                         char                  *reason,
+                         size_t                 reason_size);
+
+/* title.c */
+void gfork_title_use_arguments (int    argc,
+                                char **argv);
+void gfork_title_use_proc (void);
+void gfork_title_set (const char *what,
+                      pid_t       parent);

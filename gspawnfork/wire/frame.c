@@ -1,0 +1,306 @@
+/* frame.c: reads and writes frames, for both ends
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "wire/frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The answers are read with GFORK_MIN_ANSWER first. */
+_Static_assert (sizeof (struct gfork_header) == 8, "the header is part of the protocol");
+_Static_assert (sizeof (struct gfork_error) + 2 >= sizeof (struct gfork_pid),
+                "an error is no shorter than READY");
+_Static_assert (sizeof (struct gfork_exited) == 32, "no padding on the wire");
+
+/* Far more than a frame can ask for, and far less than would hurt. */
+#define MAX_QUEUED_FDS (16 * GFORK_MAX_FDS)
+
+union control
+{
+  struct cmsghdr header;
+  char octets[CMSG_SPACE (GFORK_MAX_FDS * sizeof (int))];
+};
+
+void
+gfork_reader_init (struct gfork_reader *reader,
+                   void                *memory,
+                   size_t               size)
+{
+  memset (reader, 0, sizeof *reader);
+  reader->first = reader->data = memory;
+  reader->first_size = reader->size = size;
+}
+
+/* Closes and forgets everything that was read ahead. The octets are wiped: the
+ * caller may be a fork of the process that they were sent to. */
+void
+gfork_reader_clear (struct gfork_reader *reader)
+{
+  for (size_t i = 0; i < reader->n_fds; i++)
+    close (reader->fds[i]);
+  free (reader->fds);
+
+  if (reader->end > reader->start)
+    explicit_bzero (reader->data + reader->start, reader->end - reader->start);
+  if (reader->data != reader->first)
+    free (reader->data);
+
+  gfork_reader_init (reader, reader->first, reader->first_size);
+}
+
+/* The size of the frame that begins at @start, as far as is known. */
+static size_t
+frame_size (const struct gfork_reader *reader)
+{
+  struct gfork_header header;
+
+  if (reader->end - reader->start < sizeof header)
+    return sizeof header;
+
+  memcpy (&header, reader->data + reader->start, sizeof header);
+  return sizeof header + header.length;
+}
+
+/* A stream of small frames is read in larger and larger pieces, up to this. */
+#define COMFORTABLE (64 * 1024)
+
+/* Makes room for at least one more octet. The length that a header claims is no
+ * reason to allocate: memory follows what has really arrived. */
+static bool
+make_room (struct gfork_reader *reader)
+{
+  size_t used = reader->end - reader->start;
+
+  if (reader->start > 0)
+    {
+      memmove (reader->data, reader->data + reader->start, used);
+      reader->start = 0;
+      reader->end = used;
+    }
+
+  if (used == reader->size || (reader->full && reader->size < COMFORTABLE))
+    {
+      size_t size = reader->size * 2;
+      uint8_t *data = malloc (size);
+
+      if (data == NULL)
+        return false;
+      memcpy (data, reader->data, used);
+      explicit_bzero (reader->data, used);
+      if (reader->data != reader->first)
+        free (reader->data);
+      reader->data = data;
+      reader->size = size;
+    }
+
+  return true;
+}
+
+static bool
+keep_fds (struct gfork_reader *reader,
+          const int           *fds,
+          size_t               n_fds)
+{
+  if (reader->n_fds + n_fds > reader->fds_size)
+    {
+      size_t size = reader->n_fds + n_fds;
+      int *grown;
+
+      if (size > MAX_QUEUED_FDS)
+        return false;
+      grown = realloc (reader->fds, size * sizeof *grown);
+      if (grown == NULL)
+        return false;
+      reader->fds = grown;
+      reader->fds_size = size;
+    }
+
+  memcpy (reader->fds + reader->n_fds, fds, n_fds * sizeof *fds);
+  reader->n_fds += n_fds;
+  return true;
+}
+
+/* Reads once from @socket. With @exact, not an octet past the frame that is
+ * being read, provided that no frame is shorter than GFORK_MIN_ANSWER. @flags
+ * go to recvmsg(). */
+enum gfork_fill
+gfork_reader_fill (struct gfork_reader *reader,
+                   int                  socket,
+                   bool                 exact,
+                   int                  flags)
+{
+  union control control;
+  struct iovec iov;
+  struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+  struct cmsghdr *cmsg;
+  bool lost = false;
+  ssize_t n;
+
+  if (reader->start == reader->end)
+    reader->start = reader->end = 0;
+  if ((reader->end == reader->size || reader->full) && !make_room (reader))
+    return GFORK_FILL_NO_MEMORY;
+
+  iov.iov_base = reader->data + reader->end;
+  iov.iov_len = reader->size - reader->end;
+
+  if (exact)
+    {
+      size_t have = reader->end - reader->start;
+      size_t want = frame_size (reader);
+
+      if (want < GFORK_MIN_ANSWER)
+        want = GFORK_MIN_ANSWER;
+      if (iov.iov_len > want - have)
+        iov.iov_len = want - have;
+    }
+
+  do
+    {
+      message.msg_control = &control;
+      message.msg_controllen = sizeof control;
+      n = recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
+    }
+  while (n < 0 && errno == EINTR);
+
+  if (n < 0)
+    return errno == EAGAIN ? GFORK_FILL_AGAIN : GFORK_FILL_RESET;
+
+  for (cmsg = CMSG_FIRSTHDR (&message); cmsg != NULL; cmsg = CMSG_NXTHDR (&message, cmsg))
+    if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+      {
+        int fds[GFORK_MAX_FDS];
+        size_t n_fds = (cmsg->cmsg_len - CMSG_LEN (0)) / sizeof (int);
+
+        memcpy (fds, CMSG_DATA (cmsg), n_fds * sizeof (int));
+        if (!keep_fds (reader, fds, n_fds))
+          {
+            lost = true;
+            for (size_t i = 0; i < n_fds; i++)
+              close (fds[i]);
+          }
+      }
+
+  if (lost || (message.msg_flags & MSG_CTRUNC) != 0)
+    return GFORK_FILL_TRUNCATED;
+  if (n == 0)
+    return GFORK_FILL_EOF;
+
+  reader->end += n;
+  reader->full = !exact && (size_t) n == iov.iov_len;
+  return GFORK_FILL_DATA;
+}
+
+/* Takes the next complete frame, with its descriptors. */
+enum gfork_next
+gfork_reader_next (struct gfork_reader *reader,
+                   struct gfork_frame  *frame)
+{
+  struct gfork_header header;
+  size_t have = reader->end - reader->start;
+
+  if (have < sizeof header)
+    return GFORK_NEXT_MORE;
+
+  memcpy (&header, reader->data + reader->start, sizeof header);
+  if (header.length > GFORK_MAX_PAYLOAD || header.zero != 0 || header.n_fds > GFORK_MAX_FDS)
+    return GFORK_NEXT_BAD;
+  if (have < sizeof header + header.length)
+    return GFORK_NEXT_MORE;
+
+  /* They were sent with the frame's first octet, so they are here. */
+  if (header.n_fds > reader->n_fds)
+    return GFORK_NEXT_BAD;
+
+  frame->verb = header.verb;
+  frame->n_fds = header.n_fds;
+  frame->length = header.length;
+  frame->payload = reader->data + reader->start + sizeof header;
+  if (header.n_fds > 0)
+    {
+      memcpy (frame->fds, reader->fds, header.n_fds * sizeof (int));
+      reader->n_fds -= header.n_fds;
+      memmove (reader->fds, reader->fds + header.n_fds, reader->n_fds * sizeof (int));
+    }
+
+  reader->start += sizeof header + header.length;
+  return GFORK_NEXT_FRAME;
+}
+
+void
+gfork_frame_close_fds (struct gfork_frame *frame)
+{
+  for (size_t i = 0; i < frame->n_fds; i++)
+    close (frame->fds[i]);
+  frame->n_fds = 0;
+}
+
+const char *
+gfork_next_string (const uint8_t **payload,
+                   uint32_t       *length)
+{
+  const char *string = (const char *) *payload;
+  const uint8_t *end;
+
+  if (*length == 0)
+    return NULL;
+  end = memchr (*payload, '\0', *length);
+  if (end == NULL)
+    return NULL;
+
+  *length -= end + 1 - *payload;
+  *payload = end + 1;
+  return string;
+}
+
+void
+gfork_header_set (struct gfork_header *header,
+                  uint8_t              verb,
+                  size_t               length,
+                  size_t               n_fds)
+{
+  header->length = length;
+  header->verb = verb;
+  header->n_fds = n_fds;
+  header->zero = 0;
+}
+
+ssize_t
+gfork_send (int         socket,
+            const void *data,
+            size_t      length,
+            const int  *fds,
+            size_t      n_fds,
+            int         flags)
+{
+  union control control;
+  struct iovec iov = { .iov_base = (void *) data, .iov_len = length };
+  struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+  ssize_t n;
+
+  if (n_fds > 0)
+    {
+      message.msg_control = &control;
+      message.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+      /* The padding would otherwise carry the stack's old contents. */
+      memset (&control, 0, message.msg_controllen);
+      control.header.cmsg_level = SOL_SOCKET;
+      control.header.cmsg_type = SCM_RIGHTS;
+      control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+      memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
+    }
+
+  do
+    n = sendmsg (socket, &message, flags | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+
+  return n;
+}

@@ -1,0 +1,218 @@
+/* frame.h: the frames that the two ends of a control socket exchange
+ *
+ * Both ends include this, so that nothing about the layout is said twice. It
+ * needs the C library alone. docs/architecture.md tells the conversation,
+ * docs/runtimes.md tells it octet by octet.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* The helper is told the version on its command line: both ends must agree. */
+#define GFORK_PROTOCOL_VERSION 1
+
+/* The first words of a helper's command line:
+ *   PROGRAM GFORK_SERVE_OPTION VERSION DESCRIPTOR [PADDING]
+ * The padding leaves room for a title that `ps` shows. */
+#define GFORK_SERVE_OPTION "--gspawnfork-serve"
+
+enum gfork_verb
+{
+  /* to the process */
+  GFORK_REQUIRE = 1,     /* module */
+  GFORK_CALL = 2,        /* function, arguments… */
+  GFORK_EVAL = 3,        /* code, arguments… */
+  GFORK_ARG = 4,         /* kind, octets */
+  GFORK_ARG_FD = 5,      /* +descriptors, an argument each */
+  GFORK_ARG_MEMFD = 6,   /* struct gfork_memfd +1 descriptor */
+  GFORK_SETENV = 7,      /* variable, value */
+  GFORK_UNSETENV = 8,    /* variable */
+  GFORK_CHDIR = 9,       /* directory */
+  GFORK_MAP_FD = 10,     /* int32 target +1 descriptor */
+  GFORK_MODULE_PATH = 11,/* directories, joined by ':' */
+  GFORK_FORK = 12,       /* uint32 id +1 descriptor: the new control socket */
+  GFORK_SYNC = 13,       /* — */
+  GFORK_RUN = 14,        /* function */
+  GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
+  GFORK_KILL = 16,       /* struct gfork_kill */
+
+  /* from the process */
+  GFORK_READY = 64,      /* struct gfork_pid +1 descriptor: its pidfd, if it has one */
+  GFORK_SYNCED = 65,     /* struct gfork_pid */
+  GFORK_ERROR = 66,      /* struct gfork_error, subject, reason */
+  GFORK_EXITED = 67,     /* struct gfork_exited */
+};
+
+/* Numbers in a frame are in the host's order: both ends are on one host. */
+struct gfork_header
+{
+  uint32_t length; /* of the payload */
+  uint8_t verb;
+  uint8_t n_fds;
+  uint16_t zero;
+};
+
+enum gfork_arg_kind
+{
+  GFORK_ARG_STRING = 's', /* UTF-8 */
+  GFORK_ARG_BYTES = 'b',
+};
+
+struct gfork_memfd
+{
+  uint64_t length; /* a NUL follows these octets in the file */
+  uint32_t kind;
+  uint32_t zero;
+};
+
+struct gfork_kill
+{
+  uint32_t id;
+  int32_t signum;
+};
+
+struct gfork_pid
+{
+  int32_t pid;
+  uint32_t zero;
+};
+
+struct gfork_error
+{
+  uint32_t code; /* enum gfork_code */
+  uint32_t verb; /* the command that failed, 0 if none did */
+};
+
+struct gfork_exited
+{
+  uint32_t id;
+  int32_t wait_status;
+  int64_t user_time;   /* microseconds */
+  int64_t system_time; /* microseconds */
+  uint64_t max_rss;    /* octets */
+};
+
+/* The values are GForkError's, which is asserted where both are known. */
+enum gfork_code
+{
+  GFORK_CODE_FAILED,
+  GFORK_CODE_SPAWN,
+  GFORK_CODE_FORK,
+  GFORK_CODE_THREADED,
+  GFORK_CODE_MODULE,
+  GFORK_CODE_FUNCTION,
+  GFORK_CODE_CALL,
+  GFORK_CODE_EXEC,
+  GFORK_CODE_LOST,
+  GFORK_CODE_PROTOCOL,
+  GFORK_CODE_NOT_SUPPORTED,
+  GFORK_CODE_CLOSED,
+};
+
+/* The values are GForkExecFlags', which is asserted where both are known. */
+enum gfork_exec_flags
+{
+  GFORK_EXEC_SOCKET_STDIN = 1 << 0,
+  GFORK_EXEC_SOCKET_STDOUT = 1 << 1,
+  GFORK_EXEC_SOCKET_STDERR = 1 << 2,
+  GFORK_EXEC_SEARCH_PATH = 1 << 3,
+};
+
+/* What the kernel takes with one message (SCM_MAX_FD in unix(7)). */
+#define GFORK_MAX_FDS 253
+
+/* Longer strings travel as a memfd. */
+#define GFORK_MAX_INLINE (64 * 1024)
+
+/* No frame is longer: a hostile length must not make the reader allocate. */
+#define GFORK_MAX_PAYLOAD (16 * 1024 * 1024)
+
+/* READY is followed by the user's conversation, so it has to be read to its
+ * exact length. It is the shortest answer: whoever reads this many octets and
+ * then what the header asks for never reads too far. */
+#define GFORK_MIN_ANSWER (sizeof (struct gfork_header) + sizeof (struct gfork_pid))
+
+/* One received frame. The payload points into the reader and is valid until the
+ * next fill; the descriptors belong to whoever takes the frame. */
+struct gfork_frame
+{
+  uint8_t verb;
+  uint8_t n_fds;
+  uint32_t length;
+  const uint8_t *payload;
+  int fds[GFORK_MAX_FDS];
+};
+
+/* Collects octets and descriptors until they make a frame. */
+struct gfork_reader
+{
+  uint8_t *data;
+  size_t size;
+  size_t start;
+  size_t end;
+  bool full; /* the last read took all there was room for */
+
+  int *fds;
+  size_t fds_size;
+  size_t n_fds;
+
+  uint8_t *first; /* memory of the owner's, used until it is too small */
+  size_t first_size;
+};
+
+enum gfork_fill
+{
+  GFORK_FILL_DATA,
+  GFORK_FILL_AGAIN, /* nothing there; only if it was not to wait */
+  GFORK_FILL_EOF,
+  GFORK_FILL_RESET,     /* the connection broke: errno says how */
+  GFORK_FILL_TRUNCATED, /* descriptors got lost: too many are open here */
+  GFORK_FILL_NO_MEMORY,
+};
+
+enum gfork_next
+{
+  GFORK_NEXT_FRAME,
+  GFORK_NEXT_MORE, /* the frame is not complete yet */
+  GFORK_NEXT_BAD,  /* these octets are no frame */
+};
+
+void gfork_reader_init (struct gfork_reader *reader,
+                        void                *memory,
+                        size_t               size);
+void gfork_reader_clear (struct gfork_reader *reader);
+
+enum gfork_fill gfork_reader_fill (struct gfork_reader *reader,
+                                   int                  socket,
+                                   bool                 exact,
+                                   int                  flags);
+enum gfork_next gfork_reader_next (struct gfork_reader *reader,
+                                   struct gfork_frame  *frame);
+
+void gfork_frame_close_fds (struct gfork_frame *frame);
+
+/* One string of a payload that holds NUL-terminated strings; NULL after the
+ * last, or if what is left is not terminated. */
+const char *gfork_next_string (const uint8_t **payload,
+                               uint32_t       *length);
+
+void gfork_header_set (struct gfork_header *header,
+                       uint8_t              verb,
+                       size_t               length,
+                       size_t               n_fds);
+
+/* sendmsg() with descriptors; repeats what a signal interrupted. */
+ssize_t gfork_send (int           socket,
+                    const void   *data,
+                    size_t        length,
+                    const int    *fds,
+                    size_t        n_fds,
+                    int           flags);
