@@ -1,0 +1,739 @@
+/* gforkchild.c: one process, whoever reaps it: whether and how it has ended
+ *
+ * A process that the application executed is reaped here. One that a template
+ * forked is reaped by the template, which reports it on its channel. If that
+ * template is gone, or was somebody else's all along, the pidfd tells when the
+ * process ends and, on recent kernels, how.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkchild-private.h"
+
+#include "gforkcontext-private.h"
+#include "gforkerror.h"
+#include "gforkgeneration-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Where there is no pidfd, direct children are looked after this often. */
+#define LOOK_AGAIN_MS 10
+
+/* A process whose template is gone is reaped by the system's init, or by a
+ * subreaper that may never do it. Nobody waits for that longer than this. */
+#define REAPING_PATIENCE (G_USEC_PER_SEC)
+
+/* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
+struct pidfd_info_v0
+{
+  guint64 mask;
+  guint64 cgroupid;
+  guint32 ids[11];
+  gint32 exit_code;
+};
+#define PIDFD_INFO_EXIT (1u << 3)
+#define PIDFD_GET_INFO _IOWR (0xFF, 11, struct pidfd_info_v0)
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
+#endif
+
+typedef enum
+{
+  DIRECT,  /* ours to reap */
+  FORKED,  /* a template's to reap, which reports it */
+  FOREIGN, /* somebody's */
+} Origin;
+
+typedef enum
+{
+  ALIVE,
+  ENDED,
+  LOST,
+} State;
+
+struct _GForkListener
+{
+  GMainContext *context;
+  GForkListenerFunc func;
+  gpointer data;
+  GForkWatch *watch; /* on the channel of the template that reaps, or */
+  GSource *source;   /* on the process itself */
+};
+
+struct _GForkChild
+{
+  gatomicrefcount ref_count;
+  guint generation;
+
+  GMutex lock;
+  Origin origin;
+  State state; /* written under the lock, read anywhere */
+  pid_t pid;
+  int pidfd;
+  GForkChannel *reaper;
+  guint32 id;
+  guint holds;
+  struct gfork_exited exited;
+  GSList *listeners;
+
+  GList link; /* in direct_children */
+};
+
+/* Guarded by the globals' lock. */
+static GQueue direct_children = G_QUEUE_INIT;
+
+static GSource *child_source_new (GForkChild *child);
+
+/* ——— Coming and going ——— */
+
+static void
+forget_direct_children (void)
+{
+  g_queue_init (&direct_children);
+}
+
+static GForkChild *
+child_new (Origin origin)
+{
+  GForkChild *child = g_new0 (GForkChild, 1);
+
+  g_atomic_ref_count_init (&child->ref_count);
+  child->generation = g_fork_generation ();
+  g_mutex_init (&child->lock);
+  child->origin = origin;
+  child->pidfd = -1;
+  child->link.data = child;
+
+  return child;
+}
+
+/* A child of this process that nobody else may reap. */
+GForkChild *
+g_fork_child_new_direct (pid_t pid)
+{
+  static gsize hooked;
+  GForkChild *child = child_new (DIRECT);
+
+  if (g_once_init_enter (&hooked))
+    {
+      g_fork_add_child_hook (forget_direct_children);
+      g_once_init_leave (&hooked, 1);
+    }
+
+  child->pid = pid;
+#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
+  child->pidfd = syscall (SYS_pidfd_open, pid, 0);
+#endif
+
+  g_fork_globals_lock ();
+  g_queue_push_tail_link (&direct_children, &g_fork_child_ref (child)->link);
+  g_fork_globals_unlock ();
+
+  return child;
+}
+
+GForkChild *
+g_fork_child_new_forked (GForkChannel *reaper,
+                         guint32       id)
+{
+  GForkChild *child = child_new (FORKED);
+
+  child->reaper = g_fork_channel_ref (reaper);
+  child->id = id;
+
+  return child;
+}
+
+GForkChild *
+g_fork_child_new_foreign (void)
+{
+  return child_new (FOREIGN);
+}
+
+GForkChild *
+g_fork_child_ref (GForkChild *child)
+{
+  g_atomic_ref_count_inc (&child->ref_count);
+  return child;
+}
+
+void
+g_fork_child_unref (GForkChild *child)
+{
+  if (!g_atomic_ref_count_dec (&child->ref_count))
+    return;
+
+  if (child->pidfd >= 0)
+    close (child->pidfd);
+  g_clear_pointer (&child->reaper, g_fork_channel_unref);
+  g_mutex_clear (&child->lock);
+  g_free (child);
+}
+
+static void
+ignore_end (GForkChild   *child,
+            GMainContext *context,
+            gpointer      data)
+{
+}
+
+/* As long as somebody holds a process that a template reaps, the template is
+ * needed. One that nobody holds is still reaped. */
+void
+g_fork_child_hold (GForkChild *child)
+{
+  g_mutex_lock (&child->lock);
+  if (child->holds++ == 0 && child->origin == FORKED && child->state == ALIVE)
+    g_fork_channel_use (child->reaper);
+  g_mutex_unlock (&child->lock);
+}
+
+void
+g_fork_child_release (GForkChild *child)
+{
+  g_autoptr (GForkChannel) unused = NULL;
+  gboolean abandoned = FALSE;
+
+  if (child->generation != g_fork_generation ())
+    return;
+
+  g_mutex_lock (&child->lock);
+  if (--child->holds == 0 && child->state == ALIVE)
+    {
+      if (child->origin == FORKED)
+        unused = g_fork_channel_ref (child->reaper);
+      abandoned = child->origin == DIRECT;
+    }
+  g_mutex_unlock (&child->lock);
+
+  if (unused != NULL)
+    g_fork_channel_unuse (unused);
+  if (abandoned && !g_fork_child_check (child))
+    {
+      g_autoptr (GMainContext) context = g_fork_ref_background_context ();
+
+      g_fork_child_listen (child, context, ignore_end, NULL);
+    }
+}
+
+/* ——— Its end ——— */
+
+static void
+listener_free (GForkListener *listener)
+{
+  g_clear_pointer (&listener->watch, g_fork_watch_release);
+  if (listener->source != NULL)
+    {
+      g_source_destroy (listener->source);
+      g_source_unref (listener->source);
+    }
+  g_main_context_unref (listener->context);
+  g_free (listener);
+}
+
+/* To be called with the lock held, which it releases: what is told to others
+ * must not be told under a lock. */
+static void
+end_and_unlock (GForkChild                *child,
+                State                      state,
+                const struct gfork_exited *exited)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  GSList *listeners;
+  gboolean unused, direct;
+
+  if (child->state != ALIVE)
+    {
+      g_mutex_unlock (&child->lock);
+      return;
+    }
+
+  if (exited != NULL)
+    child->exited = *exited;
+  else
+    child->exited.wait_status = -1;
+  g_atomic_int_set ((int *) &child->state, state);
+  listeners = g_slist_reverse (g_steal_pointer (&child->listeners));
+  reaper = g_steal_pointer (&child->reaper);
+  unused = child->origin == FORKED && child->holds > 0;
+  direct = child->origin == DIRECT;
+  if (child->pidfd >= 0)
+    close (child->pidfd);
+  child->pidfd = -1;
+  g_mutex_unlock (&child->lock);
+
+  if (direct)
+    {
+      g_fork_globals_lock ();
+      g_queue_unlink (&direct_children, &child->link);
+      g_fork_globals_unlock ();
+    }
+
+  for (GSList *l = listeners; l != NULL; l = l->next)
+    {
+      GForkListener *listener = l->data;
+
+      listener->func (child, listener->context, listener->data);
+      listener_free (listener);
+    }
+  g_slist_free (listeners);
+
+  if (unused)
+    g_fork_channel_unuse (reaper);
+  if (direct)
+    g_fork_child_unref (child);
+}
+
+/* What READY or SYNCED has told. Takes @pidfd, which may be -1. */
+void
+g_fork_child_set_pid (GForkChild *child,
+                      pid_t       pid,
+                      int         pidfd)
+{
+  g_mutex_lock (&child->lock);
+  if (child->pid == 0)
+    child->pid = pid;
+  if (child->pidfd < 0 && child->state == ALIVE)
+    child->pidfd = pidfd;
+  else if (pidfd >= 0)
+    close (pidfd);
+  g_mutex_unlock (&child->lock);
+}
+
+void
+g_fork_child_set_exited (GForkChild                *child,
+                         const struct gfork_exited *exited)
+{
+  g_mutex_lock (&child->lock);
+  end_and_unlock (child, ENDED, exited);
+}
+
+/* The template that would have reported is gone. */
+void
+g_fork_child_set_orphan (GForkChild *child)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  GSList *watches = NULL;
+
+  g_mutex_lock (&child->lock);
+  if (child->state == ALIVE && child->origin == FORKED && child->pidfd < 0)
+    {
+      end_and_unlock (child, LOST, NULL);
+      return;
+    }
+
+  if (child->state == ALIVE && child->origin == FORKED)
+    {
+      child->origin = FOREIGN;
+      reaper = g_steal_pointer (&child->reaper);
+      for (GSList *l = child->listeners; l != NULL; l = l->next)
+        {
+          GForkListener *listener = l->data;
+
+          watches = g_slist_prepend (watches, g_steal_pointer (&listener->watch));
+          listener->source = child_source_new (child);
+          g_source_attach (listener->source, listener->context);
+        }
+    }
+  g_mutex_unlock (&child->lock);
+
+  for (GSList *l = watches; l != NULL; l = l->next)
+    if (l->data != NULL)
+      g_fork_watch_release (l->data);
+  g_slist_free (watches);
+}
+
+/* What the kernel remembers of a process that somebody else has reaped. */
+static gboolean
+get_exit_code (int                  pidfd,
+               struct gfork_exited *exited)
+{
+  struct pidfd_info_v0 info = { .mask = PIDFD_INFO_EXIT };
+
+#ifdef GFORK_PORTABLE
+  return FALSE;
+#endif
+  if (ioctl (pidfd, PIDFD_GET_INFO, &info) != 0 || (info.mask & PIDFD_INFO_EXIT) == 0)
+    return FALSE;
+
+  memset (exited, 0, sizeof *exited);
+  exited->wait_status = info.exit_code;
+  return TRUE;
+}
+
+static gint64
+microseconds (const struct timeval *time)
+{
+  return (gint64) time->tv_sec * G_USEC_PER_SEC + time->tv_usec;
+}
+
+typedef enum
+{
+  LOOK_ALIVE,
+  LOOK_UNREAPED, /* it has ended, and how will be known once it was reaped */
+  LOOK_OVER,
+} Look;
+
+/* Looks whether the process has ended, without waiting. With @give_up, an end of
+ * which nothing more is known yet counts as lost. */
+static Look
+look (GForkChild *child,
+      gboolean    give_up)
+{
+  struct gfork_exited exited = { 0 };
+  struct pollfd poll_fd = { .events = POLLIN };
+
+  g_mutex_lock (&child->lock);
+
+  if (child->state != ALIVE)
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_OVER;
+    }
+
+  if (child->origin == DIRECT)
+    {
+      struct rusage usage;
+      pid_t pid;
+
+      do
+        pid = wait4 (child->pid, &exited.wait_status, WNOHANG, &usage);
+      while (pid < 0 && errno == EINTR);
+
+      if (pid == 0)
+        {
+          g_mutex_unlock (&child->lock);
+          return LOOK_ALIVE;
+        }
+      if (pid > 0)
+        {
+          exited.user_time = microseconds (&usage.ru_utime);
+          exited.system_time = microseconds (&usage.ru_stime);
+          exited.max_rss = (guint64) usage.ru_maxrss * 1024;
+          end_and_unlock (child, ENDED, &exited);
+          return LOOK_OVER;
+        }
+      /* Somebody else has reaped it, or the application ignores SIGCHLD. */
+      if (child->pidfd < 0)
+        {
+          end_and_unlock (child, LOST, NULL);
+          return LOOK_OVER;
+        }
+    }
+
+  poll_fd.fd = child->pidfd;
+  if (child->origin == FORKED || child->pidfd < 0 || poll (&poll_fd, 1, 0) <= 0)
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_ALIVE;
+    }
+
+  if (get_exit_code (child->pidfd, &exited))
+    end_and_unlock (child, ENDED, &exited);
+  else if (give_up || (poll_fd.revents & POLLHUP) != 0 || child->origin == DIRECT)
+    end_and_unlock (child, LOST, NULL);
+  else
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_UNREAPED;
+    }
+
+  return LOOK_OVER;
+}
+
+/* Returns whether it is known to have ended. */
+gboolean
+g_fork_child_check (GForkChild *child)
+{
+  if (child->generation != g_fork_generation ())
+    return TRUE;
+
+  return look (child, FALSE) == LOOK_OVER;
+}
+
+/* Reaps whichever direct children have ended, for programs that iterate no main
+ * context. One system call if there are none. */
+void
+g_fork_child_sweep (void)
+{
+  siginfo_t info = { 0 };
+  GSList *children = NULL;
+
+  if (waitid (P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    return;
+
+  g_fork_globals_lock ();
+  for (GList *l = direct_children.head; l != NULL; l = l->next)
+    children = g_slist_prepend (children, g_fork_child_ref (l->data));
+  g_fork_globals_unlock ();
+
+  for (GSList *l = children; l != NULL; l = l->next)
+    g_fork_child_check (l->data);
+  g_slist_free_full (children, (GDestroyNotify) g_fork_child_unref);
+}
+
+/* ——— Listening ——— */
+
+typedef struct
+{
+  GSource source;
+  GForkChild *child;
+  gpointer tag;
+} ChildSource;
+
+static gboolean
+child_source_dispatch (GSource     *source,
+                       GSourceFunc  callback,
+                       gpointer     user_data)
+{
+  ChildSource *self = (ChildSource *) source;
+  gint64 deadline = g_source_get_ready_time (source);
+  gint64 now = g_source_get_time (source);
+  GMainContext *outer;
+  Look seen;
+
+  if (self->child->generation != g_fork_generation ())
+    return G_SOURCE_REMOVE;
+
+  outer = g_fork_dispatch_begin (g_source_get_context (source));
+  seen = look (self->child, self->tag != NULL && deadline >= 0 && now >= deadline);
+  g_fork_dispatch_end (outer);
+
+  switch (seen)
+    {
+    case LOOK_OVER:
+      return G_SOURCE_REMOVE;
+
+    case LOOK_UNREAPED:
+      /* The end of the reaping is a hang-up, which is always waited for. */
+      if (deadline < 0)
+        {
+          g_source_modify_unix_fd (source, self->tag, 0);
+          g_source_set_ready_time (source, now + REAPING_PATIENCE);
+        }
+      break;
+
+    case LOOK_ALIVE:
+      if (self->tag == NULL)
+        g_source_set_ready_time (source, now + LOOK_AGAIN_MS * 1000);
+      break;
+    }
+
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+child_source_finalize (GSource *source)
+{
+  g_fork_child_unref (((ChildSource *) source)->child);
+}
+
+static GSourceFuncs child_source_funcs = {
+  .dispatch = child_source_dispatch,
+  .finalize = child_source_finalize,
+};
+
+static GSource *
+child_source_new (GForkChild *child)
+{
+  GSource *source = g_source_new (&child_source_funcs, sizeof (ChildSource));
+  ChildSource *self = (ChildSource *) source;
+
+  g_source_set_static_name (source, "[gspawnfork] process");
+  self->child = g_fork_child_ref (child);
+  if (child->pidfd >= 0)
+    self->tag = g_source_add_unix_fd (source, child->pidfd, G_IO_IN);
+  else
+    g_source_set_ready_time (source, g_get_monotonic_time () + LOOK_AGAIN_MS * 1000);
+
+  return source;
+}
+
+/* Calls @func when the process has ended, which is noticed at the latest when
+ * @context is iterated. Returns %NULL if it has ended already. */
+GForkListener *
+g_fork_child_listen (GForkChild        *child,
+                     GMainContext      *context,
+                     GForkListenerFunc  func,
+                     gpointer           data)
+{
+  GForkListener *listener = NULL;
+
+  if (g_fork_child_check (child))
+    return NULL;
+
+  g_mutex_lock (&child->lock);
+  if (child->state == ALIVE)
+    {
+      listener = g_new0 (GForkListener, 1);
+      listener->context = g_main_context_ref (context);
+      listener->func = func;
+      listener->data = data;
+      if (child->origin == FORKED)
+        listener->watch = g_fork_channel_watch (child->reaper, context);
+      else
+        {
+          listener->source = child_source_new (child);
+          g_source_attach (listener->source, context);
+        }
+      child->listeners = g_slist_prepend (child->listeners, listener);
+    }
+  g_mutex_unlock (&child->lock);
+
+  return listener;
+}
+
+/* Returns whether it was still listening; if not, its function was called. */
+gboolean
+g_fork_child_unlisten (GForkChild    *child,
+                       GForkListener *listener)
+{
+  GSList *link;
+
+  if (child->generation != g_fork_generation ())
+    return FALSE;
+
+  g_mutex_lock (&child->lock);
+  link = g_slist_find (child->listeners, listener);
+  if (link != NULL)
+    child->listeners = g_slist_delete_link (child->listeners, link);
+  g_mutex_unlock (&child->lock);
+
+  if (link != NULL)
+    listener_free (listener);
+  return link != NULL;
+}
+
+/* ——— About it ——— */
+
+pid_t
+g_fork_child_get_pid (GForkChild *child)
+{
+  return child->pid;
+}
+
+gboolean
+g_fork_child_is_lost (GForkChild *child)
+{
+  return child->generation != g_fork_generation ()
+         || g_atomic_int_get ((int *) &child->state) == LOST;
+}
+
+/* %NULL as long as it is not known to have ended. */
+const struct gfork_exited *
+g_fork_child_get_exited (GForkChild *child)
+{
+  return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
+}
+
+/* Is it dead, or has it been sent a signal that it will not survive? The latter
+ * matters, because its socket looks well until the process gets to run again.
+ * process_mrelease() is meant to free the memory of a process that is about to
+ * go; it refuses with EINVAL if the process is not, and that costs next to
+ * nothing. */
+gboolean
+g_fork_child_is_dying (GForkChild *child)
+{
+  g_autofree char *path = NULL;
+  g_autofree char *line = NULL;
+  const char *rest;
+  int result = ENOSYS;
+  gboolean dead;
+
+  g_mutex_lock (&child->lock);
+  dead = child->state != ALIVE;
+#ifndef GFORK_PORTABLE
+  if (!dead && child->pidfd >= 0)
+    result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
+#endif
+  g_mutex_unlock (&child->lock);
+
+  if (dead || child->pid == 0)
+    return dead;
+  if (result != ENOSYS && result != EPERM)
+    return result != EINVAL;
+
+  /* Field 3 is the state, field 31 the pending signals (proc_pid_stat(5)). */
+  path = g_strdup_printf ("/proc/%ld/stat", (long) child->pid);
+  if (!g_file_get_contents (path, &line, NULL, NULL) || (rest = strrchr (line, ')')) == NULL)
+    return FALSE;
+  if (rest[1] == ' ' && strchr ("ZXx", rest[2]) != NULL)
+    return TRUE;
+  for (int field = 2; field < 31 && rest != NULL; field++)
+    rest = strchr (rest + 1, ' ');
+  return rest != NULL && (g_ascii_strtoull (rest + 1, NULL, 10) & (1 << (SIGKILL - 1))) != 0;
+}
+
+/* Sends a signal to this process and to no other, even if its number is in use
+ * again: by its pidfd; or, since a number is free only after it was reaped, by
+ * whoever has not reaped it. */
+gboolean
+g_fork_child_kill (GForkChild  *child,
+                   int          signum,
+                   GError     **error)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  int result = -1;
+  pid_t pid = child->pid;
+
+  if (g_fork_child_check (child))
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_CLOSED,
+                   _("Could not send signal %d to process %d: it has ended"), signum, (int) pid);
+      return FALSE;
+    }
+
+  g_mutex_lock (&child->lock);
+  errno = ESRCH;
+  if (signum < 0 || signum >= NSIG)
+    errno = EINVAL;
+  else if (child->state == ALIVE)
+    {
+      errno = ENOSYS;
+#if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
+      if (child->pidfd >= 0)
+        result = syscall (SYS_pidfd_send_signal, child->pidfd, signum, NULL, 0);
+#endif
+      if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
+        result = kill (child->pid, signum);
+      else if (result != 0 && errno == ENOSYS && child->origin == FORKED)
+        reaper = g_fork_channel_ref (child->reaper);
+    }
+  g_mutex_unlock (&child->lock);
+
+  if (reaper != NULL)
+    {
+      struct gfork_kill frame = { .id = child->id, .signum = signum };
+
+      g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
+      return TRUE;
+    }
+
+  if (result != 0)
+    {
+      int saved_errno = errno;
+
+      g_set_error (error, G_FORK_ERROR,
+                   saved_errno == ESRCH    ? G_FORK_ERROR_CLOSED
+                   : saved_errno == ENOSYS ? G_FORK_ERROR_NOT_SUPPORTED
+                                           : G_FORK_ERROR_FAILED,
+                   _("Could not send signal %d to process %d: %s"), signum, (int) pid,
+                   g_strerror (saved_errno));
+    }
+  return result == 0;
+}

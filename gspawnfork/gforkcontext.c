@@ -1,0 +1,120 @@
+/* gforkcontext.c: in which main context what is called
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkcontext-private.h"
+
+/* The context that the thread had before it began a synchronous call. */
+static GPrivate outer_context = G_PRIVATE_INIT (NULL);
+
+/* The context whose dispatching has brought the thread here. */
+static GPrivate dispatching_context = G_PRIVATE_INIT (NULL);
+
+/* The context of a synchronous call is gone when the call returns, so it must not
+ * be given anything that goes on. */
+GMainContext *
+g_fork_ref_background_context (void)
+{
+  GMainContext *outer = g_private_get (&outer_context);
+
+  return outer != NULL ? g_main_context_ref (outer) : g_main_context_ref_thread_default ();
+}
+
+/* Where what a task has made is to report later. */
+GMainContext *
+g_fork_ref_result_context (GTask *task)
+{
+  GMainContext *outer = g_private_get (&outer_context);
+
+  return g_main_context_ref (outer != NULL ? outer : g_task_get_context (task));
+}
+
+GMainContext *
+g_fork_dispatch_begin (GMainContext *context)
+{
+  GMainContext *outer = g_private_get (&dispatching_context);
+
+  g_private_set (&dispatching_context, context);
+  return outer;
+}
+
+void
+g_fork_dispatch_end (GMainContext *outer)
+{
+  g_private_set (&dispatching_context, outer);
+}
+
+void
+g_fork_call_later (GMainContext *context,
+                   GSourceFunc   func,
+                   gpointer      data)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_source_set_static_name (source, "[gspawnfork] result");
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, func, data, NULL);
+  g_source_attach (source, context);
+}
+
+/* Calls @func in @context: at once if a source of the library's in it is being
+ * dispatched, but never from within one of the user's calls, who would not
+ * expect to be called back before it returns. */
+void
+g_fork_call_in (GMainContext *context,
+                GSourceFunc   func,
+                gpointer      data)
+{
+  if (g_private_get (&dispatching_context) == context)
+    {
+      /* What is called may call the library, which is then such a call. */
+      GMainContext *outer = g_fork_dispatch_begin (NULL);
+
+      func (data);
+      g_fork_dispatch_end (outer);
+    }
+  else
+    g_fork_call_later (context, func, data);
+}
+
+void
+g_fork_sync_begin (GForkSync *sync)
+{
+  sync->result = NULL;
+  sync->context = g_main_context_new ();
+  sync->outer = g_private_get (&outer_context);
+  g_private_set (&outer_context, g_main_context_ref_thread_default ());
+  g_main_context_push_thread_default (sync->context);
+}
+
+void
+g_fork_sync_done (GObject      *source,
+                  GAsyncResult *result,
+                  gpointer      sync)
+{
+  ((GForkSync *) sync)->result = g_object_ref (result);
+}
+
+/* Returns the result, which g_fork_sync_end() drops. */
+GAsyncResult *
+g_fork_sync_wait (GForkSync *sync)
+{
+  while (sync->result == NULL)
+    g_main_context_iteration (sync->context, TRUE);
+
+  return sync->result;
+}
+
+void
+g_fork_sync_end (GForkSync *sync)
+{
+  g_clear_object (&sync->result);
+  g_main_context_pop_thread_default (sync->context);
+  g_main_context_unref (sync->context);
+  g_main_context_unref (g_private_get (&outer_context));
+  g_private_set (&outer_context, sync->outer);
+}

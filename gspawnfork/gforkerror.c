@@ -1,0 +1,127 @@
+/* gforkerror.c: the error domain, and sentences out of what the far end reports
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkerror-private.h"
+#include "gforktemplate.h"
+
+#include <glib/gi18n-lib.h>
+
+/* The numbers go over the wire. */
+G_STATIC_ASSERT ((int) G_FORK_ERROR_FAILED == (int) GFORK_CODE_FAILED);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_SPAWN == (int) GFORK_CODE_SPAWN);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_FORK == (int) GFORK_CODE_FORK);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_THREADED == (int) GFORK_CODE_THREADED);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_MODULE == (int) GFORK_CODE_MODULE);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_FUNCTION == (int) GFORK_CODE_FUNCTION);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_CALL == (int) GFORK_CODE_CALL);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_EXEC == (int) GFORK_CODE_EXEC);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_LOST == (int) GFORK_CODE_LOST);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_PROTOCOL == (int) GFORK_CODE_PROTOCOL);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_NOT_SUPPORTED == (int) GFORK_CODE_NOT_SUPPORTED);
+G_STATIC_ASSERT ((int) G_FORK_ERROR_CLOSED == (int) GFORK_CODE_CLOSED);
+
+G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDIN == (int) GFORK_EXEC_SOCKET_STDIN);
+G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDOUT == (int) GFORK_EXEC_SOCKET_STDOUT);
+G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDERR == (int) GFORK_EXEC_SOCKET_STDERR);
+G_STATIC_ASSERT ((int) G_FORK_EXEC_SEARCH_PATH == (int) GFORK_EXEC_SEARCH_PATH);
+
+G_DEFINE_QUARK (g-fork-error-quark, g_fork_error)
+
+/* Errors come from everywhere, before any class is initialised. */
+__attribute__ ((constructor)) static void
+bind_text_domain (void)
+{
+  bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+}
+
+GError *
+g_fork_error_new_threaded (const char *threads,
+                           int         n_threads)
+{
+  if (n_threads == 0)
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
+                        _("The process cannot be forked, because its threads cannot be counted: %s"),
+                        threads);
+
+  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
+                      _("The process cannot be forked, because it has other threads: %s"), threads);
+}
+
+/* What the far end was doing. The order of the arguments is the same in all, so
+ * that one call serves. */
+static const char *
+sentence (uint32_t verb)
+{
+  switch (verb)
+    {
+    case GFORK_REQUIRE:
+      return N_("Could not load the module “%s”: %s");
+    case GFORK_CALL:
+      return N_("Calling the function “%s” failed: %s");
+    case GFORK_EVAL:
+      return N_("Evaluating “%s” failed: %s");
+    case GFORK_ARG:
+    case GFORK_ARG_MEMFD:
+      return N_("Could not take a string%s: %s");
+    case GFORK_ARG_FD:
+      return N_("Could not take a descriptor%s: %s");
+    case GFORK_SETENV:
+      return N_("Could not set the environment variable “%s”: %s");
+    case GFORK_UNSETENV:
+      return N_("Could not unset the environment variable “%s”: %s");
+    case GFORK_CHDIR:
+      return N_("Could not change to the directory “%s”: %s");
+    case GFORK_MAP_FD:
+      return N_("Could not place a descriptor at %s: %s");
+    case GFORK_FORK:
+      return N_("Could not fork%s: %s");
+    case GFORK_RUN:
+      return N_("Could not run the function “%s”: %s");
+    case GFORK_EXEC:
+      return N_("Could not execute the program “%s”: %s");
+    default:
+      return N_("The process gave up%s: %s");
+    }
+}
+
+/* A GError for an ERROR frame; one about the protocol if it is not well-formed. */
+GError *
+g_fork_error_new_from_frame (const struct gfork_frame *frame)
+{
+  struct gfork_error error;
+  const uint8_t *rest = frame->payload + sizeof error;
+  uint32_t length;
+  const char *subject = NULL, *reason = NULL;
+  g_autofree char *valid_subject = NULL;
+  g_autofree char *valid_reason = NULL;
+
+  if (frame->length >= sizeof error)
+    {
+      memcpy (&error, frame->payload, sizeof error);
+      length = frame->length - sizeof error;
+      subject = gfork_next_string (&rest, &length);
+      reason = gfork_next_string (&rest, &length);
+    }
+  if (subject == NULL || reason == NULL || error.code > G_FORK_ERROR_CLOSED)
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
+                        _("The process does not speak the protocol: malformed error"));
+
+  /* Names and messages from C may be in any encoding. */
+  valid_subject = g_utf8_make_valid (subject, -1);
+  valid_reason = g_utf8_make_valid (reason, -1);
+
+  if (error.verb == GFORK_EVAL && error.code == G_FORK_ERROR_NOT_SUPPORTED)
+    return g_error_new (G_FORK_ERROR, error.code,
+                        _("Could not evaluate code: this runtime has no such thing"));
+  if (error.code == G_FORK_ERROR_THREADED)
+    return g_fork_error_new_threaded (valid_reason, -1);
+
+  return g_error_new (G_FORK_ERROR, error.code, _(sentence (error.verb)), valid_subject,
+                      valid_reason);
+}

@@ -1,0 +1,70 @@
+/* gforkerror.h: what can go wrong
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#if !defined(GFORK_INSIDE) && !defined(GFORK_COMPILATION)
+#error "Only <gspawnfork/gspawnfork.h> can be included directly."
+#endif
+
+#include <gio/gio.h>
+#include <gspawnfork/gforkversion.h>
+
+G_BEGIN_DECLS
+
+/**
+ * G_FORK_ERROR:
+ *
+ * The error domain of the library. Its codes are [error@GFork.Error].
+ *
+ * Since: 1.0
+ */
+#define G_FORK_ERROR (g_fork_error_quark ())
+
+/**
+ * GForkError:
+ * @G_FORK_ERROR_FAILED: something failed that no other code describes
+ * @G_FORK_ERROR_SPAWN: the helper program could not be executed
+ * @G_FORK_ERROR_FORK: the template could not fork
+ * @G_FORK_ERROR_THREADED: the process has more than one thread and therefore
+ *   cannot be forked; the message names the threads
+ * @G_FORK_ERROR_MODULE: a module could not be found or loaded
+ * @G_FORK_ERROR_FUNCTION: no loaded module has the function
+ * @G_FORK_ERROR_CALL: a called function reported a failure
+ * @G_FORK_ERROR_EXEC: the program could not be executed
+ * @G_FORK_ERROR_LOST: the process ended unexpectedly, or how it ended cannot
+ *   be known any more
+ * @G_FORK_ERROR_PROTOCOL: the other end does not speak the protocol, or not
+ *   this version of it
+ * @G_FORK_ERROR_NOT_SUPPORTED: the runtime or the system cannot do this
+ * @G_FORK_ERROR_CLOSED: the template was closed, run, executed or detached
+ *   before, or the process has ended before
+ *
+ * What can go wrong with templates and workers. Cancelling an operation is
+ * reported as %G_IO_ERROR_CANCELLED instead.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  G_FORK_ERROR_FAILED,
+  G_FORK_ERROR_SPAWN,
+  G_FORK_ERROR_FORK,
+  G_FORK_ERROR_THREADED,
+  G_FORK_ERROR_MODULE,
+  G_FORK_ERROR_FUNCTION,
+  G_FORK_ERROR_CALL,
+  G_FORK_ERROR_EXEC,
+  G_FORK_ERROR_LOST,
+  G_FORK_ERROR_PROTOCOL,
+  G_FORK_ERROR_NOT_SUPPORTED,
+  G_FORK_ERROR_CLOSED
+} GForkError;
+
+GFORK_AVAILABLE_IN_1_0
+GQuark g_fork_error_quark (void);
+
+G_END_DECLS

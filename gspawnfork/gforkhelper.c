@@ -1,0 +1,205 @@
+/* gforkhelper.c: finds a helper and executes it by posix_spawn
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkhelper-private.h"
+
+#include "gforkchild-private.h"
+#include "gforkerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Where the control socket is put. Everything above it is closed. */
+#define CONTROL_FD 3
+
+/* Room for a title: the name of a function is what it has to hold. */
+#define PADDING "                                                                " \
+                "                                                                "
+
+static gboolean embedded;
+
+/* The program is its own helper from now on. */
+void
+g_fork_helper_set_embedded (void)
+{
+  embedded = TRUE;
+}
+
+static const char *
+find_helper (void)
+{
+  const char *helper = secure_getenv ("GSPAWNFORK_HELPER");
+
+  if (helper != NULL && helper[0] != '\0')
+    return helper;
+
+  if (!embedded)
+    return GFORK_HELPER;
+
+  /* The link stays right when the file was moved or replaced. */
+  if (access ("/proc/self/exe", X_OK) == 0)
+    return "/proc/self/exe";
+  return (const char *) getauxval (AT_EXECFN);
+}
+
+/* The descriptor must not be one of the numbers that are about to be assigned,
+ * which it may be if the application has closed some of them. */
+static int
+move_above (int fd)
+{
+  int moved;
+
+  if (fd > CONTROL_FD)
+    return fd;
+
+  moved = fcntl (fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+  close (fd);
+  return moved;
+}
+
+static int
+add_file_actions (posix_spawn_file_actions_t *actions,
+                  int                         control)
+{
+  int result = posix_spawn_file_actions_addopen (actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+  for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO && result == 0; fd++)
+    if (fcntl (fd, F_GETFD) < 0)
+      result = posix_spawn_file_actions_addopen (actions, fd, "/dev/null", O_WRONLY, 0);
+
+  if (result == 0)
+    result = posix_spawn_file_actions_adddup2 (actions, control, CONTROL_FD);
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+  if (result == 0)
+    result = posix_spawn_file_actions_addclosefrom_np (actions, CONTROL_FD + 1);
+#endif
+
+  return result;
+}
+
+/* A process starts with every signal at its default and none blocked, whatever
+ * this one and its threads have done. */
+static int
+set_attributes (posix_spawnattr_t *attributes)
+{
+  sigset_t all, none;
+  int result;
+
+  sigfillset (&all);
+  sigemptyset (&none);
+  result = posix_spawnattr_setsigdefault (attributes, &all);
+  if (result == 0)
+    result = posix_spawnattr_setsigmask (attributes, &none);
+  if (result == 0)
+    result = posix_spawnattr_setflags (attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+
+  return result;
+}
+
+static int
+spawn (pid_t              *pid,
+       const char         *program,
+       const char * const *argv,
+       int                 control,
+       gboolean            search)
+{
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int result = posix_spawn_file_actions_init (&actions);
+
+  if (result != 0)
+    return result;
+  result = posix_spawnattr_init (&attributes);
+  if (result == 0)
+    {
+      result = add_file_actions (&actions, control);
+      if (result == 0)
+        result = set_attributes (&attributes);
+      if (result == 0)
+        result = (search ? posix_spawnp : posix_spawn) (pid, program, &actions, &attributes,
+                                                        (char **) argv, environ);
+      posix_spawnattr_destroy (&attributes);
+    }
+  posix_spawn_file_actions_destroy (&actions);
+
+  return result;
+}
+
+static GForkChannel *
+start (const char         *program,
+       const char * const *argv,
+       gboolean            search)
+{
+  GForkChild *child;
+  GForkChannel *channel;
+  pid_t pid;
+  int fds[2], result;
+
+  g_fork_child_sweep ();
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
+                                                   _("Could not create a socket pair: %s"),
+                                                   g_strerror (errno)));
+
+  fds[0] = move_above (fds[0]);
+  fds[1] = move_above (fds[1]);
+  result = fds[0] < 0 || fds[1] < 0 ? EMFILE : spawn (&pid, program, argv, fds[1], search);
+  if (fds[1] >= 0)
+    close (fds[1]);
+
+  if (result != 0)
+    {
+      if (fds[0] >= 0)
+        close (fds[0]);
+      return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
+                                                     _("Could not execute the helper “%s”: %s"),
+                                                     program, g_strerror (result)));
+    }
+
+  child = g_fork_child_new_direct (pid);
+  channel = g_fork_channel_new (fds[0], child);
+  g_fork_child_unref (child);
+  return channel;
+}
+
+#define VERSION_WORD G_STRINGIFY (GFORK_PROTOCOL_VERSION)
+#define CONTROL_WORD G_STRINGIFY (CONTROL_FD)
+
+/* Executes the helper for modules in C. */
+GForkChannel *
+g_fork_helper_start (void)
+{
+  const char *const argv[] = { "gspawnfork-helper", GFORK_SERVE_OPTION, VERSION_WORD,
+                               CONTROL_WORD, PADDING, NULL };
+
+  return start (find_helper (), argv, FALSE);
+}
+
+/* Executes another runtime's program, given by its first words. */
+GForkChannel *
+g_fork_helper_start_program (const char * const *words)
+{
+  const char *const rest[] = { GFORK_SERVE_OPTION, VERSION_WORD, CONTROL_WORD, PADDING };
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+
+  for (; *words != NULL; words++)
+    g_ptr_array_add (argv, (gpointer) *words);
+  for (guint i = 0; i < G_N_ELEMENTS (rest); i++)
+    g_ptr_array_add (argv, (gpointer) rest[i]);
+  g_ptr_array_add (argv, NULL);
+
+  return start (argv->pdata[0], (const char *const *) argv->pdata, TRUE);
+}

@@ -1,0 +1,812 @@
+/* gforkprocess.c: a running worker: waiting, signalling, accounting
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkprocess-private.h"
+
+#include "gforkcontext-private.h"
+#include "gforkerror.h"
+
+#include <glib/gi18n-lib.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+/**
+ * GForkProcess:
+ *
+ * A running worker, whichever process forked it.
+ *
+ * It comes from [method@GFork.Template.run] and [method@GFork.Template.execv], and
+ * resembles [class@Gio.Subprocess]: wait for it, ask how it ended and what it has
+ * used, send it signals.
+ *
+ * ```c
+ * static void
+ * on_ended (GObject      *source,
+ *           GAsyncResult *result,
+ *           gpointer      user_data)
+ * {
+ *   g_autoptr (GError) error = NULL;
+ *
+ *   if (!g_fork_process_wait_check_finish (G_FORK_PROCESS (source), result, &error))
+ *     g_warning ("The worker: %s", error->message);
+ * }
+ *
+ * …
+ *   g_fork_process_wait_check_async (process, NULL, on_ended, NULL);
+ * ```
+ *
+ * Most workers are not children of the application but of the template that
+ * they were forked from, which reaps them and reports how they ended. If that
+ * template has died first, the kernel is asked; if it does not know, waiting
+ * fails with %G_FORK_ERROR_LOST. A status is never invented.
+ *
+ * Dropping the last reference neither ends the worker nor leaves a zombie.
+ *
+ * The methods may be called from any thread. The results of asynchronous ones
+ * arrive in the thread-default main context of the call, and
+ * [signal@GFork.Process::exited] is emitted in the one of the call that ran the
+ * worker.
+ *
+ * Since: 1.0
+ */
+
+struct _GForkProcess
+{
+  GObject parent_instance;
+
+  GForkChild *child;
+  GMainContext *context;
+  GForkListener *listener;
+  GWeakRef *self; /* what the listener has */
+};
+
+enum
+{
+  EXITED,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (GForkProcess, g_fork_process, G_TYPE_OBJECT)
+
+/* ——— The signal ——— */
+
+static void
+free_weak (GWeakRef *weak)
+{
+  g_weak_ref_clear (weak);
+  g_free (weak);
+}
+
+static gboolean
+emit_exited (gpointer user_data)
+{
+  g_autoptr (GForkProcess) self = user_data;
+
+  g_signal_emit (self, signals[EXITED], 0, g_fork_child_get_exited (self->child)->wait_status);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_child_ended (GForkChild   *child,
+                GMainContext *context,
+                gpointer      data)
+{
+  GWeakRef *weak = data;
+  GForkProcess *self = g_weak_ref_get (weak);
+
+  free_weak (weak);
+  if (self == NULL)
+    return;
+
+  g_fork_call_in (context, emit_exited, self);
+}
+
+/* ——— The object ——— */
+
+static void
+g_fork_process_dispose (GObject *object)
+{
+  GForkProcess *self = G_FORK_PROCESS (object);
+
+  if (self->listener != NULL)
+    {
+      if (g_fork_child_unlisten (self->child, self->listener))
+        free_weak (self->self);
+      self->listener = NULL;
+    }
+
+  G_OBJECT_CLASS (g_fork_process_parent_class)->dispose (object);
+}
+
+static void
+g_fork_process_finalize (GObject *object)
+{
+  GForkProcess *self = G_FORK_PROCESS (object);
+
+  g_fork_child_release (self->child);
+  g_fork_child_unref (self->child);
+
+  G_OBJECT_CLASS (g_fork_process_parent_class)->finalize (object);
+}
+
+static void
+g_fork_process_class_init (GForkProcessClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->dispose = g_fork_process_dispose;
+  object_class->finalize = g_fork_process_finalize;
+
+  /**
+   * GForkProcess::exited:
+   * @self: the process
+   * @wait_status: the wait status as `waitpid()` gives it, or -1 if it cannot be
+   *   known
+   *
+   * Emitted once, when the process has ended, in the thread-default main context
+   * of the call that ran it.
+   *
+   * Since: 1.0
+   */
+  signals[EXITED] = g_signal_new ("exited", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
+                                  NULL, NULL, G_TYPE_NONE, 1, G_TYPE_INT);
+}
+
+static void
+g_fork_process_init (GForkProcess *self)
+{
+}
+
+/* @context is where the signal is emitted. */
+GForkProcess *
+g_fork_process_new_for_child (GForkChild   *child,
+                              GMainContext *context)
+{
+  GForkProcess *self = g_object_new (G_FORK_TYPE_PROCESS, NULL);
+
+  g_fork_child_hold (child);
+  self->child = g_fork_child_ref (child);
+  self->self = g_new0 (GWeakRef, 1);
+  g_weak_ref_init (self->self, self);
+  self->listener = g_fork_child_listen (child, context, on_child_ended, self->self);
+  if (self->listener == NULL)
+    {
+      /* It has ended already; but nobody could connect to the signal yet. */
+      free_weak (self->self);
+      g_fork_call_later (context, emit_exited, g_object_ref (self));
+    }
+
+  return self;
+}
+
+/**
+ * g_fork_process_get_pid:
+ * @self: a process
+ *
+ * Gets the number of the process. Once it has ended, another process may have the
+ * same number; [method@GFork.Process.send_signal] knows the difference.
+ *
+ * Returns: the process's number
+ *
+ * Since: 1.0
+ */
+GPid
+g_fork_process_get_pid (GForkProcess *self)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 0);
+
+  return g_fork_child_get_pid (self->child);
+}
+
+/* ——— Waiting ——— */
+
+static gboolean
+return_waiting (gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GForkProcess *self = g_task_get_source_object (task);
+
+  if (g_fork_child_is_lost (self->child))
+    g_task_return_new_error (task, G_FORK_ERROR, G_FORK_ERROR_LOST,
+                             _("How process %d ended cannot be known: the template that it was "
+                               "forked from is gone"),
+                             (int) g_fork_child_get_pid (self->child));
+  else
+    g_task_return_boolean (task, TRUE);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_waited_for (GForkChild   *child,
+               GMainContext *context,
+               gpointer      data)
+{
+  g_fork_call_in (context, return_waiting, data);
+}
+
+static gboolean
+on_wait_cancelled (GCancellable *cancellable,
+                   gpointer      user_data)
+{
+  GTask *task = user_data;
+  GForkProcess *self = g_task_get_source_object (task);
+
+  if (g_fork_child_unlisten (self->child, g_task_get_task_data (task)))
+    {
+      g_task_return_error_if_cancelled (task);
+      g_object_unref (task);
+    }
+  return G_SOURCE_REMOVE;
+}
+
+static void
+destroy_source (GSource *source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+static void
+wait_async (GForkProcess        *self,
+            GCancellable        *cancellable,
+            GAsyncReadyCallback  callback,
+            gpointer             user_data,
+            gpointer             source_tag)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+  GForkListener *listener;
+
+  g_task_set_source_tag (task, source_tag);
+  if (g_task_return_error_if_cancelled (task))
+    {
+      g_object_unref (task);
+      return;
+    }
+
+  /* What is returned stays so, although the cancellable may be triggered before
+   * the callback runs. */
+  g_task_set_check_cancellable (task, FALSE);
+
+  g_object_ref (task);
+  listener = g_fork_child_listen (self->child, g_task_get_context (task), on_waited_for, task);
+  if (listener == NULL)
+    return_waiting (task);
+  else if (cancellable != NULL)
+    {
+      GSource *source = g_cancellable_source_new (cancellable);
+
+      /* The task owns the source through the object data of its own, so that it
+       * goes when the task does. */
+      g_task_set_task_data (task, listener, NULL);
+      g_object_set_data_full (G_OBJECT (task), "cancel-source", source,
+                              (GDestroyNotify) destroy_source);
+      g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), task, NULL);
+      g_source_attach (source, g_task_get_context (task));
+    }
+  g_object_unref (task);
+}
+
+static gboolean
+wait_finish (GForkProcess  *self,
+             GAsyncResult  *result,
+             gpointer       source_tag,
+             GError       **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (g_async_result_is_tagged (result, source_tag), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/**
+ * g_fork_process_wait_async:
+ * @self: a process
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
+ * @callback: (scope async) (closure user_data): called when the process has ended
+ * @user_data: data for @callback
+ *
+ * Waits for the process to end.
+ *
+ * Any number of waits may be under way at once.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_process_wait_async (GForkProcess        *self,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_PROCESS (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  wait_async (self, cancellable, callback, user_data, g_fork_process_wait_async);
+}
+
+/**
+ * g_fork_process_wait_finish:
+ * @self: a process
+ * @result: what the callback was given
+ * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known
+ *   how the process ended, or %G_IO_ERROR_CANCELLED
+ *
+ * Ends what [method@GFork.Process.wait_async] began.
+ *
+ * Returns: %TRUE if the process has ended, however it did; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_wait_finish (GForkProcess  *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+
+  return wait_finish (self, result, g_fork_process_wait_async, error);
+}
+
+/**
+ * g_fork_process_wait:
+ * @self: a process
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
+ * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known
+ *   how the process ended, or %G_IO_ERROR_CANCELLED
+ *
+ * Waits for the process to end, and blocks meanwhile. The thread's own main
+ * context is not iterated.
+ *
+ * Returns: %TRUE if the process has ended, however it did; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_wait (GForkProcess  *self,
+                     GCancellable  *cancellable,
+                     GError       **error)
+{
+  GForkSync sync;
+  gboolean ended;
+
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  g_fork_sync_begin (&sync);
+  g_fork_process_wait_async (self, cancellable, g_fork_sync_done, &sync);
+  ended = g_fork_process_wait_finish (self, g_fork_sync_wait (&sync), error);
+  g_fork_sync_end (&sync);
+
+  return ended;
+}
+
+/**
+ * g_fork_process_wait_check_async:
+ * @self: a process
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
+ * @callback: (scope async) (closure user_data): called when the process has ended
+ * @user_data: data for @callback
+ *
+ * Waits for the process to end, and checks that it has ended well.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_process_wait_check_async (GForkProcess        *self,
+                                 GCancellable        *cancellable,
+                                 GAsyncReadyCallback  callback,
+                                 gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_PROCESS (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  wait_async (self, cancellable, callback, user_data, g_fork_process_wait_check_async);
+}
+
+/**
+ * g_fork_process_wait_check_finish:
+ * @self: a process
+ * @result: what the callback was given
+ * @error: return location for an error: one of [error@GLib.SpawnError] or of
+ *   `G_SPAWN_EXIT_ERROR`, as [func@GLib.spawn_check_wait_status] gives it, if the
+ *   process has ended otherwise; %G_FORK_ERROR_LOST if it cannot be known how it
+ *   ended, or %G_IO_ERROR_CANCELLED
+ *
+ * Ends what [method@GFork.Process.wait_check_async] began.
+ *
+ * Returns: %TRUE if the process has ended with status 0; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_wait_check_finish (GForkProcess  *self,
+                                  GAsyncResult  *result,
+                                  GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+
+  return wait_finish (self, result, g_fork_process_wait_check_async, error)
+         && g_spawn_check_wait_status (g_fork_process_get_wait_status (self), error);
+}
+
+/**
+ * g_fork_process_wait_check:
+ * @self: a process
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
+ * @error: return location for an error: as for
+ *   [method@GFork.Process.wait_check_finish]
+ *
+ * Waits for the process to end, blocking meanwhile, and checks that it has ended
+ * well.
+ *
+ * Returns: %TRUE if the process has ended with status 0; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_wait_check (GForkProcess  *self,
+                           GCancellable  *cancellable,
+                           GError       **error)
+{
+  return g_fork_process_wait (self, cancellable, error)
+         && g_spawn_check_wait_status (g_fork_process_get_wait_status (self), error);
+}
+
+/* ——— How it ended ——— */
+
+/* %NULL, with a warning, as long as that is not known. */
+static const struct gfork_exited *
+get_exited (GForkProcess *self)
+{
+  const struct gfork_exited *exited;
+
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
+
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, NULL);
+
+  return exited;
+}
+
+/**
+ * g_fork_process_get_wait_status:
+ * @self: a process that has ended
+ *
+ * Gets the wait status, to be taken apart by `WIFEXITED()` and its like.
+ *
+ * It is an error to call this before the process is known to have ended, that
+ * is before a wait for it has succeeded, its source was dispatched, or
+ * [signal@GFork.Process::exited] was emitted.
+ *
+ * Returns: the status as `waitpid()` gives it; -1 if it cannot be known
+ *
+ * Since: 1.0
+ */
+int
+g_fork_process_get_wait_status (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL ? exited->wait_status : -1;
+}
+
+/**
+ * g_fork_process_get_if_exited:
+ * @self: a process that has ended
+ *
+ * Did the process end by itself, with an exit status? As
+ * [method@GFork.Process.get_wait_status], not to be called before it has ended.
+ *
+ * Returns: %TRUE if it has exited; %FALSE if a signal has killed it or nothing is
+ *   known
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_get_if_exited (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL && exited->wait_status != -1 && WIFEXITED (exited->wait_status);
+}
+
+/**
+ * g_fork_process_get_exit_status:
+ * @self: a process of which [method@GFork.Process.get_if_exited] is true
+ *
+ * Gets the exit status: for a worker, the lowest eight bits of what its function
+ * returned.
+ *
+ * Returns: the exit status, 0 to 255; 1 if it did not exit
+ *
+ * Since: 1.0
+ */
+int
+g_fork_process_get_exit_status (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  g_return_val_if_fail (exited != NULL && exited->wait_status != -1
+                            && WIFEXITED (exited->wait_status), 1);
+
+  return WEXITSTATUS (exited->wait_status);
+}
+
+/**
+ * g_fork_process_get_if_signaled:
+ * @self: a process that has ended
+ *
+ * Did a signal kill the process? As [method@GFork.Process.get_wait_status], not to
+ * be called before it has ended.
+ *
+ * Returns: %TRUE if a signal has killed it
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_get_if_signaled (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL && exited->wait_status != -1 && WIFSIGNALED (exited->wait_status);
+}
+
+/**
+ * g_fork_process_get_term_sig:
+ * @self: a process of which [method@GFork.Process.get_if_signaled] is true
+ *
+ * Gets the signal that has killed the process.
+ *
+ * Returns: the signal's number; 0 if none did
+ *
+ * Since: 1.0
+ */
+int
+g_fork_process_get_term_sig (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  g_return_val_if_fail (exited != NULL && exited->wait_status != -1
+                            && WIFSIGNALED (exited->wait_status), 0);
+
+  return WTERMSIG (exited->wait_status);
+}
+
+/**
+ * g_fork_process_get_user_time:
+ * @self: a process that has ended
+ *
+ * Gets the processor time that the process, and those of its own children that it
+ * has waited for, spent in their own code: `ru_utime` in `getrusage(2)`.
+ *
+ * Returns: microseconds; 0 if it cannot be known
+ *
+ * Since: 1.0
+ */
+gint64
+g_fork_process_get_user_time (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL ? exited->user_time : 0;
+}
+
+/**
+ * g_fork_process_get_system_time:
+ * @self: a process that has ended
+ *
+ * Gets the processor time that the kernel spent for the process, and for those of
+ * its own children that it has waited for: `ru_stime` in `getrusage(2)`.
+ *
+ * Returns: microseconds; 0 if it cannot be known
+ *
+ * Since: 1.0
+ */
+gint64
+g_fork_process_get_system_time (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL ? exited->system_time : 0;
+}
+
+/**
+ * g_fork_process_get_max_rss:
+ * @self: a process that has ended
+ *
+ * Gets the most memory that the process had resident at once, including what it
+ * shares with its template: `ru_maxrss` in `getrusage(2)`.
+ *
+ * Returns: octets; 0 if it cannot be known
+ *
+ * Since: 1.0
+ */
+guint64
+g_fork_process_get_max_rss (GForkProcess *self)
+{
+  const struct gfork_exited *exited = get_exited (self);
+
+  return exited != NULL ? exited->max_rss : 0;
+}
+
+/* ——— Signals ——— */
+
+/**
+ * g_fork_process_send_signal:
+ * @self: a process
+ * @signum: the number of a signal
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED if the process has
+ *   ended, %G_FORK_ERROR_FAILED with the system's reason, or
+ *   %G_FORK_ERROR_NOT_SUPPORTED if nothing on this system makes sure that no
+ *   other process is hit
+ *
+ * Sends a signal to this process, and never to another one that has got the same
+ * number since.
+ *
+ * Returns: %TRUE if the signal was sent; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_send_signal (GForkProcess  *self,
+                            int            signum,
+                            GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+
+  return g_fork_child_kill (self->child, signum, error);
+}
+
+/**
+ * g_fork_process_force_exit:
+ * @self: a process
+ *
+ * Kills the process with `SIGKILL`, unless it has ended. When that is done,
+ * waiting tells; it is not yet when this returns.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_process_force_exit (GForkProcess *self)
+{
+  g_return_if_fail (G_FORK_IS_PROCESS (self));
+
+  g_fork_child_kill (self->child, SIGKILL, NULL);
+}
+
+/* ——— The source ——— */
+
+typedef struct
+{
+  GSource source;
+  GForkProcess *process;
+  GForkListener *listener;
+  gboolean listening;
+} ProcessSource;
+
+static void
+wake_up (GForkChild   *child,
+         GMainContext *context,
+         gpointer      data)
+{
+  g_main_context_wakeup (context);
+}
+
+static gboolean
+process_source_ready (ProcessSource *self)
+{
+  return g_fork_child_get_exited (self->process->child) != NULL;
+}
+
+/* Only now is it known which context the source is in. */
+static gboolean
+process_source_prepare (GSource *source,
+                        int     *timeout)
+{
+  ProcessSource *self = (ProcessSource *) source;
+
+  *timeout = -1;
+  if (!self->listening)
+    {
+      self->listener = g_fork_child_listen (self->process->child, g_source_get_context (source),
+                                            wake_up, NULL);
+      self->listening = TRUE;
+    }
+  return process_source_ready (self);
+}
+
+static gboolean
+process_source_check (GSource *source)
+{
+  return process_source_ready ((ProcessSource *) source);
+}
+
+static gboolean
+process_source_dispatch (GSource     *source,
+                         GSourceFunc  callback,
+                         gpointer     user_data)
+{
+  ProcessSource *self = (ProcessSource *) source;
+
+  if (callback == NULL)
+    g_warning ("The source of a GForkProcess was dispatched without a callback");
+  else
+    ((GForkProcessSourceFunc) callback) (self->process,
+                                         g_fork_child_get_exited (self->process->child)->wait_status,
+                                         user_data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+process_source_finalize (GSource *source)
+{
+  ProcessSource *self = (ProcessSource *) source;
+
+  if (self->listener != NULL)
+    g_fork_child_unlisten (self->process->child, self->listener);
+  g_object_unref (self->process);
+}
+
+/* For bindings, which connect closures to sources. */
+static gboolean
+process_source_closure (GForkProcess *process,
+                        int           wait_status,
+                        gpointer      data)
+{
+  GValue parameters[2] = { G_VALUE_INIT, G_VALUE_INIT };
+  GValue result = G_VALUE_INIT;
+  gboolean remains;
+
+  g_value_init (&parameters[0], G_FORK_TYPE_PROCESS);
+  g_value_set_object (&parameters[0], process);
+  g_value_init (&parameters[1], G_TYPE_INT);
+  g_value_set_int (&parameters[1], wait_status);
+  g_value_init (&result, G_TYPE_BOOLEAN);
+
+  g_closure_invoke (data, &result, 2, parameters, NULL);
+  remains = g_value_get_boolean (&result);
+
+  g_value_unset (&parameters[0]);
+  g_value_unset (&parameters[1]);
+  g_value_unset (&result);
+  return remains;
+}
+
+static GSourceFuncs process_source_funcs = {
+  .prepare = process_source_prepare,
+  .check = process_source_check,
+  .dispatch = process_source_dispatch,
+  .finalize = process_source_finalize,
+  .closure_callback = (GSourceFunc) (void (*) (void)) process_source_closure,
+};
+
+/**
+ * g_fork_process_create_source:
+ * @self: a process
+ *
+ * Creates a source that is dispatched once the process has ended. Its callback is
+ * a [callback@GFork.ProcessSourceFunc]. The source keeps the process object alive.
+ *
+ * Returns: (transfer full): a new source, to be attached to a main context
+ *
+ * Since: 1.0
+ */
+GSource *
+g_fork_process_create_source (GForkProcess *self)
+{
+  GSource *source;
+
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
+
+  source = g_source_new (&process_source_funcs, sizeof (ProcessSource));
+  g_source_set_static_name (source, "[gspawnfork] process end");
+  ((ProcessSource *) source)->process = g_object_ref (self);
+
+  return source;
+}

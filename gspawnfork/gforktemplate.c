@@ -1,0 +1,1378 @@
+/* gforktemplate.c: preparing and running
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforktemplate.h"
+
+#include "gforkchild-private.h"
+#include "gforkcontext-private.h"
+#include "gforkdefault-private.h"
+#include "gforkerror.h"
+#include "gforkmain-private.h"
+#include "gforkmemory-private.h"
+#include "gforkmodulepath-private.h"
+#include "gforkprocess-private.h"
+#include "gforkruntime-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <string.h>
+#include <unistd.h>
+
+/**
+ * GForkTemplate:
+ *
+ * A process that waits for commands and can be forked.
+ *
+ * A template is prepared: modules are loaded into it, functions called in it,
+ * strings and descriptors sent to it. Then it is forked as often as one likes, and
+ * each fork is told to run a function. That makes it a worker, and the callback
+ * gets a [class@Gio.Socket] to talk with it.
+ *
+ * ```c
+ * static void
+ * on_running (GObject      *source,
+ *             GAsyncResult *result,
+ *             gpointer      user_data)
+ * {
+ *   g_autoptr (GError) error = NULL;
+ *   g_autoptr (GForkProcess) process = NULL;
+ *   g_autoptr (GSocket) socket = NULL;
+ *
+ *   socket = g_fork_template_run_finish (G_FORK_TEMPLATE (source), result,
+ *                                        &process, &error);
+ *   if (socket == NULL)
+ *     {
+ *       g_warning ("No worker: %s", error->message);
+ *       return;
+ *     }
+ *   …
+ * }
+ *
+ * static void
+ * start_worker (const char *language)
+ * {
+ *   g_autoptr (GForkTemplate) template = g_fork_template_new ();
+ *
+ *   g_fork_template_send_arg (template, language);
+ *   g_fork_template_run_async (template, "spellcheck:serve", NULL, on_running, NULL);
+ * }
+ * ```
+ *
+ * The application itself is never forked. It executes one small helper, whatever
+ * its own size, threads and open files, and everything else is a fork of that
+ * helper or of what has been made from it. Nothing that the application has open,
+ * blocks or ignores is there in a worker: its standard input is `/dev/null`, its
+ * standard output and error are the application's, and apart from those it has its
+ * socket and what was sent to it.
+ *
+ * ## Commands
+ *
+ * Creating a template and preparing it take no time: commands are queued, and
+ * executed in their order by the process. None of them fails in the caller. What
+ * goes wrong is reported, as a [type@GLib.Error] that says which command failed
+ * and why, by the next [method@GFork.Template.prepare],
+ * [method@GFork.Template.run] or [method@GFork.Template.execv]. A template in which
+ * a command has failed executes no further ones, and its forks fail with the same
+ * error; the workers that were forked from it before are not affected.
+ *
+ * Commands that only set the stage, such as sending a string, wait for the next one
+ * that does something and travel together with it.
+ *
+ * If the process is gone, everything ends with %G_FORK_ERROR_LOST.
+ *
+ * ## Threads
+ *
+ * All methods may be called from any thread. The library has no threads of its own:
+ * the results of asynchronous methods arrive in the thread-default main context of
+ * the call, and the work is done there too.
+ *
+ * ## Life
+ *
+ * Dropping the last reference before a run ends the process. An operation under
+ * way keeps the object alive, so a template can be configured, run and forgotten.
+ * A template that has forked workers stays behind, with nothing more to do, as long
+ * as somebody holds one of their [class@GFork.Process] objects: it is the one that
+ * learns how they end. For the same reason a template that has workers runs a
+ * function in a fork of itself.
+ *
+ * Since: 1.0
+ */
+
+struct _GForkTemplate
+{
+  GObject parent_instance;
+
+  GForkChannel *channel; /* made on first use; see get_channel() */
+  char *runtime;
+  guint spare_processes;
+};
+
+enum
+{
+  PROP_PID = 1,
+  PROP_RUNTIME,
+  PROP_SPARE_PROCESSES,
+  N_PROPS
+};
+
+static GParamSpec *props[N_PROPS];
+
+G_DEFINE_FINAL_TYPE (GForkTemplate, g_fork_template, G_TYPE_OBJECT)
+
+/* ——— The channel ——— */
+
+static void
+set_channel (GForkTemplate *self,
+             GForkChannel  *channel)
+{
+  g_fork_channel_use (channel);
+  if (!g_atomic_pointer_compare_and_exchange (&self->channel, NULL, channel))
+    {
+      /* Another thread was faster. */
+      g_fork_channel_unuse (channel);
+      g_fork_channel_unref (channel);
+    }
+}
+
+/* What g_object_new() has made gets its process when it is first used. */
+static GForkChannel *
+get_channel (GForkTemplate *self)
+{
+  GForkChannel *channel = g_atomic_pointer_get (&self->channel);
+
+  if (G_LIKELY (channel != NULL))
+    return channel;
+
+  set_channel (self, self->runtime != NULL && strcmp (self->runtime, "c") != 0
+                         ? g_fork_runtime_start (self->runtime)
+                         : g_fork_default_fork ());
+  return g_atomic_pointer_get (&self->channel);
+}
+
+GForkChannel *
+g_fork_template_peek_channel (GForkTemplate *self)
+{
+  return get_channel (self);
+}
+
+/* Takes the channel. */
+GForkTemplate *
+g_fork_template_new_for_channel (GForkChannel *channel,
+                                 const char   *runtime)
+{
+  GForkTemplate *self = runtime == NULL
+                            ? g_object_new (G_FORK_TYPE_TEMPLATE, NULL)
+                            : g_object_new (G_FORK_TYPE_TEMPLATE, "runtime", runtime, NULL);
+
+  set_channel (self, channel);
+  return self;
+}
+
+/* ——— The object ——— */
+
+static void
+g_fork_template_get_property (GObject    *object,
+                              guint       prop_id,
+                              GValue     *value,
+                              GParamSpec *pspec)
+{
+  GForkTemplate *self = G_FORK_TEMPLATE (object);
+
+  switch (prop_id)
+    {
+    case PROP_PID:
+      g_value_set_int (value, g_fork_template_get_pid (self));
+      break;
+    case PROP_RUNTIME:
+      g_value_set_string (value, g_fork_template_get_runtime (self));
+      break;
+    case PROP_SPARE_PROCESSES:
+      g_value_set_uint (value, g_fork_template_get_spare_processes (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_template_set_property (GObject      *object,
+                              guint         prop_id,
+                              const GValue *value,
+                              GParamSpec   *pspec)
+{
+  GForkTemplate *self = G_FORK_TEMPLATE (object);
+
+  switch (prop_id)
+    {
+    case PROP_RUNTIME:
+      self->runtime = g_value_dup_string (value);
+      break;
+    case PROP_SPARE_PROCESSES:
+      g_fork_template_set_spare_processes (self, g_value_get_uint (value));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_template_finalize (GObject *object)
+{
+  GForkTemplate *self = G_FORK_TEMPLATE (object);
+
+  if (self->channel != NULL)
+    {
+      g_fork_channel_close (self->channel);
+      g_fork_channel_unuse (self->channel);
+      g_fork_channel_unref (self->channel);
+    }
+  g_free (self->runtime);
+
+  G_OBJECT_CLASS (g_fork_template_parent_class)->finalize (object);
+}
+
+static void
+g_fork_template_class_init (GForkTemplateClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->get_property = g_fork_template_get_property;
+  object_class->set_property = g_fork_template_set_property;
+  object_class->finalize = g_fork_template_finalize;
+
+  /**
+   * GForkTemplate:pid: (getter get_pid)
+   *
+   * The number of the process.
+   *
+   * Known at once of a process that the application has executed or forked itself,
+   * and of a fork after its first [method@GFork.Template.prepare] or run; 0 before
+   * that.
+   *
+   * Since: 1.0
+   */
+  props[PROP_PID] = g_param_spec_int ("pid", NULL, NULL, 0, G_MAXINT, 0,
+                                      G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GForkTemplate:runtime: (getter get_runtime)
+   *
+   * The language that the template loads modules of.
+   *
+   * Since: 1.0
+   */
+  props[PROP_RUNTIME] = g_param_spec_string ("runtime", NULL, NULL, NULL,
+                                             G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY
+                                                 | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GForkTemplate:spare-processes: (getter get_spare_processes) (setter set_spare_processes)
+   *
+   * How many forks are kept ready, so that [method@GFork.Template.fork] need not wait
+   * for one.
+   *
+   * Since: 1.0
+   */
+  props[PROP_SPARE_PROCESSES] = g_param_spec_uint ("spare-processes", NULL, NULL, 0, G_MAXUINT, 0,
+                                                   G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY
+                                                       | G_PARAM_STATIC_STRINGS);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+g_fork_template_init (GForkTemplate *self)
+{
+}
+
+/**
+ * g_fork_template_get_pid: (get-property pid)
+ * @self: a template
+ *
+ * Gets the number of the process.
+ *
+ * Returns: the process's number; 0 if it is not known yet
+ *
+ * Since: 1.0
+ */
+GPid
+g_fork_template_get_pid (GForkTemplate *self)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), 0);
+
+  return g_fork_channel_get_pid (get_channel (self));
+}
+
+/**
+ * g_fork_template_get_runtime: (get-property runtime)
+ * @self: a template
+ *
+ * Gets the language that the template loads modules of.
+ *
+ * Returns: (transfer none): the runtime's name, "c" unless another one was asked for
+ *
+ * Since: 1.0
+ */
+const char *
+g_fork_template_get_runtime (GForkTemplate *self)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+
+  return self->runtime != NULL ? self->runtime : "c";
+}
+
+/**
+ * g_fork_template_get_spare_processes: (get-property spare-processes)
+ * @self: a template
+ *
+ * Gets how many forks are kept ready.
+ *
+ * Returns: the number of processes
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_template_get_spare_processes (GForkTemplate *self)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), 0);
+
+  return self->spare_processes;
+}
+
+/**
+ * g_fork_template_set_spare_processes: (set-property spare-processes)
+ * @self: a template
+ * @spare_processes: the number of processes
+ *
+ * Sets how many forks are kept ready.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_set_spare_processes (GForkTemplate *self,
+                                     guint          spare_processes)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  if (self->spare_processes == spare_processes)
+    return;
+
+  self->spare_processes = spare_processes;
+  g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SPARE_PROCESSES]);
+}
+
+/* ——— Making one ——— */
+
+/**
+ * g_fork_template_new:
+ *
+ * Forks a new template off the default one; see
+ * [func@GFork.Template.dup_default].
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new (void)
+{
+  return g_fork_template_new_for_channel (g_fork_default_fork (), NULL);
+}
+
+/**
+ * g_fork_template_new_exec:
+ *
+ * Executes a fresh helper, by `posix_spawn()`: a template that has nothing from
+ * another one. If [func@GFork.init_early] was called, this is a fork of the program
+ * as it was then.
+ *
+ * If the helper cannot be executed, the first operation of the template fails with
+ * %G_FORK_ERROR_SPAWN.
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_exec (void)
+{
+  return g_fork_template_new_for_channel (g_fork_runtime_start (NULL), NULL);
+}
+
+/**
+ * g_fork_template_new_for_runtime:
+ * @runtime: the name of a runtime: "c", "python3", "gjs" or another one that is
+ *   installed
+ *
+ * Executes a fresh process that loads modules of the given language.
+ *
+ * If there is no such runtime, the first operation of the template fails with
+ * %G_FORK_ERROR_NOT_SUPPORTED.
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_for_runtime (const char *runtime)
+{
+  g_return_val_if_fail (runtime != NULL, NULL);
+
+  return g_fork_template_new_for_channel (g_fork_runtime_start (runtime), runtime);
+}
+
+/**
+ * g_fork_template_new_from_main:
+ * @error: return location for an error: %G_FORK_ERROR_THREADED if the program has
+ *   more than one thread, with their names; %G_FORK_ERROR_FORK with the system's
+ *   reason
+ *
+ * Forks the calling program, now: a template that has all that the program has
+ * loaded and computed so far. Functions that the program itself exports can be run
+ * and called in it.
+ *
+ * The program must have no other thread. GLib starts some of its own accord, for
+ * instance for D-Bus, file monitors and [class@Gio.Application], so this belongs
+ * near the beginning of `main()`. What the program has open is closed in the fork,
+ * and neither its `atexit()` handlers nor its destructors are run in workers.
+ *
+ * Returns: (transfer full): a new template; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_from_main (GError **error)
+{
+  GForkChannel *channel;
+
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  channel = g_fork_main_fork (error);
+  return channel != NULL ? g_fork_template_new_for_channel (channel, NULL) : NULL;
+}
+
+/**
+ * g_fork_template_new_from_socket:
+ * @socket: the control socket of a template, from
+ *   [method@GFork.Template.detach] in this or in another process
+ *
+ * Takes over a template that was detached. The socket is closed: the template goes
+ * on with a duplicate of its own.
+ *
+ * The process is nobody's child here, so how it ends is known only on systems that
+ * tell (Linux 6.15 and later); the same is not true of its forks.
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_from_socket (GSocket *socket)
+{
+  g_autoptr (GForkChild) child = NULL;
+  GForkChannel *channel;
+  int fd;
+
+  g_return_val_if_fail (G_IS_SOCKET (socket), NULL);
+
+  fd = fcntl (g_socket_get_fd (socket), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0)
+    channel = g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                                      _("Could not duplicate descriptor %d: %s"),
+                                                      g_socket_get_fd (socket), g_strerror (errno)));
+  else
+    {
+      child = g_fork_child_new_foreign ();
+      channel = g_fork_channel_new (fd, child);
+      g_socket_close (socket, NULL);
+    }
+
+  return g_fork_template_new_for_channel (channel, NULL);
+}
+
+/**
+ * g_fork_template_fork:
+ * @self: a template
+ *
+ * Forks the template. The new one has everything that this one has: loaded modules,
+ * environment and working directory, and the strings and descriptors sent so far.
+ *
+ * A process with more than one thread cannot be forked. If something that was
+ * loaded or called has started threads, the first operation of the new template
+ * fails with %G_FORK_ERROR_THREADED and their names; the system's reasons are
+ * reported as %G_FORK_ERROR_FORK.
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_fork (GForkTemplate *self)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+
+  return g_fork_template_new_for_channel (g_fork_channel_new_child (get_channel (self)),
+                                          self->runtime);
+}
+
+/* ——— Preparing it ——— */
+
+/**
+ * g_fork_template_require:
+ * @self: a template
+ * @module: (type filename): for the runtime "c" a shared object: an absolute path,
+ *   or the name of one in the module path, see [func@GFork.add_module_path]; for
+ *   other runtimes what they call a module
+ *
+ * Loads a module, once. If that fails, the next operation reports
+ * %G_FORK_ERROR_MODULE with the reason.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_require (GForkTemplate *self,
+                         const char    *module)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (module != NULL);
+
+  g_fork_module_path_tell (get_channel (self));
+  g_fork_channel_send_strings (get_channel (self), GFORK_REQUIRE, module, NULL);
+}
+
+/**
+ * g_fork_template_call:
+ * @self: a template
+ * @function: the name of a function, `name` or `module:name`, of the type
+ *   [callback@GFork.CallFunc]
+ * @args: (array zero-terminated=1) (nullable): strings for the function
+ *
+ * Calls a function in the template, so that what it sets up is there in all forks.
+ *
+ * If the function reports a failure, the next operation fails with
+ * %G_FORK_ERROR_CALL and its message; if it does not exist, with
+ * %G_FORK_ERROR_FUNCTION or %G_FORK_ERROR_MODULE.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_call (GForkTemplate      *self,
+                      const char         *function,
+                      const char * const *args)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (function != NULL);
+
+  g_fork_module_path_tell (get_channel (self));
+  g_fork_channel_send_strings (get_channel (self), GFORK_CALL, function, args);
+}
+
+/**
+ * g_fork_template_eval:
+ * @self: a template
+ * @code: code in the language of the runtime
+ * @args: (array zero-terminated=1) (nullable): strings for the code
+ *
+ * Evaluates code in the template.
+ *
+ * If the code fails, the next operation reports %G_FORK_ERROR_CALL; if the runtime
+ * has no such thing, as "c" has not, %G_FORK_ERROR_NOT_SUPPORTED.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_eval (GForkTemplate      *self,
+                      const char         *code,
+                      const char * const *args)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (code != NULL);
+
+  g_fork_channel_send_strings (get_channel (self), GFORK_EVAL, code, args);
+}
+
+/* A string or octets: within a frame, or in memory that is shared. */
+static void
+send_octets (GForkTemplate       *self,
+             gconstpointer        data,
+             gsize                length,
+             enum gfork_arg_kind  kind)
+{
+  GForkChannel *channel = get_channel (self);
+
+  if (length < GFORK_MAX_INLINE)
+    {
+      guint8 small[256];
+      g_autofree guint8 *large = length < sizeof small ? NULL : g_malloc (length + 1);
+      guint8 *payload = large != NULL ? large : small;
+
+      payload[0] = kind;
+      if (length > 0)
+        memcpy (payload + 1, data, length);
+      g_fork_channel_send (channel, GFORK_ARG, payload, length + 1, NULL, 0);
+    }
+  else
+    {
+      struct gfork_memfd memfd = { .length = length, .kind = kind };
+      GError *error = NULL;
+      int fd = g_fork_memory_new (data, length, &error);
+
+      if (fd < 0)
+        g_fork_channel_fail (channel, error);
+      else
+        g_fork_channel_send (channel, GFORK_ARG_MEMFD, &memfd, sizeof memfd, &fd, 1);
+    }
+}
+
+/**
+ * g_fork_template_send_arg:
+ * @self: a template
+ * @arg: a string in UTF-8
+ *
+ * Sends a string, which is passed to the function that is run, or appended to the
+ * arguments of the program that is executed.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_send_arg (GForkTemplate *self,
+                          const char    *arg)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (arg != NULL);
+
+  send_octets (self, arg, strlen (arg), GFORK_ARG_STRING);
+}
+
+/**
+ * g_fork_template_send_bytes:
+ * @self: a template
+ * @bytes: (transfer none): octets, up to 4 GiB of them
+ *
+ * Sends octets, like [method@GFork.Template.send_arg] a string.
+ *
+ * Long ones, from 64 KiB on, are copied once, before this returns, into memory that
+ * is shared by the template and all of its forks. Processes map it when they run.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_send_bytes (GForkTemplate *self,
+                            GBytes        *bytes)
+{
+  gconstpointer data;
+  gsize length;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (bytes != NULL);
+
+  data = g_bytes_get_data (bytes, &length);
+  send_octets (self, data, length, GFORK_ARG_BYTES);
+}
+
+/* Duplicates a descriptor, or has the next operation tell why not. */
+static int
+duplicate (GForkTemplate *self,
+           int            fd)
+{
+  int copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+
+  if (copy < 0)
+    g_fork_channel_fail (get_channel (self),
+                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                      _("Could not duplicate descriptor %d: %s"), fd,
+                                      g_strerror (errno)));
+  return copy;
+}
+
+/**
+ * g_fork_template_send_fd:
+ * @self: a template
+ * @fd: a descriptor
+ *
+ * Sends a descriptor, which is passed to the function that is run, or becomes the
+ * lowest number from 3 on that is free in the program that is executed. It is
+ * duplicated at once: the caller may close its own.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_send_fd (GForkTemplate *self,
+                         int            fd)
+{
+  int copy;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  copy = duplicate (self, fd);
+  if (copy >= 0)
+    g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, &copy, 1);
+}
+
+/**
+ * g_fork_template_take_fd:
+ * @self: a template
+ * @fd: (transfer full): a descriptor
+ *
+ * Like [method@GFork.Template.send_fd], but takes the descriptor, which is closed
+ * once it was sent.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_take_fd (GForkTemplate *self,
+                         int            fd)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  if (fcntl (fd, F_SETFD, FD_CLOEXEC) != 0)
+    g_fork_channel_fail (get_channel (self),
+                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                      _("Could not send descriptor %d: %s"), fd,
+                                      g_strerror (errno)));
+  else
+    g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, &fd, 1);
+}
+
+/**
+ * g_fork_template_send_socket:
+ * @self: a template
+ * @socket: (transfer none): a socket
+ *
+ * Like [method@GFork.Template.send_fd], for a socket. Note that a socket that was
+ * made non-blocking, as GIO does, is non-blocking in the worker too: that belongs
+ * to what both share.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_send_socket (GForkTemplate *self,
+                             GSocket       *socket)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (G_IS_SOCKET (socket));
+
+  g_fork_template_send_fd (self, g_socket_get_fd (socket));
+}
+
+/**
+ * g_fork_template_send_fd_list:
+ * @self: a template
+ * @list: (transfer none): descriptors
+ *
+ * Like [method@GFork.Template.send_fd] for each of them, in the order of the list.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_send_fd_list (GForkTemplate *self,
+                              GUnixFDList   *list)
+{
+  const int *fds;
+  int n, copies[GFORK_MAX_FDS], n_copies = 0;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (G_IS_UNIX_FD_LIST (list));
+
+  fds = g_unix_fd_list_peek_fds (list, &n);
+  for (int i = 0; i < n; i++)
+    {
+      copies[n_copies] = duplicate (self, fds[i]);
+      n_copies += copies[n_copies] >= 0;
+
+      if (n_copies == GFORK_MAX_FDS || (i == n - 1 && n_copies > 0))
+        {
+          g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, copies, n_copies);
+          n_copies = 0;
+        }
+    }
+}
+
+/**
+ * g_fork_template_map_fd:
+ * @self: a template
+ * @fd: a descriptor; it is duplicated at once
+ * @target: the number that it is to have, at least 0
+ *
+ * Places a descriptor at an exact number in the worker or in the program that is
+ * executed. It is not passed as an argument, and not close-on-exec.
+ *
+ * If the number cannot be had, or was given to another one, the next operation fails
+ * with %G_FORK_ERROR_FAILED.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_map_fd (GForkTemplate *self,
+                        int            fd,
+                        int            target)
+{
+  gint32 payload = target;
+  int copy;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (target >= 0);
+
+  copy = duplicate (self, fd);
+  if (copy >= 0)
+    g_fork_channel_send (get_channel (self), GFORK_MAP_FD, &payload, sizeof payload, &copy, 1);
+}
+
+/**
+ * g_fork_template_setenv:
+ * @self: a template
+ * @variable: (type filename): the name of an environment variable
+ * @value: (type filename): its new value
+ *
+ * Sets an environment variable in the template.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_setenv (GForkTemplate *self,
+                        const char    *variable,
+                        const char    *value)
+{
+  const char *rest[] = { value, NULL };
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (variable != NULL);
+  g_return_if_fail (value != NULL);
+
+  g_fork_channel_send_strings (get_channel (self), GFORK_SETENV, variable, rest);
+}
+
+/**
+ * g_fork_template_unsetenv:
+ * @self: a template
+ * @variable: (type filename): the name of an environment variable
+ *
+ * Removes an environment variable from the template.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_unsetenv (GForkTemplate *self,
+                          const char    *variable)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (variable != NULL);
+
+  g_fork_channel_send_strings (get_channel (self), GFORK_UNSETENV, variable, NULL);
+}
+
+/**
+ * g_fork_template_set_cwd:
+ * @self: a template
+ * @directory: (type filename): a directory; a relative one starts from the
+ *   template's present one
+ *
+ * Changes the template's working directory, which at first is the one that the
+ * application had when the helper was executed.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_set_cwd (GForkTemplate *self,
+                         const char    *directory)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (directory != NULL);
+
+  g_fork_channel_send_strings (get_channel (self), GFORK_CHDIR, directory, NULL);
+}
+
+/* ——— Awaiting an answer ——— */
+
+static GTask *
+task_new (GForkTemplate       *self,
+          GCancellable        *cancellable,
+          GAsyncReadyCallback  callback,
+          gpointer             user_data,
+          gpointer             source_tag)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, source_tag);
+  /* An answer that has come is the answer, whatever is cancelled afterwards: the
+   * process has been made, and somebody must get it. */
+  g_task_set_check_cancellable (task, FALSE);
+  return task;
+}
+
+static GForkLaunch *
+propagate (GForkTemplate  *self,
+           GAsyncResult   *result,
+           gpointer        source_tag,
+           GError        **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, source_tag), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+static GSocket *
+launch_to_socket (GForkLaunch   *launch,
+                  GAsyncResult  *result,
+                  GForkProcess **process,
+                  GError       **error)
+{
+  GSocket *socket;
+
+  if (launch == NULL)
+    return NULL;
+
+  socket = g_socket_new_from_fd (launch->fd, error);
+  if (socket != NULL)
+    {
+      launch->fd = -1;
+      if (process != NULL)
+        {
+          g_autoptr (GMainContext) context = g_fork_ref_result_context (G_TASK (result));
+
+          *process = g_fork_process_new_for_child (launch->child, context);
+        }
+    }
+
+  g_fork_launch_free (launch);
+  return socket;
+}
+
+/* Ends the template by @await. If it has children, a fork of it is what ends, and it
+ * stays to reap them. */
+static void
+end_by (GForkTemplate *self,
+        GForkAwait     await,
+        gconstpointer  payload,
+        gsize          length,
+        GTask         *task)
+{
+  GForkChannel *channel = get_channel (self);
+
+  if (!g_fork_channel_has_children (channel)
+      && g_fork_channel_await (channel, await, payload, length, task))
+    return;
+
+  for (;;)
+    {
+      g_autoptr (GForkChannel) child = g_fork_channel_new_child (channel);
+
+      g_fork_channel_close (channel);
+      if (g_fork_channel_await (child, await, payload, length, task))
+        return;
+    }
+}
+
+/**
+ * g_fork_template_prepare_async:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
+ * @callback: (scope async) (closure user_data): called when all commands have been
+ *   executed, or one has failed
+ * @user_data: data for @callback
+ *
+ * Awaits that every command so far has been executed.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_prepare_async (GForkTemplate       *self,
+                               GCancellable        *cancellable,
+                               GAsyncReadyCallback  callback,
+                               gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_SYNCED, NULL, 0,
+                        task_new (self, cancellable, callback, user_data,
+                                  g_fork_template_prepare_async));
+}
+
+/**
+ * g_fork_template_prepare_finish:
+ * @self: a template
+ * @result: what the callback was given
+ * @error: return location for an error: the reason why a command has failed, or the
+ *   process does not answer: any of [error@GFork.Error]; or %G_IO_ERROR_CANCELLED
+ *
+ * Ends what [method@GFork.Template.prepare_async] began.
+ *
+ * Returns: %TRUE if every command has succeeded; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_template_prepare_finish (GForkTemplate  *self,
+                                GAsyncResult   *result,
+                                GError        **error)
+{
+  GForkLaunch *launch;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
+
+  launch = propagate (self, result, g_fork_template_prepare_async, error);
+  if (launch == NULL)
+    return FALSE;
+
+  g_fork_launch_free (launch);
+  return TRUE;
+}
+
+/**
+ * g_fork_template_prepare:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
+ * @error: return location for an error: as for
+ *   [method@GFork.Template.prepare_finish]
+ *
+ * Awaits that every command so far has been executed, blocking meanwhile. The
+ * thread's own main context is not iterated.
+ *
+ * Returns: %TRUE if every command has succeeded; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_template_prepare (GForkTemplate  *self,
+                         GCancellable   *cancellable,
+                         GError        **error)
+{
+  GForkSync sync;
+  gboolean prepared;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  g_fork_sync_begin (&sync);
+  g_fork_template_prepare_async (self, cancellable, g_fork_sync_done, &sync);
+  prepared = g_fork_template_prepare_finish (self, g_fork_sync_wait (&sync), error);
+  g_fork_sync_end (&sync);
+
+  return prepared;
+}
+
+/**
+ * g_fork_template_run_async:
+ * @self: a template
+ * @function: the name of a function, `name` or `module:name`, of the type
+ *   [callback@GFork.RunFunc]; the second form loads the module if need be
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @callback: (scope async) (closure user_data): called when the process is about to
+ *   enter the function, or something has failed
+ * @user_data: data for @callback
+ *
+ * Runs a function, which makes the template a worker. It must not be used
+ * afterwards.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_run_async (GForkTemplate       *self,
+                           const char          *function,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (function != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  if (strchr (function, ':') != NULL)
+    g_fork_module_path_tell (get_channel (self));
+  end_by (self, G_FORK_AWAIT_READY, function, strlen (function) + 1,
+          task_new (self, cancellable, callback, user_data, g_fork_template_run_async));
+}
+
+/**
+ * g_fork_template_run_finish:
+ * @self: a template
+ * @result: what the callback was given
+ * @process: (out) (optional) (transfer full): return location for the process
+ * @error: return location for an error: the reason why a command or the run has
+ *   failed, or the process does not answer: any of [error@GFork.Error]; or
+ *   %G_IO_ERROR_CANCELLED
+ *
+ * Ends what [method@GFork.Template.run_async] began.
+ *
+ * The socket is a connected, non-blocking Unix stream socket. It becomes readable,
+ * with the end of file, when the worker is gone.
+ *
+ * Returns: (transfer full): the communication socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_run_finish (GForkTemplate  *self,
+                            GAsyncResult   *result,
+                            GForkProcess  **process,
+                            GError        **error)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+
+  return launch_to_socket (propagate (self, result, g_fork_template_run_async, error), result,
+                           process, error);
+}
+
+/**
+ * g_fork_template_run:
+ * @self: a template
+ * @function: the name of a function, `name` or `module:name`, of the type
+ *   [callback@GFork.RunFunc]; the second form loads the module if need be
+ * @process: (out) (optional) (transfer full): return location for the process
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @error: return location for an error: as for [method@GFork.Template.run_finish]
+ *
+ * Runs a function, which makes the template a worker, and blocks until the process is
+ * about to enter it. The thread's own main context is not iterated.
+ *
+ * Returns: (transfer full): the communication socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_run (GForkTemplate  *self,
+                     const char     *function,
+                     GForkProcess  **process,
+                     GCancellable   *cancellable,
+                     GError        **error)
+{
+  GForkSync sync;
+  GSocket *socket;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  g_fork_sync_begin (&sync);
+  g_fork_template_run_async (self, function, cancellable, g_fork_sync_done, &sync);
+  socket = g_fork_template_run_finish (self, g_fork_sync_wait (&sync), process, error);
+  g_fork_sync_end (&sync);
+
+  return socket;
+}
+
+/**
+ * g_fork_template_execv_async:
+ * @self: a template
+ * @argv: (array zero-terminated=1) (element-type filename): the program and its
+ *   arguments; the strings sent before are appended
+ * @flags: how to execute it
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @callback: (scope async) (closure user_data): called when the program has been
+ *   executed, or something has failed
+ * @user_data: data for @callback
+ *
+ * Executes a program in the process. The template must not be used afterwards.
+ *
+ * The descriptors sent before become 3, 4 and so on, and those of
+ * [method@GFork.Template.map_fd] are where they were put. Nothing else is open in the
+ * program but the standard streams.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_execv_async (GForkTemplate       *self,
+                             const char * const  *argv,
+                             GForkExecFlags       flags,
+                             GCancellable        *cancellable,
+                             GAsyncReadyCallback  callback,
+                             gpointer             user_data)
+{
+  g_autoptr (GByteArray) payload = NULL;
+  guint32 wire_flags = flags;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (argv != NULL && argv[0] != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  payload = g_byte_array_new ();
+  g_byte_array_append (payload, (const guint8 *) &wire_flags, sizeof wire_flags);
+  for (; *argv != NULL; argv++)
+    g_byte_array_append (payload, (const guint8 *) *argv, strlen (*argv) + 1);
+
+  end_by (self, G_FORK_AWAIT_EXECUTED, payload->data, payload->len,
+          task_new (self, cancellable, callback, user_data, g_fork_template_execv_async));
+}
+
+/**
+ * g_fork_template_execv_finish:
+ * @self: a template
+ * @result: what the callback was given
+ * @process: (out) (optional) (transfer full): return location for the process
+ * @error: return location for an error: %G_FORK_ERROR_EXEC with the system's reason
+ *   if the program could not be executed; otherwise as for
+ *   [method@GFork.Template.run_finish]
+ *
+ * Ends what [method@GFork.Template.execv_async] began.
+ *
+ * The program has the other end of the socket only as those standard streams that
+ * the flags say. Without any, the socket is at its end of file at once.
+ *
+ * Returns: (transfer full): the communication socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_execv_finish (GForkTemplate  *self,
+                              GAsyncResult   *result,
+                              GForkProcess  **process,
+                              GError        **error)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+
+  return launch_to_socket (propagate (self, result, g_fork_template_execv_async, error), result,
+                           process, error);
+}
+
+/**
+ * g_fork_template_execv:
+ * @self: a template
+ * @argv: (array zero-terminated=1) (element-type filename): the program and its
+ *   arguments; the strings sent before are appended
+ * @flags: how to execute it
+ * @process: (out) (optional) (transfer full): return location for the process
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @error: return location for an error: as for
+ *   [method@GFork.Template.execv_finish]
+ *
+ * Executes a program in the process, and blocks until that is done. The thread's own
+ * main context is not iterated.
+ *
+ * Returns: (transfer full): the communication socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_execv (GForkTemplate       *self,
+                       const char * const  *argv,
+                       GForkExecFlags       flags,
+                       GForkProcess       **process,
+                       GCancellable        *cancellable,
+                       GError             **error)
+{
+  GForkSync sync;
+  GSocket *socket;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+  g_return_val_if_fail (argv != NULL && argv[0] != NULL, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  g_fork_sync_begin (&sync);
+  g_fork_template_execv_async (self, argv, flags, cancellable, g_fork_sync_done, &sync);
+  socket = g_fork_template_execv_finish (self, g_fork_sync_wait (&sync), process, error);
+  g_fork_sync_end (&sync);
+
+  return socket;
+}
+
+/**
+ * g_fork_template_detach_async:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @callback: (scope async) (closure user_data): called when all commands have been
+ *   executed, or one has failed
+ * @user_data: data for @callback
+ *
+ * Hands out the control socket, so that another process can go on with
+ * [ctor@GFork.Template.new_from_socket]. The template must not be used afterwards.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_detach_async (GForkTemplate       *self,
+                              GCancellable        *cancellable,
+                              GAsyncReadyCallback  callback,
+                              gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, NULL, 0,
+                        task_new (self, cancellable, callback, user_data,
+                                  g_fork_template_detach_async));
+}
+
+/**
+ * g_fork_template_detach_finish:
+ * @self: a template
+ * @result: what the callback was given
+ * @error: return location for an error: as for
+ *   [method@GFork.Template.prepare_finish]
+ *
+ * Ends what [method@GFork.Template.detach_async] began.
+ *
+ * The process ends when the socket is closed and nobody has taken it over.
+ *
+ * Returns: (transfer full): the control socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_detach_finish (GForkTemplate  *self,
+                               GAsyncResult   *result,
+                               GError        **error)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+
+  return launch_to_socket (propagate (self, result, g_fork_template_detach_async, error), result,
+                           NULL, error);
+}
+
+/**
+ * g_fork_template_detach:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the process
+ * @error: return location for an error: as for
+ *   [method@GFork.Template.prepare_finish]
+ *
+ * Hands out the control socket, see [method@GFork.Template.detach_async], and blocks
+ * until all commands have been executed.
+ *
+ * Returns: (transfer full): the control socket; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GSocket *
+g_fork_template_detach (GForkTemplate  *self,
+                        GCancellable   *cancellable,
+                        GError        **error)
+{
+  GForkSync sync;
+  GSocket *socket;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  g_fork_sync_begin (&sync);
+  g_fork_template_detach_async (self, cancellable, g_fork_sync_done, &sync);
+  socket = g_fork_template_detach_finish (self, g_fork_sync_wait (&sync), error);
+  g_fork_sync_end (&sync);
+
+  return socket;
+}
+
+/**
+ * g_fork_template_close:
+ * @self: a template
+ *
+ * Ends the process, as dropping the last reference does; what it was told before is
+ * still done. Operations under way fail with %G_FORK_ERROR_CLOSED. Does nothing if
+ * the template was closed or run before.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_close (GForkTemplate *self)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  g_fork_channel_close (get_channel (self));
+}

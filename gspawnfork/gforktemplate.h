@@ -1,0 +1,204 @@
+/* gforktemplate.h: a process that can be prepared, forked and run
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#if !defined(GFORK_INSIDE) && !defined(GFORK_COMPILATION)
+#error "Only <gspawnfork/gspawnfork.h> can be included directly."
+#endif
+
+#include <gio/gio.h>
+#include <gio/gunixfdlist.h>
+#include <gspawnfork/gforkprocess.h>
+#include <gspawnfork/gforkversion.h>
+
+G_BEGIN_DECLS
+
+/**
+ * GForkExecFlags:
+ * @G_FORK_EXEC_NONE: standard input, output and error are the template's
+ * @G_FORK_EXEC_SOCKET_STDIN: standard input is the communication socket
+ * @G_FORK_EXEC_SOCKET_STDOUT: standard output is the communication socket
+ * @G_FORK_EXEC_SOCKET_STDERR: standard error is the communication socket
+ * @G_FORK_EXEC_SEARCH_PATH: look the program up in `PATH`, the template's own
+ *
+ * How [method@GFork.Template.execv] executes a program.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  G_FORK_EXEC_NONE = 0,
+  G_FORK_EXEC_SOCKET_STDIN = 1 << 0,
+  G_FORK_EXEC_SOCKET_STDOUT = 1 << 1,
+  G_FORK_EXEC_SOCKET_STDERR = 1 << 2,
+  G_FORK_EXEC_SEARCH_PATH = 1 << 3
+} GForkExecFlags;
+
+#define G_FORK_TYPE_TEMPLATE (g_fork_template_get_type ())
+
+GFORK_AVAILABLE_IN_1_0
+G_DECLARE_FINAL_TYPE (GForkTemplate, g_fork_template, G_FORK, TEMPLATE, GObject)
+
+/* Making one */
+
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new             (void);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_exec        (void);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_for_runtime (const char     *runtime);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_from_main   (GError        **error);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_from_socket (GSocket        *socket);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_fork            (GForkTemplate  *self);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_dup_default     (void);
+GFORK_AVAILABLE_IN_1_0
+void           g_fork_template_set_default     (GForkTemplate  *template_);
+
+/* Preparing it */
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_require        (GForkTemplate         *self,
+                                         const char            *module);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_call           (GForkTemplate         *self,
+                                         const char            *function,
+                                         const char * const    *args);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_eval           (GForkTemplate         *self,
+                                         const char            *code,
+                                         const char * const    *args);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_send_arg       (GForkTemplate         *self,
+                                         const char            *arg);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_send_bytes     (GForkTemplate         *self,
+                                         GBytes                *bytes);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_send_fd        (GForkTemplate         *self,
+                                         int                    fd);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_take_fd        (GForkTemplate         *self,
+                                         int                    fd);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_send_socket    (GForkTemplate         *self,
+                                         GSocket               *socket);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_send_fd_list   (GForkTemplate         *self,
+                                         GUnixFDList           *list);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_map_fd         (GForkTemplate         *self,
+                                         int                    fd,
+                                         int                    target);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_setenv         (GForkTemplate         *self,
+                                         const char            *variable,
+                                         const char            *value);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_unsetenv       (GForkTemplate         *self,
+                                         const char            *variable);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_set_cwd        (GForkTemplate         *self,
+                                         const char            *directory);
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_prepare_async  (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GAsyncReadyCallback    callback,
+                                         gpointer               user_data);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_template_prepare_finish (GForkTemplate         *self,
+                                         GAsyncResult          *result,
+                                         GError               **error);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_template_prepare        (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GError               **error);
+
+/* Ending the preparation */
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_run_async      (GForkTemplate         *self,
+                                         const char            *function,
+                                         GCancellable          *cancellable,
+                                         GAsyncReadyCallback    callback,
+                                         gpointer               user_data);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_run_finish     (GForkTemplate         *self,
+                                         GAsyncResult          *result,
+                                         GForkProcess         **process,
+                                         GError               **error);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_run            (GForkTemplate         *self,
+                                         const char            *function,
+                                         GForkProcess         **process,
+                                         GCancellable          *cancellable,
+                                         GError               **error);
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_execv_async    (GForkTemplate         *self,
+                                         const char * const    *argv,
+                                         GForkExecFlags         flags,
+                                         GCancellable          *cancellable,
+                                         GAsyncReadyCallback    callback,
+                                         gpointer               user_data);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_execv_finish   (GForkTemplate         *self,
+                                         GAsyncResult          *result,
+                                         GForkProcess         **process,
+                                         GError               **error);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_execv          (GForkTemplate         *self,
+                                         const char * const    *argv,
+                                         GForkExecFlags         flags,
+                                         GForkProcess         **process,
+                                         GCancellable          *cancellable,
+                                         GError               **error);
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_detach_async   (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GAsyncReadyCallback    callback,
+                                         gpointer               user_data);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_detach_finish  (GForkTemplate         *self,
+                                         GAsyncResult          *result,
+                                         GError               **error);
+GFORK_AVAILABLE_IN_1_0
+GSocket *g_fork_template_detach         (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GError               **error);
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_close          (GForkTemplate         *self);
+
+/* About it */
+
+GFORK_AVAILABLE_IN_1_0
+GPid         g_fork_template_get_pid              (GForkTemplate *self);
+GFORK_AVAILABLE_IN_1_0
+const char  *g_fork_template_get_runtime          (GForkTemplate *self);
+GFORK_AVAILABLE_IN_1_0
+guint        g_fork_template_get_spare_processes  (GForkTemplate *self);
+GFORK_AVAILABLE_IN_1_0
+void         g_fork_template_set_spare_processes  (GForkTemplate *self,
+                                                   guint          spare_processes);
+
+/* For the whole program */
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_add_module_path (const char  *directory);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_embed_helper    (int          argc,
+                                 char       **argv);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_init_early      (GError     **error);
+
+G_END_DECLS

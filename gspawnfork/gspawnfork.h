@@ -1,0 +1,15 @@
+/* gspawnfork.h: the header that applications include
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#define GFORK_INSIDE
+#include <gspawnfork/gforkversion.h>
+#include <gspawnfork/gforkenumtypes.h>
+#include <gspawnfork/gforkerror.h>
+#include <gspawnfork/gforkprocess.h>
+#include <gspawnfork/gforktemplate.h>
+#undef GFORK_INSIDE
