@@ -1,0 +1,96 @@
+#!/bin/sh
+# installed.sh BUILD-ROOT: installs the library to a place of its own and tests
+# it there, as those see it who come with pkg-config, Python or Vala.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$here/../..
+build=$1
+prefix=$build/prefix
+outside=$build/outside
+
+rm -rf "$build"
+meson setup "$build" "$top" --prefix="$prefix" --libdir=lib \
+  -Dwerror=true -Dauto_features=enabled -Dinstalled_tests=enabled
+meson install -C "$build"
+mkdir "$outside"
+
+unset GSPAWNFORK_HELPER GFORK_MODULE_PATH
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+export LD_LIBRARY_PATH="$prefix/lib"
+export GI_TYPELIB_PATH="$prefix/lib/girepository-1.0"
+# In the locale C nothing is translated; this one is always there.
+export LC_ALL=C.UTF-8
+
+passed=0
+failed=0
+
+# check WHAT COMMAND...: reports a test.
+check ()
+{
+  what=$1
+  shift
+  if "$@" >"$outside/output" 2>&1
+  then
+    passed=$((passed + 1))
+    echo "ok $what"
+  else
+    failed=$((failed + 1))
+    echo "not ok $what"
+    sed 's/^/# /' "$outside/output"
+  fi
+}
+
+# pkg-config's flags are several words.
+compile ()
+{
+  ${CC:-cc} -Wall -Wextra -Werror "$@" $(pkg-config --cflags --libs gspawnfork-1.0)
+}
+
+# shows TEXT COMMAND...: whether a command's output has a text
+shows ()
+{
+  text=$1
+  shift
+  "$@" >"$outside/shown" 2>&1 || { cat "$outside/shown"; return 1; }
+  grep -F -e "$text" "$outside/shown" || { cat "$outside/shown"; return 1; }
+}
+
+check "pkg-config names the helper" \
+  test -x "$(pkg-config --variable=helper gspawnfork-1.0)"
+check "pkg-config names the modules' directory" \
+  test -d "$(pkg-config --variable=moduledir gspawnfork-1.0)"
+
+check "a worker compiles with nothing but its header" \
+  ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -shared -fPIC \
+    -I"$prefix/include/gspawnfork-1.0" \
+    -o "$(pkg-config --variable=moduledir gspawnfork-1.0)/outside.so" \
+    "$here/outside/worker.c"
+check "an application compiles" \
+  compile -o "$outside/app" "$here/outside/app.c"
+check "the application finds helper and module" \
+  shows "worker says hello" "$outside/app" outside:answer
+check "it speaks German where German is spoken" \
+  shows "nirgends" env LANGUAGE=de "$outside/app" nirgends:answer
+check "Python finds the library" \
+  shows "worker says hello" /usr/bin/python3 "$here/outside/app.py"
+check "Vala compiles an application" \
+  valac --directory "$outside" -o vala-app \
+    --vapidir "$prefix/share/vala/vapi" --pkg gspawnfork-1.0 \
+    -X "-I$prefix/include/gspawnfork-1.0" -X "-L$prefix/lib" "$here/outside/app.vala"
+check "the Vala application works" \
+  shows "worker says hello" "$outside/vala-app"
+
+for file in "$prefix/share/installed-tests/gspawnfork-1.0"/*.test
+do
+  [ -f "$file" ] || continue
+  check "installed test $(basename "$file" .test)" \
+    sh -c "$(sed -n 's/^Exec=//p' "$file")"
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# count.py LOG...: says how many tests have passed and failed, by the JSON logs
+# of `meson test`. A test that speaks TAP counts as many times as it has results.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import json
+import re
+import sys
+
+GOOD = ('OK', 'EXPECTEDFAIL')
+TAP_RESULT = re.compile(r'(not )?ok\b[^#]*(# *(SKIP|TODO))?', re.IGNORECASE)
+
+
+def results(test):
+    """Yields 'passed', 'failed' or 'skipped' for each result of a test."""
+    failed = False
+    several = False
+
+    for line in (test['stdout'] or '').splitlines():
+        match = TAP_RESULT.match(line)
+        if not match:
+            continue
+        several = True
+        directive = (match[3] or '').upper()
+        if directive == 'SKIP':
+            yield 'skipped'
+        elif match[1] and directive != 'TODO':
+            failed = True
+            yield 'failed'
+        else:
+            yield 'passed'
+
+    if test['result'] == 'SKIP':
+        if not several:
+            yield 'skipped'
+    elif test['result'] not in GOOD:
+        # It has crashed, run out of time or left something behind.
+        if not failed:
+            yield 'failed'
+    elif not several:
+        yield 'passed'
+
+
+def main():
+    count = {'passed': 0, 'failed': 0, 'skipped': 0}
+    for name in sys.argv[1:]:
+        with open(name, encoding='utf-8') as log:
+            for line in log:
+                for result in results(json.loads(line)):
+                    count[result] += 1
+
+    text = '{passed} passed, {failed} failed'
+    if count['skipped']:
+        text += ', {skipped} skipped'
+    print(text.format(**count))
+    return 1 if count['failed'] or not count['passed'] else 0
+
+
+sys.exit(main())
