@@ -42,6 +42,12 @@
  * again after this. */
 #define RETRY_AFTER (5 * G_TIME_SPAN_MILLISECOND)
 
+/* No answer has more than one; a hostile one is cut off. */
+#define MAX_ANSWER_FDS 8
+
+/* Longer names of functions are looked for by every fork. */
+#define MAX_HINT 64
+
 /* Room for the reports of a hundred ends. */
 #define READER_SIZE 4096
 
@@ -112,12 +118,19 @@ struct _GForkChannel
   struct gfork_reader reader;
   guint8 memory[64];
   guint8 *large_memory;
+  union
+  {
+    struct cmsghdr header;
+    char octets[GFORK_CONTROL_SIZE (MAX_ANSWER_FDS)];
+  } control;
 
   GQueue operations;
   GSList *watches;
 
   GHashTable *children; /* id → GForkChild, of those not known to have ended */
   guint32 next_id;
+  char *hint;              /* the function that the last fork was run with */
+  gboolean hint_is_news;
   int module_path; /* which of the application's it has been told, or inherited */
 
   GList link; /* in all_channels */
@@ -189,7 +202,8 @@ g_fork_channel_new (int         fd,
   g_mutex_init (&channel->lock);
   channel->state = OPEN;
   channel->fd = fd;
-  gfork_reader_init (&channel->reader, channel->memory, sizeof channel->memory);
+  gfork_reader_init (&channel->reader, channel->memory, sizeof channel->memory,
+                     &channel->control, sizeof channel->control);
   channel->link.data = channel;
 
   if (child != NULL)
@@ -252,6 +266,7 @@ g_fork_channel_unref (GForkChannel *channel)
   g_clear_pointer (&channel->children, g_hash_table_unref);
   g_clear_pointer (&channel->child, g_fork_child_unref);
   g_clear_pointer (&channel->parent, g_fork_channel_unref);
+  g_free (channel->hint);
   g_clear_error (&channel->error);
   g_clear_error (&channel->reported);
   g_mutex_clear (&channel->lock);
@@ -1174,6 +1189,39 @@ refusal (GForkChannel *channel)
   return channel->state == OPEN ? NULL : closed_error ();
 }
 
+/* Templates are mostly forked to run the same function again and again. Told its
+ * name, they look for it once, and not in every fork. */
+static void
+append_fork (GForkChannel *parent,
+             guint32       id,
+             int           fd)
+{
+  char payload[sizeof id + MAX_HINT];
+  gsize length = sizeof id;
+
+  memcpy (payload, &id, sizeof id);
+  if (parent->hint_is_news)
+    {
+      length += g_strlcpy (payload + sizeof id, parent->hint, MAX_HINT) + 1;
+      parent->hint_is_news = FALSE;
+    }
+  append (parent, GFORK_FORK, payload, length, &fd, 1);
+}
+
+static void
+take_hint (GForkChannel *parent,
+           const char   *function)
+{
+  g_mutex_lock (&parent->lock);
+  if (g_strcmp0 (parent->hint, function) != 0 && strlen (function) < MAX_HINT)
+    {
+      g_free (parent->hint);
+      parent->hint = g_strdup (function);
+      parent->hint_is_news = TRUE;
+    }
+  g_mutex_unlock (&parent->lock);
+}
+
 /* The channel of a new process, which the template at the other end of @parent is
  * told to fork. It can be written to at once. */
 GForkChannel *
@@ -1207,18 +1255,19 @@ g_fork_channel_new_child (GForkChannel *parent)
     {
       parent->children = g_hash_table_new_full (NULL, NULL, NULL,
                                                 (GDestroyNotify) g_fork_child_unref);
-      if (parent->reader.start == parent->reader.end && parent->reader.n_fds == 0)
+      if (parent->reader.start == parent->reader.end)
         {
           gfork_reader_clear (&parent->reader);
           parent->large_memory = g_malloc (READER_SIZE);
-          gfork_reader_init (&parent->reader, parent->large_memory, READER_SIZE);
+          gfork_reader_init (&parent->reader, parent->large_memory, READER_SIZE,
+                             &parent->control, sizeof parent->control);
         }
     }
 
   id = parent->next_id++;
   child = g_fork_child_new_forked (parent, id);
   g_hash_table_insert (parent->children, GUINT_TO_POINTER (id), g_fork_child_ref (child));
-  append (parent, GFORK_FORK, &id, sizeof id, &fds[1], 1);
+  append_fork (parent, id, fds[1]);
   if (id % FORKS_BETWEEN_READS == FORKS_BETWEEN_READS - 1)
     read_frames (parent, &actions);
   flush_and_watch (parent);
@@ -1377,6 +1426,8 @@ g_fork_channel_await (GForkChannel *channel,
     sent_fd = make_communication_socket (&operation->user_fd, &error);
 
   g_task_set_task_data (task, g_fork_channel_ref (channel), (GDestroyNotify) g_fork_channel_unref);
+  if (await == G_FORK_AWAIT_READY && channel->parent != NULL)
+    take_hint (channel->parent, payload);
   operation->watches = watch_ancestors (channel, context);
   watch = g_fork_channel_watch (channel, context);
   if (watch != NULL)

@@ -34,7 +34,15 @@ grow (struct gfork_children *children)
 {
   struct gfork_children old = *children;
 
-  children->size = old.size > 0 ? old.size * 2 : 16;
+  if (old.size == 0)
+    {
+      memset (children->few, 0, sizeof children->few);
+      children->table = children->few;
+      children->size = sizeof children->few / sizeof *children->few;
+      return true;
+    }
+
+  children->size = old.size * 2;
   children->table = calloc (children->size, sizeof *children->table);
   if (children->table == NULL)
     {
@@ -45,7 +53,8 @@ grow (struct gfork_children *children)
   for (size_t i = 0; i < old.size; i++)
     if (old.table[i].pid != 0)
       children->table[slot (children, old.table[i].pid)] = old.table[i];
-  free (old.table);
+  if (old.table != children->few)
+    free (old.table);
   return true;
 }
 
@@ -72,8 +81,11 @@ gfork_children_reserve (struct gfork_template *template)
 
   if (children->inherited)
     {
-      free (children->table);
-      memset (children, 0, sizeof *children);
+      if (children->table != children->few)
+        free (children->table);
+      children->table = NULL;
+      children->size = 0;
+      children->inherited = false;
     }
 
   return children->n * 2 < children->size || grow (children);

@@ -154,9 +154,13 @@ gfork_module_find (struct gfork_template *template,
                    size_t                 reason_size)
 {
   struct gfork_modules *modules = &template->modules;
-  const char *colon = strrchr (function, ':');
+  const char *colon;
   void *found = NULL;
 
+  if (template->hint.function != NULL && strcmp (template->hint.name, function) == 0)
+    return template->hint.function;
+
+  colon = strrchr (function, ':');
   if (colon != NULL)
     {
       size_t length = colon - function;
@@ -193,4 +197,22 @@ gfork_module_find (struct gfork_template *template,
               : modules->n > 0 ? "no loaded module exports it"
                                : "no module is loaded");
   return found;
+}
+
+/* Finds a function before a fork that is expected to run it. The search is done
+ * once instead of in every fork, where it touches many pages. */
+void
+gfork_module_hint (struct gfork_template *template,
+                   const char            *function)
+{
+  struct gfork_hint *hint = &template->hint;
+  char reason[512];
+  enum gfork_code code;
+
+  hint->function = NULL;
+  if (strlen (function) >= sizeof hint->name)
+    return;
+
+  hint->function = gfork_module_find (template, function, &code, reason, sizeof reason);
+  strcpy (hint->name, function);
 }

@@ -28,6 +28,12 @@
 
 #define TITLE "template"
 
+#define PAGE 4096
+
+_Static_assert (sizeof (struct gfork_template) <= PAGE, "see there");
+
+static struct gfork_template state __attribute__ ((aligned (PAGE)));
+
 /* ——— Leaving ——— */
 
 static _Noreturn void
@@ -166,6 +172,17 @@ gfork_answer_failure (struct gfork_template *template)
   flush (template, 0);
 }
 
+/* On a socket that nobody serves. */
+static void
+send_failure (int                         socket,
+              const struct gfork_failure *failure)
+{
+  struct failure_frame frame;
+  size_t length = make_failure_frame (&frame, failure);
+
+  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
+}
+
 /* Tells the application who this process is. From here on it may be signalled
  * through the descriptor, which no later process with this number answers to. */
 void
@@ -227,6 +244,7 @@ on_require (struct gfork_template *template,
   char reason[sizeof template->failure.reason];
 
   template->unknown_code_ran = true; /* its constructors */
+  template->hint.function = NULL;    /* the new module may have one of that name */
   if (!gfork_module_require (&template->modules, module, reason, sizeof reason))
     gfork_fail (template, GFORK_CODE_MODULE, GFORK_REQUIRE, module, reason);
 }
@@ -292,15 +310,12 @@ static void
 on_arg_fd (struct gfork_template *template,
            struct gfork_frame    *frame)
 {
-  for (; frame->n_fds > 0; frame->n_fds--)
-    {
-      if (!gfork_arguments_add_fd (&template->arguments, frame->fds[0]))
-        {
-          gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG_FD, "", strerror (errno));
-          return;
-        }
-      memmove (frame->fds, frame->fds + 1, (frame->n_fds - 1) * sizeof (int));
-    }
+  for (; frame->n_fds > 0; frame->n_fds--, frame->fds++)
+    if (!gfork_arguments_add_fd (&template->arguments, frame->fds[0]))
+      {
+        gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG_FD, "", strerror (errno));
+        return;
+      }
 }
 
 static void
@@ -394,42 +409,35 @@ become_child (struct gfork_template *template,
   template->pid = getpid ();
 }
 
-static void
-refuse_child (int                         socket,
-              const struct gfork_failure *failure)
+/* Answers in place of the process that there will not be. Apart, to keep the stack
+ * of those who do fork small. */
+__attribute__ ((noinline)) static void
+refuse_child (int             socket,
+              enum gfork_code code,
+              const char     *reason)
 {
-  struct failure_frame frame;
-  size_t length = make_failure_frame (&frame, failure);
+  struct gfork_failure failure = { .code = code, .verb = GFORK_FORK };
 
-  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
+  snprintf (failure.reason, sizeof failure.reason, "%s", reason);
+  send_failure (socket, &failure);
 }
 
-/* Can the process be forked? Only code that is not ours can have changed that
- * since it was looked at last. */
-static bool
-may_fork (struct gfork_template *template,
-          struct gfork_failure  *failure)
+/* Only code that is not ours can have changed whether the process can be forked. */
+__attribute__ ((noinline)) static bool
+look_after_unknown_code (struct gfork_template *template,
+                         int                    socket)
 {
-  if (template->unknown_code_ran)
-    {
-      if (gfork_count_threads (failure->reason, sizeof failure->reason) != 1)
-        {
-          failure->code = GFORK_CODE_THREADED;
-          return false;
-        }
+  char threads[512];
 
-      /* What it has printed is printed once, not by every fork. */
-      fflush (NULL);
-      template->unknown_code_ran = false;
-    }
-
-  if (!gfork_children_reserve (template))
+  if (gfork_count_threads (threads, sizeof threads) != 1)
     {
-      failure->code = GFORK_CODE_FORK;
-      snprintf (failure->reason, sizeof failure->reason, "%s", strerror (errno));
+      refuse_child (socket, GFORK_CODE_THREADED, threads);
       return false;
     }
 
+  /* What it has printed is printed once, not by every fork. */
+  fflush (NULL);
+  template->unknown_code_ran = false;
   return true;
 }
 
@@ -437,36 +445,33 @@ static void
 on_fork (struct gfork_template *template,
          struct gfork_frame    *frame)
 {
-  struct gfork_failure failure;
+  int socket = frame->fds[0];
   uint32_t id;
   pid_t pid;
 
-  failure.subject = NULL;
-  failure.verb = GFORK_FORK;
   memcpy (&id, frame->payload, sizeof id);
-
   if (template->failed)
     {
-      refuse_child (frame->fds[0], &template->failure);
+      send_failure (socket, &template->failure);
       return;
     }
-  if (!may_fork (template, &failure))
+  if (frame->length > sizeof id && frame->payload[frame->length - 1] == '\0')
+    gfork_module_hint (template, (const char *) frame->payload + sizeof id);
+  if (template->unknown_code_ran && !look_after_unknown_code (template, socket))
+    return;
+  if (!gfork_children_reserve (template))
     {
-      refuse_child (frame->fds[0], &failure);
+      refuse_child (socket, GFORK_CODE_FORK, strerror (ENOMEM));
       return;
     }
 
   pid = fork ();
   if (pid < 0)
-    {
-      failure.code = GFORK_CODE_FORK;
-      snprintf (failure.reason, sizeof failure.reason, "%s", strerror (errno));
-      refuse_child (frame->fds[0], &failure);
-    }
+    refuse_child (socket, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)
     {
       frame->n_fds = 0;
-      become_child (template, frame->fds[0]);
+      become_child (template, socket);
     }
   else
     gfork_children_add (&template->children, pid, id);
@@ -514,28 +519,41 @@ place_for_run (struct gfork_template *template,
   return placed;
 }
 
+/* What a run needs besides the function. Apart, to keep the stack small. */
+__attribute__ ((noinline)) static GForkArg *
+find_function (struct gfork_template *template,
+               const char            *name,
+               GForkRunFunc          *function)
+{
+  char reason[sizeof template->failure.reason];
+  enum gfork_code code = GFORK_CODE_FAILED;
+  GForkArg *args = NULL;
+
+  *function = (GForkRunFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
+  if (*function != NULL)
+    {
+      code = GFORK_CODE_FAILED;
+      if (place_for_run (template, reason, sizeof reason))
+        args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
+    }
+
+  if (args == NULL)
+    gfork_fail (template, code, GFORK_RUN, name, reason);
+  return args;
+}
+
 static void
 on_run (struct gfork_template *template,
         struct gfork_frame    *frame)
 {
   const char *name = (const char *) frame->payload;
-  char reason[sizeof template->failure.reason];
-  enum gfork_code code = GFORK_CODE_FAILED;
-  GForkRunFunc function = NULL;
+  GForkRunFunc function;
   GForkArg *args = NULL;
   sigset_t none;
 
   if (!template->failed)
-    {
-      function = (GForkRunFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
-      if (function != NULL)
-        code = GFORK_CODE_FAILED;
-      if (function != NULL && place_for_run (template, reason, sizeof reason))
-        args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
-      if (args == NULL)
-        gfork_fail (template, code, GFORK_RUN, name, reason);
-    }
-  if (template->failed)
+    args = find_function (template, name, &function);
+  if (args == NULL)
     {
       gfork_answer_failure (template);
       return;
@@ -718,25 +736,22 @@ static _Noreturn void
 start (int                    socket,
        enum gfork_serve_flags flags)
 {
-  struct gfork_template template;
   sigset_t child;
 
-  /* Field by field would do for what is used; the reader's memory need not be
-   * touched. */
-  memset (&template, 0, offsetof (struct gfork_template, failure));
-  gfork_reader_init (&template.reader, template.memory, sizeof template.memory);
-  template.socket = socket;
-  template.flags = flags;
-  template.pid = getpid ();
-  template.forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
-  template.unknown_code_ran = (flags & GFORK_SERVE_PROGRAM) != 0;
+  gfork_reader_init (&state.reader, state.memory, sizeof state.memory, &state.control,
+                     sizeof state.control);
+  state.socket = socket;
+  state.flags = flags;
+  state.pid = getpid ();
+  state.forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
+  state.unknown_code_ran = (flags & GFORK_SERVE_PROGRAM) != 0;
 
   sigemptyset (&child);
   sigaddset (&child, SIGCHLD);
   sigprocmask (SIG_SETMASK, &child, NULL);
 
   gfork_title_set (TITLE, getppid ());
-  serve (&template);
+  serve (&state);
 }
 
 /* ——— Ways in ——— */
@@ -788,7 +803,7 @@ gfork_serve_command_line (int                    argc,
       snprintf (failure.reason, sizeof failure.reason,
                 "the helper speaks version %d of the protocol, the application version %.16s",
                 GFORK_PROTOCOL_VERSION, argv[2]);
-      refuse_child (socket, &failure);
+      send_failure (socket, &failure);
       exit (2);
     }
 

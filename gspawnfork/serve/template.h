@@ -72,6 +72,7 @@ struct gfork_children
   size_t size; /* a power of two, or 0 */
   size_t n;
   bool inherited; /* the table is the parent's */
+  struct gfork_child_entry few[16]; /* the table, as long as it is large enough */
 };
 
 /* modules.c: what was loaded */
@@ -88,6 +89,15 @@ struct gfork_modules
   char *path;
 };
 
+/* The function that is expected to be run, found before the fork. */
+struct gfork_hint
+{
+  char name[64];
+  void *function;
+};
+
+/* After a fork, either side pays a fault for every page that it writes to, so all
+ * that changes is in one page. */
 struct gfork_template
 {
   int socket;
@@ -109,10 +119,17 @@ struct gfork_template
   struct gfork_arguments arguments;
   struct gfork_placements placements;
   struct gfork_modules modules;
-  struct gfork_failure failure;
+  struct gfork_hint hint;
 
   struct gfork_reader reader;
   uint8_t memory[1024];
+  union
+  {
+    struct cmsghdr header;
+    char octets[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
+  } control;
+
+  struct gfork_failure failure;
 };
 
 /* serve.c */
@@ -179,6 +196,8 @@ bool gfork_module_require (struct gfork_modules *modules,
                            const char           *name,
                            char                 *reason,
                            size_t                reason_size);
+void gfork_module_hint (struct gfork_template *template,
+                        const char            *function);
 void *gfork_module_find (struct gfork_template *template,
                          const char            *function,
                          enum gfork_code       *code,

@@ -16,6 +16,7 @@
 /* The memory that the kernel shows as the command line. */
 static char *area;
 static size_t area_size;
+static size_t area_used;
 
 void
 gfork_title_use_arguments (int    argc,
@@ -27,7 +28,7 @@ gfork_title_use_arguments (int    argc,
     end += strlen (argv[i]) + 1;
 
   area = argv[0];
-  area_size = end - argv[0];
+  area_size = area_used = end - argv[0];
 }
 
 /* For a fork of an application, whose argv nobody handed over: the bounds stand
@@ -55,32 +56,54 @@ gfork_title_use_proc (void)
     return;
 
   area = (char *) start;
-  area_size = end - start;
+  area_size = area_used = end - start;
 }
 
-/* Titles the process "gspawnfork: WHAT [PARENT]", as far as there is room. */
+static size_t
+put_text (size_t      at,
+          const char *text)
+{
+  while (*text != '\0' && at < area_size - 1)
+    area[at++] = *text++;
+  return at;
+}
+
+static size_t
+put_number (size_t at,
+            pid_t  number)
+{
+  char digits[3 * sizeof number + 1];
+  char *first = digits + sizeof digits - 1;
+
+  *first = '\0';
+  for (; number > 0; number /= 10)
+    *--first = '0' + number % 10;
+  return put_text (at, first);
+}
+
+/* Titles the process "gspawnfork: WHAT [PARENT]", as far as there is room. By hand:
+ * printf() would cost a fork half a dozen page faults, which is more than all
+ * that it does otherwise. */
 void
 gfork_title_set (const char *what,
                  pid_t       parent)
 {
-  char title[256];
-  int length;
+  size_t end;
 
   prctl (PR_SET_NAME, what);
 
   if (area_size < 2)
     return;
 
-  length = snprintf (title, sizeof title, "gspawnfork: %s [%ld]", what, (long) parent);
-  if (length < 0)
-    return;
-  if ((size_t) length > sizeof title - 1)
-    length = sizeof title - 1;
-  if ((size_t) length > area_size - 1)
-    length = area_size - 1;
+  end = put_text (0, "gspawnfork: ");
+  end = put_text (end, what);
+  end = put_text (end, " [");
+  end = put_number (end, parent);
+  end = put_text (end, "]");
 
-  /* The kernel shows the whole area, so what is left of it has to be NULs. A
-   * last octet that is no NUL would make it show the environment as well. */
-  memcpy (area, title, length);
-  memset (area + length, '\0', area_size - length);
+  /* The kernel shows the whole area, so what is left of the last title has to go.
+   * A last octet that is no NUL would make it show the environment as well. */
+  for (size_t i = end; i < area_used; i++)
+    area[i] = '\0';
+  area_used = end;
 }

@@ -26,17 +26,23 @@ _Static_assert (sizeof (struct gfork_exited) == 32, "no padding on the wire");
 union control
 {
   struct cmsghdr header;
-  char octets[CMSG_SPACE (GFORK_MAX_FDS * sizeof (int))];
+  char octets[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
 };
 
 void
 gfork_reader_init (struct gfork_reader *reader,
                    void                *memory,
-                   size_t               size)
+                   size_t               size,
+                   void                *control,
+                   size_t               control_size)
 {
   memset (reader, 0, sizeof *reader);
   reader->first = reader->data = memory;
   reader->first_size = reader->size = size;
+  reader->control = control;
+  reader->control_size = control_size;
+  reader->fds = reader->first_fds;
+  reader->fds_size = sizeof reader->first_fds / sizeof *reader->first_fds;
 }
 
 /* Closes and forgets everything that was read ahead. The octets are wiped: the
@@ -44,16 +50,18 @@ gfork_reader_init (struct gfork_reader *reader,
 void
 gfork_reader_clear (struct gfork_reader *reader)
 {
-  for (size_t i = 0; i < reader->n_fds; i++)
+  for (size_t i = reader->fds_start; i < reader->fds_end; i++)
     close (reader->fds[i]);
-  free (reader->fds);
-
   if (reader->end > reader->start)
     explicit_bzero (reader->data + reader->start, reader->end - reader->start);
+
+  if (reader->fds != reader->first_fds)
+    free (reader->fds);
   if (reader->data != reader->first)
     free (reader->data);
 
-  gfork_reader_init (reader, reader->first, reader->first_size);
+  gfork_reader_init (reader, reader->first, reader->first_size, reader->control,
+                     reader->control_size);
 }
 
 /* The size of the frame that begins at @start, as far as is known. */
@@ -109,22 +117,28 @@ keep_fds (struct gfork_reader *reader,
           const int           *fds,
           size_t               n_fds)
 {
-  if (reader->n_fds + n_fds > reader->fds_size)
+  if (reader->fds_start == reader->fds_end)
+    reader->fds_start = reader->fds_end = 0;
+
+  if (reader->fds_end + n_fds > reader->fds_size)
     {
-      size_t size = reader->n_fds + n_fds;
+      bool inherent = reader->fds == reader->first_fds;
+      size_t size = reader->fds_end + n_fds;
       int *grown;
 
       if (size > MAX_QUEUED_FDS)
         return false;
-      grown = realloc (reader->fds, size * sizeof *grown);
+      grown = realloc (inherent ? NULL : reader->fds, size * sizeof *grown);
       if (grown == NULL)
         return false;
+      if (inherent)
+        memcpy (grown, reader->first_fds, sizeof reader->first_fds);
       reader->fds = grown;
       reader->fds_size = size;
     }
 
-  memcpy (reader->fds + reader->n_fds, fds, n_fds * sizeof *fds);
-  reader->n_fds += n_fds;
+  memcpy (reader->fds + reader->fds_end, fds, n_fds * sizeof *fds);
+  reader->fds_end += n_fds;
   return true;
 }
 
@@ -137,7 +151,6 @@ gfork_reader_fill (struct gfork_reader *reader,
                    bool                 exact,
                    int                  flags)
 {
-  union control control;
   struct iovec iov;
   struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
   struct cmsghdr *cmsg;
@@ -165,8 +178,8 @@ gfork_reader_fill (struct gfork_reader *reader,
 
   do
     {
-      message.msg_control = &control;
-      message.msg_controllen = sizeof control;
+      message.msg_control = reader->control;
+      message.msg_controllen = reader->control_size;
       n = recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
     }
   while (n < 0 && errno == EINTR);
@@ -177,10 +190,9 @@ gfork_reader_fill (struct gfork_reader *reader,
   for (cmsg = CMSG_FIRSTHDR (&message); cmsg != NULL; cmsg = CMSG_NXTHDR (&message, cmsg))
     if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
       {
-        int fds[GFORK_MAX_FDS];
+        const int *fds = (const int *) CMSG_DATA (cmsg);
         size_t n_fds = (cmsg->cmsg_len - CMSG_LEN (0)) / sizeof (int);
 
-        memcpy (fds, CMSG_DATA (cmsg), n_fds * sizeof (int));
         if (!keep_fds (reader, fds, n_fds))
           {
             lost = true;
@@ -217,20 +229,15 @@ gfork_reader_next (struct gfork_reader *reader,
     return GFORK_NEXT_MORE;
 
   /* They were sent with the frame's first octet, so they are here. */
-  if (header.n_fds > reader->n_fds)
+  if (header.n_fds > reader->fds_end - reader->fds_start)
     return GFORK_NEXT_BAD;
 
   frame->verb = header.verb;
   frame->n_fds = header.n_fds;
   frame->length = header.length;
   frame->payload = reader->data + reader->start + sizeof header;
-  if (header.n_fds > 0)
-    {
-      memcpy (frame->fds, reader->fds, header.n_fds * sizeof (int));
-      reader->n_fds -= header.n_fds;
-      memmove (reader->fds, reader->fds + header.n_fds, reader->n_fds * sizeof (int));
-    }
-
+  frame->fds = reader->fds + reader->fds_start;
+  reader->fds_start += header.n_fds;
   reader->start += sizeof header + header.length;
   return GFORK_NEXT_FRAME;
 }
@@ -273,6 +280,42 @@ gfork_header_set (struct gfork_header *header,
   header->zero = 0;
 }
 
+static ssize_t
+send_message (int                  socket,
+              const struct msghdr *message,
+              int                  flags)
+{
+  ssize_t n;
+
+  do
+    n = sendmsg (socket, message, flags | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+
+  return n;
+}
+
+/* Apart, so that what sends no descriptors needs no stack for them. */
+__attribute__ ((noinline)) static ssize_t
+send_with_fds (int            socket,
+               struct msghdr *message,
+               const int     *fds,
+               size_t         n_fds,
+               int            flags)
+{
+  union control control;
+
+  message->msg_control = &control;
+  message->msg_controllen = GFORK_CONTROL_SIZE (n_fds);
+  /* The padding would otherwise carry the stack's old contents. */
+  memset (&control, 0, message->msg_controllen);
+  control.header.cmsg_level = SOL_SOCKET;
+  control.header.cmsg_type = SCM_RIGHTS;
+  control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+  memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
+
+  return send_message (socket, message, flags);
+}
+
 ssize_t
 gfork_send (int         socket,
             const void *data,
@@ -281,26 +324,9 @@ gfork_send (int         socket,
             size_t      n_fds,
             int         flags)
 {
-  union control control;
   struct iovec iov = { .iov_base = (void *) data, .iov_len = length };
   struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-  ssize_t n;
 
-  if (n_fds > 0)
-    {
-      message.msg_control = &control;
-      message.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
-      /* The padding would otherwise carry the stack's old contents. */
-      memset (&control, 0, message.msg_controllen);
-      control.header.cmsg_level = SOL_SOCKET;
-      control.header.cmsg_type = SCM_RIGHTS;
-      control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-      memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
-    }
-
-  do
-    n = sendmsg (socket, &message, flags | MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-
-  return n;
+  return n_fds > 0 ? send_with_fds (socket, &message, fds, n_fds, flags)
+                   : send_message (socket, &message, flags);
 }

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 /* The helper is told the version on its command line: both ends must agree. */
 #define GFORK_PROTOCOL_VERSION 1
@@ -140,16 +140,20 @@ enum gfork_exec_flags
  * then what the header asks for never reads too far. */
 #define GFORK_MIN_ANSWER (sizeof (struct gfork_header) + sizeof (struct gfork_pid))
 
-/* One received frame. The payload points into the reader and is valid until the
- * next fill; the descriptors belong to whoever takes the frame. */
+/* One received frame. The payload and the array of descriptors stand in the reader
+ * and are valid until the next fill; the descriptors themselves belong to whoever
+ * takes the frame. */
 struct gfork_frame
 {
   uint8_t verb;
   uint8_t n_fds;
   uint32_t length;
   const uint8_t *payload;
-  int fds[GFORK_MAX_FDS];
+  int *fds;
 };
+
+/* What a read needs to receive up to so many descriptors. */
+#define GFORK_CONTROL_SIZE(n_fds) (CMSG_SPACE ((n_fds) * sizeof (int)))
 
 /* Collects octets and descriptors until they make a frame. */
 struct gfork_reader
@@ -162,10 +166,15 @@ struct gfork_reader
 
   int *fds;
   size_t fds_size;
-  size_t n_fds;
+  size_t fds_start;
+  size_t fds_end;
+  int first_fds[8]; /* used until they are too few */
 
-  uint8_t *first; /* memory of the owner's, used until it is too small */
+  /* Memory of the owner's. The octets are kept there until it is too small. */
+  uint8_t *first;
   size_t first_size;
+  void *control;
+  size_t control_size;
 };
 
 enum gfork_fill
@@ -187,7 +196,9 @@ enum gfork_next
 
 void gfork_reader_init (struct gfork_reader *reader,
                         void                *memory,
-                        size_t               size);
+                        size_t               size,
+                        void                *control,
+                        size_t               control_size);
 void gfork_reader_clear (struct gfork_reader *reader);
 
 enum gfork_fill gfork_reader_fill (struct gfork_reader *reader,
