@@ -118,11 +118,7 @@ struct _GForkChannel
   struct gfork_reader reader;
   guint8 memory[64];
   guint8 *large_memory;
-  union
-  {
-    struct cmsghdr header;
-    char octets[GFORK_CONTROL_SIZE (MAX_ANSWER_FDS)];
-  } control;
+  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (MAX_ANSWER_FDS)];
 
   GQueue operations;
   GSList *watches;
@@ -156,7 +152,7 @@ typedef struct
 /* Guarded by the globals' lock. */
 static GQueue all_channels = G_QUEUE_INIT;
 
-static void channel_pump (GForkChannel *channel);
+static void pump (GForkChannel *channel, gboolean to_the_end);
 static void take_actions (GForkChannel *channel, Actions *actions);
 
 /* ——— Coming and going ——— */
@@ -203,7 +199,7 @@ g_fork_channel_new (int         fd,
   channel->state = OPEN;
   channel->fd = fd;
   gfork_reader_init (&channel->reader, channel->memory, sizeof channel->memory,
-                     &channel->control, sizeof channel->control);
+                     channel->control, sizeof channel->control);
   channel->link.data = channel;
 
   if (child != NULL)
@@ -597,7 +593,7 @@ watch_dispatch (GSource     *source,
   if (g_source_get_ready_time (source) >= 0)
     g_source_set_ready_time (source, -1);
   outer = g_fork_dispatch_begin (g_source_get_context (source));
-  channel_pump (channel);
+  pump (channel, FALSE);
   g_fork_dispatch_end (outer);
   return G_SOURCE_CONTINUE;
 }
@@ -686,8 +682,8 @@ g_fork_watch_release (GForkWatch *watch)
 
 /* ——— The end ——— */
 
-static GError *
-closed_error (void)
+GError *
+g_fork_channel_closed_error (void)
 {
   return g_error_new (G_FORK_ERROR, G_FORK_ERROR_CLOSED,
                       _("The template was closed, run, executed or detached before"));
@@ -813,9 +809,11 @@ error_of_parent (GForkChannel *parent)
   if (parent == NULL || !is_ours (parent))
     return NULL;
 
-  channel_pump (parent);
+  pump (parent, TRUE);
   g_mutex_lock (&parent->lock);
-  if (parent->state == GONE && parent->error != NULL)
+  if (parent->reported != NULL)
+    error = g_error_copy (parent->reported);
+  else if (parent->state == GONE && parent->error != NULL)
     error = g_error_copy (parent->error);
   g_mutex_unlock (&parent->lock);
   return error;
@@ -935,7 +933,7 @@ on_error (GForkChannel       *channel,
 
   operation_take (operation, g_error_copy (channel->reported), actions);
   if (operation->await != G_FORK_AWAIT_SYNCED)
-    die (channel, closed_error (), FALSE, actions);
+    die (channel, g_fork_channel_closed_error (), FALSE, actions);
 }
 
 static void
@@ -971,6 +969,13 @@ handle_frame (GForkChannel       *channel,
               Actions            *actions)
 {
   channel->answered = TRUE;
+
+  /* Whoever has closed the template does not await answers any more. */
+  if (channel->state == CLOSED && frame->verb != GFORK_EXITED && frame->verb != GFORK_ERROR)
+    {
+      gfork_frame_close_fds (frame);
+      return;
+    }
 
   switch (frame->verb)
     {
@@ -1024,8 +1029,11 @@ handle_frames (GForkChannel *channel,
       }
 }
 
+/* Reads what there is. A read that did not fill the buffer was most likely the last
+ * one, and is taken for it unless it is important to see the end of file. */
 static void
 read_frames (GForkChannel *channel,
+             gboolean      to_the_end,
              Actions      *actions)
 {
   while (channel->fd >= 0 && !actions->end_of_file)
@@ -1036,7 +1044,7 @@ read_frames (GForkChannel *channel,
         {
         case GFORK_FILL_DATA:
           {
-            gboolean more = exact || channel->reader.full;
+            gboolean more = exact || to_the_end || channel->reader.full;
 
             handle_frames (channel, actions);
             if (!more)
@@ -1145,6 +1153,7 @@ take_actions (GForkChannel *channel,
 
   if (actions->released != NULL)
     {
+      g_fork_child_set_unattended (actions->released);
       g_fork_child_release (actions->released);
       g_fork_child_unref (actions->released);
     }
@@ -1157,7 +1166,8 @@ take_actions (GForkChannel *channel,
 
 /* Writes what can be written and reads what can be read. */
 static void
-channel_pump (GForkChannel *channel)
+pump (GForkChannel *channel,
+      gboolean      to_the_end)
 {
   Actions actions = { 0 };
 
@@ -1166,7 +1176,7 @@ channel_pump (GForkChannel *channel)
   if (channel->fd >= 0)
     {
       flush (channel);
-      read_frames (channel, &actions);
+      read_frames (channel, to_the_end, &actions);
     }
   if (channel->fd >= 0)
     update_watches (channel);
@@ -1186,7 +1196,7 @@ refusal (GForkChannel *channel)
 {
   if (channel->error != NULL)
     return g_error_copy (channel->error);
-  return channel->state == OPEN ? NULL : closed_error ();
+  return channel->state == OPEN ? NULL : g_fork_channel_closed_error ();
 }
 
 /* Templates are mostly forked to run the same function again and again. Told its
@@ -1237,6 +1247,8 @@ g_fork_channel_new_child (GForkChannel *parent)
   if (!is_ours (parent))
     return g_fork_channel_new_failed (inherited_error ());
 
+  g_fork_child_sweep ();
+
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
     return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
                                                    _("Could not create a socket pair: %s"),
@@ -1260,7 +1272,7 @@ g_fork_channel_new_child (GForkChannel *parent)
           gfork_reader_clear (&parent->reader);
           parent->large_memory = g_malloc (READER_SIZE);
           gfork_reader_init (&parent->reader, parent->large_memory, READER_SIZE,
-                             &parent->control, sizeof parent->control);
+                             parent->control, sizeof parent->control);
         }
     }
 
@@ -1269,7 +1281,7 @@ g_fork_channel_new_child (GForkChannel *parent)
   g_hash_table_insert (parent->children, GUINT_TO_POINTER (id), g_fork_child_ref (child));
   append_fork (parent, id, fds[1]);
   if (id % FORKS_BETWEEN_READS == FORKS_BETWEEN_READS - 1)
-    read_frames (parent, &actions);
+    read_frames (parent, FALSE, &actions);
   flush_and_watch (parent);
   g_mutex_unlock (&parent->lock);
 
@@ -1293,7 +1305,7 @@ g_fork_channel_has_children (GForkChannel *channel)
 
   /* Some may have ended meanwhile. */
   if (channel->children != NULL)
-    channel_pump (channel);
+    pump (channel, FALSE);
 
   g_mutex_lock (&channel->lock);
   has = channel->children != NULL && g_hash_table_size (channel->children) > 0;
@@ -1454,7 +1466,7 @@ g_fork_channel_await (GForkChannel *channel,
     {
       error = cancelled_error ();
       if (await != G_FORK_AWAIT_SYNCED)
-        die (channel, closed_error (), FALSE, &actions);
+        die (channel, g_fork_channel_closed_error (), FALSE, &actions);
     }
   if (error != NULL)
     {
@@ -1502,7 +1514,7 @@ g_fork_channel_unuse (GForkChannel *channel)
 
   g_mutex_lock (&channel->lock);
   if (--channel->uses == 0 && channel->fd >= 0)
-    die (channel, closed_error (), FALSE, &actions);
+    die (channel, g_fork_channel_closed_error (), FALSE, &actions);
   g_mutex_unlock (&channel->lock);
   take_actions (channel, &actions);
 }
@@ -1522,7 +1534,7 @@ g_fork_channel_close (GForkChannel *channel)
   if (channel->state == OPEN)
     {
       while ((operation = g_queue_pop_head (&channel->operations)) != NULL)
-        operation_take (operation, closed_error (), &actions);
+        operation_take (operation, g_fork_channel_closed_error (), &actions);
       channel->state = CLOSED;
       flush_and_watch (channel);
       if (channel->fd >= 0 && is_drained (channel))

@@ -30,6 +30,8 @@ void           g_fork_child_unref      (GForkChild                *child);
 void           g_fork_child_hold       (GForkChild                *child);
 void           g_fork_child_release    (GForkChild                *child);
 
+void           g_fork_child_set_unattended (GForkChild            *child);
+
 void           g_fork_child_set_pid    (GForkChild                *child,
                                         pid_t                      pid,
                                         int                        pidfd);

@@ -88,6 +88,7 @@ struct _GForkChild
   GForkChannel *reaper;
   guint32 id;
   guint holds;
+  gboolean unattended;
   struct gfork_exited exited;
   GSList *listeners;
 
@@ -97,6 +98,9 @@ struct _GForkChild
 /* Guarded by the globals' lock. */
 static GQueue direct_children = G_QUEUE_INIT;
 
+/* How many of them are no templates any more, and may end whenever they like. */
+static int n_unattended;
+
 static GSource *child_source_new (GForkChild *child);
 
 /* ——— Coming and going ——— */
@@ -105,6 +109,7 @@ static void
 forget_direct_children (void)
 {
   g_queue_init (&direct_children);
+  n_unattended = 0;
 }
 
 static GForkChild *
@@ -192,6 +197,19 @@ ignore_end (GForkChild   *child,
 {
 }
 
+/* From here on no control socket tells when the process ends. */
+void
+g_fork_child_set_unattended (GForkChild *child)
+{
+  g_mutex_lock (&child->lock);
+  if (child->origin == DIRECT && child->state == ALIVE && !child->unattended)
+    {
+      child->unattended = TRUE;
+      g_atomic_int_inc (&n_unattended);
+    }
+  g_mutex_unlock (&child->lock);
+}
+
 /* As long as somebody holds a process that a template reaps, the template is
  * needed. One that nobody holds is still reaped. */
 void
@@ -272,6 +290,8 @@ end_and_unlock (GForkChild                *child,
   reaper = g_steal_pointer (&child->reaper);
   unused = child->origin == FORKED && child->holds > 0;
   direct = child->origin == DIRECT;
+  if (child->unattended)
+    g_atomic_int_add (&n_unattended, -1);
   if (child->pidfd >= 0)
     close (child->pidfd);
   child->pidfd = -1;
@@ -320,7 +340,7 @@ g_fork_child_set_exited (GForkChild                *child,
                          const struct gfork_exited *exited)
 {
   g_mutex_lock (&child->lock);
-  end_and_unlock (child, ENDED, exited);
+  end_and_unlock (child, exited->wait_status == -1 ? LOST : ENDED, exited);
 }
 
 /* The template that would have reported is gone. */
@@ -467,13 +487,15 @@ g_fork_child_check (GForkChild *child)
 }
 
 /* Reaps whichever direct children have ended, for programs that iterate no main
- * context. One system call if there are none. */
+ * context. One system call if none of them has; none if there are only templates. */
 void
 g_fork_child_sweep (void)
 {
   siginfo_t info = { 0 };
   GSList *children = NULL;
 
+  if (g_atomic_int_get (&n_unattended) == 0)
+    return;
   if (waitid (P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
     return;
 

@@ -109,6 +109,7 @@ struct _GForkTemplate
   GObject parent_instance;
 
   GForkChannel *channel; /* made on first use; see get_channel() */
+  int ended;             /* run, executed or detached: only once */
   char *runtime;
   guint spare_processes;
 };
@@ -718,7 +719,7 @@ g_fork_template_send_fd (GForkTemplate *self,
 /**
  * g_fork_template_take_fd:
  * @self: a template
- * @fd: (transfer full): a descriptor
+ * @fd: a descriptor, which becomes the template's
  *
  * Like [method@GFork.Template.send_fd], but takes the descriptor, which is closed
  * once it was sent.
@@ -933,6 +934,7 @@ launch_to_socket (GForkLaunch   *launch,
   if (socket != NULL)
     {
       launch->fd = -1;
+      g_socket_set_blocking (socket, FALSE);
       if (process != NULL)
         {
           g_autoptr (GMainContext) context = g_fork_ref_result_context (G_TASK (result));
@@ -945,6 +947,19 @@ launch_to_socket (GForkLaunch   *launch,
   return socket;
 }
 
+/* Only one of several threads, and only once. */
+static gboolean
+may_end (GForkTemplate *self,
+         GTask         *task)
+{
+  if (g_atomic_int_compare_and_exchange (&self->ended, FALSE, TRUE))
+    return TRUE;
+
+  g_task_return_error (task, g_fork_channel_closed_error ());
+  g_object_unref (task);
+  return FALSE;
+}
+
 /* Ends the template by @await. If it has children, a fork of it is what ends, and it
  * stays to reap them. */
 static void
@@ -955,6 +970,9 @@ end_by (GForkTemplate *self,
         GTask         *task)
 {
   GForkChannel *channel = get_channel (self);
+
+  if (!may_end (self, task))
+    return;
 
   if (!g_fork_channel_has_children (channel)
       && g_fork_channel_await (channel, await, payload, length, task))
@@ -1292,12 +1310,14 @@ g_fork_template_detach_async (GForkTemplate       *self,
                               GAsyncReadyCallback  callback,
                               gpointer             user_data)
 {
+  GTask *task;
+
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, NULL, 0,
-                        task_new (self, cancellable, callback, user_data,
-                                  g_fork_template_detach_async));
+  task = task_new (self, cancellable, callback, user_data, g_fork_template_detach_async);
+  if (may_end (self, task))
+    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, NULL, 0, task);
 }
 
 /**

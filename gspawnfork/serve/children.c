@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
+
+/* Up to so many children are all asked whenever one has ended. */
+#define MANY 256
 
 /* An open hash from process to id, with linear probing: 5,000 children must not
  * make the next one's end slower. */
@@ -58,10 +62,17 @@ grow (struct gfork_children *children)
   return true;
 }
 
+/* Whose end the last signal was about. */
+static volatile sig_atomic_t signalled_pid;
+
 static void
-on_child (int signum)
+on_child (int        signum,
+          siginfo_t *info,
+          void      *context)
 {
-  (void) signum; /* it is there to interrupt the wait */
+  (void) signum;
+  (void) context;
+  signalled_pid = info->si_pid;
 }
 
 /* To be called before a fork, so that nothing can fail after it. */
@@ -72,7 +83,8 @@ gfork_children_reserve (struct gfork_template *template)
 
   if (!template->reaping)
     {
-      struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP };
+      struct sigaction action = { .sa_sigaction = on_child,
+                                  .sa_flags = SA_NOCLDSTOP | SA_SIGINFO };
 
       sigemptyset (&action.sa_mask);
       sigaction (SIGCHLD, &action, NULL);
@@ -108,6 +120,7 @@ gfork_children_forget (struct gfork_children *children)
 {
   children->n = 0;
   children->inherited = true;
+  children->ask_all_at = 0;
 }
 
 static void
@@ -137,47 +150,106 @@ microseconds (const struct timeval *time)
   return (int64_t) time->tv_sec * 1000000 + time->tv_usec;
 }
 
+static void
+report (struct gfork_template *template,
+        size_t                 i,
+        int                    wait_status,
+        const struct rusage   *usage)
+{
+  struct
+  {
+    struct gfork_header header;
+    struct gfork_exited exited;
+  } frame;
+
+  gfork_header_set (&frame.header, GFORK_EXITED, sizeof frame.exited, 0);
+  frame.exited = (struct gfork_exited){
+    .id = template->children.table[i].id,
+    .wait_status = wait_status,
+    .user_time = microseconds (&usage->ru_utime),
+    .system_time = microseconds (&usage->ru_stime),
+    .max_rss = (uint64_t) usage->ru_maxrss * 1024,
+  };
+  take_out (&template->children, i);
+  gfork_answer (template, &frame, sizeof frame);
+}
+
 /* Collects whoever has ended and tells the application. Processes that a module
  * started in the template are collected as well: a template has no business
  * with zombies. */
-void
-gfork_children_reap (struct gfork_template *template)
+static void
+reap_all (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
 
-  template->unreaped_rounds = 0;
+  children->ask_all_at = 0;
   while (children->n > 0)
     {
-      struct
-      {
-        struct gfork_header header;
-        struct gfork_exited exited;
-      } frame;
       struct rusage usage;
       int wait_status;
       pid_t pid = wait4 (-1, &wait_status, WNOHANG, &usage);
       size_t i;
 
-      if (pid < 0 && errno == EINTR)
-        continue;
       if (pid <= 0)
         return;
-
       i = slot (children, pid);
-      if (children->table[i].pid == 0)
-        continue;
-
-      gfork_header_set (&frame.header, GFORK_EXITED, sizeof frame.exited, 0);
-      frame.exited = (struct gfork_exited){
-        .id = children->table[i].id,
-        .wait_status = wait_status,
-        .user_time = microseconds (&usage.ru_utime),
-        .system_time = microseconds (&usage.ru_stime),
-        .max_rss = (uint64_t) usage.ru_maxrss * 1024,
-      };
-      take_out (children, i);
-      gfork_answer (template, &frame, sizeof frame);
+      if (children->table[i].pid != 0)
+        report (template, i, wait_status, &usage);
     }
+}
+
+static int64_t
+milliseconds_now (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Collects those whose end was signalled. Signals that come together are one, so
+ * all children have to be asked; but the kernel looks at every one of them for
+ * that, which takes 0.3 ms when there are 5,000. With many, the one that the signal
+ * names is collected now, and the others after a while that is in proportion. */
+void
+gfork_children_reap (struct gfork_template *template)
+{
+  struct gfork_children *children = &template->children;
+  struct rusage usage;
+  int wait_status;
+  size_t i;
+
+  if (children->n <= MANY)
+    {
+      reap_all (template);
+      return;
+    }
+
+  i = slot (children, signalled_pid);
+  if (signalled_pid > 0 && children->table[i].pid != 0
+      && wait4 (signalled_pid, &wait_status, WNOHANG, &usage) == signalled_pid)
+    report (template, i, wait_status, &usage);
+  if (children->ask_all_at == 0)
+    children->ask_all_at = milliseconds_now () + 1 + (int64_t) children->n / MANY;
+}
+
+/* Asks all children if it is time for that. Returns how many milliseconds it is
+ * until then; -1 if it need not be done. */
+int
+gfork_children_reap_in_time (struct gfork_template *template)
+{
+  struct gfork_children *children = &template->children;
+  int64_t now;
+
+  if (children->ask_all_at == 0)
+    return -1;
+
+  now = milliseconds_now ();
+  if (now < children->ask_all_at)
+    return (int) (children->ask_all_at - now);
+
+  reap_all (template);
+  return -1;
 }
 
 /* A child that was not collected yet keeps its pid, so this hits no other. */

@@ -409,29 +409,49 @@ become_child (struct gfork_template *template,
   template->pid = getpid ();
 }
 
-/* Answers in place of the process that there will not be. Apart, to keep the stack
- * of those who do fork small. */
+/* Answers in place of the process that there will not be; but first reports that it
+ * will never end, so that nobody who has the answer waits for that. */
+static void
+refuse_child (struct gfork_template      *template,
+              const struct gfork_frame   *frame,
+              const struct gfork_failure *failure)
+{
+  struct
+  {
+    struct gfork_header header;
+    struct gfork_exited exited;
+  } report = { .exited = { .wait_status = -1 } };
+
+  memcpy (&report.exited.id, frame->payload, sizeof report.exited.id);
+  gfork_header_set (&report.header, GFORK_EXITED, sizeof report.exited, 0);
+  gfork_answer (template, &report, sizeof report);
+
+  send_failure (frame->fds[0], failure);
+}
+
+/* Apart, to keep the stack of those who do fork small. */
 __attribute__ ((noinline)) static void
-refuse_child (int             socket,
-              enum gfork_code code,
-              const char     *reason)
+refuse_child_because (struct gfork_template    *template,
+                      const struct gfork_frame *frame,
+                      enum gfork_code           code,
+                      const char               *reason)
 {
   struct gfork_failure failure = { .code = code, .verb = GFORK_FORK };
 
   snprintf (failure.reason, sizeof failure.reason, "%s", reason);
-  send_failure (socket, &failure);
+  refuse_child (template, frame, &failure);
 }
 
 /* Only code that is not ours can have changed whether the process can be forked. */
 __attribute__ ((noinline)) static bool
-look_after_unknown_code (struct gfork_template *template,
-                         int                    socket)
+look_after_unknown_code (struct gfork_template    *template,
+                         const struct gfork_frame *frame)
 {
   char threads[512];
 
   if (gfork_count_threads (threads, sizeof threads) != 1)
     {
-      refuse_child (socket, GFORK_CODE_THREADED, threads);
+      refuse_child_because (template, frame, GFORK_CODE_THREADED, threads);
       return false;
     }
 
@@ -449,25 +469,26 @@ on_fork (struct gfork_template *template,
   uint32_t id;
   pid_t pid;
 
-  memcpy (&id, frame->payload, sizeof id);
   if (template->failed)
     {
-      send_failure (socket, &template->failure);
+      refuse_child (template, frame, &template->failure);
       return;
     }
+
+  memcpy (&id, frame->payload, sizeof id);
   if (frame->length > sizeof id && frame->payload[frame->length - 1] == '\0')
     gfork_module_hint (template, (const char *) frame->payload + sizeof id);
-  if (template->unknown_code_ran && !look_after_unknown_code (template, socket))
+  if (template->unknown_code_ran && !look_after_unknown_code (template, frame))
     return;
   if (!gfork_children_reserve (template))
     {
-      refuse_child (socket, GFORK_CODE_FORK, strerror (ENOMEM));
+      refuse_child_because (template, frame, GFORK_CODE_FORK, strerror (ENOMEM));
       return;
     }
 
   pid = fork ();
   if (pid < 0)
-    refuse_child (socket, GFORK_CODE_FORK, strerror (errno));
+    refuse_child_because (template, frame, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)
     {
       frame->n_fds = 0;
@@ -670,6 +691,8 @@ static bool
 wait_for_commands (struct gfork_template *template)
 {
   struct pollfd poll = { .fd = template->socket };
+  int patience = gfork_children_reap_in_time (template);
+  struct timespec timeout = { patience / 1000, patience % 1000 * 1000000 };
   sigset_t none;
 
   if (!template->ended)
@@ -678,9 +701,13 @@ wait_for_commands (struct gfork_template *template)
     poll.events |= POLLOUT;
 
   sigemptyset (&none);
-  if (ppoll (&poll, 1, NULL, &none) < 0)
+  switch (ppoll (&poll, 1, patience >= 0 ? &timeout : NULL, &none))
     {
+    case -1:
+      template->unreaped_rounds = 0;
       gfork_children_reap (template);
+      return false;
+    case 0:
       return false;
     }
 
@@ -690,7 +717,10 @@ wait_for_commands (struct gfork_template *template)
   if (template->ended && (poll.revents & (POLLHUP | POLLERR)) != 0)
     leave (template, 0);
   if (++template->unreaped_rounds >= ROUNDS_BETWEEN_REAPS)
-    gfork_children_reap (template);
+    {
+      template->unreaped_rounds = 0;
+      gfork_children_reap (template);
+    }
 
   return (poll.revents & ~POLLOUT) != 0;
 }
@@ -738,7 +768,7 @@ start (int                    socket,
 {
   sigset_t child;
 
-  gfork_reader_init (&state.reader, state.memory, sizeof state.memory, &state.control,
+  gfork_reader_init (&state.reader, state.memory, sizeof state.memory, state.control,
                      sizeof state.control);
   state.socket = socket;
   state.flags = flags;

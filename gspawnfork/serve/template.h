@@ -72,6 +72,7 @@ struct gfork_children
   size_t size; /* a power of two, or 0 */
   size_t n;
   bool inherited; /* the table is the parent's */
+  int64_t ask_all_at; /* in milliseconds of the monotonic clock, or 0 */
   struct gfork_child_entry few[16]; /* the table, as long as it is large enough */
 };
 
@@ -123,11 +124,7 @@ struct gfork_template
 
   struct gfork_reader reader;
   uint8_t memory[1024];
-  union
-  {
-    struct cmsghdr header;
-    char octets[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
-  } control;
+  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
 
   struct gfork_failure failure;
 };
@@ -167,6 +164,7 @@ void gfork_children_add (struct gfork_children *children,
                          uint32_t               id);
 void gfork_children_forget (struct gfork_children *children);
 void gfork_children_reap (struct gfork_template *template);
+int gfork_children_reap_in_time (struct gfork_template *template);
 void gfork_children_kill (const struct gfork_children *children,
                           uint32_t                     id,
                           int                          signum);

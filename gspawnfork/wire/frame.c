@@ -23,12 +23,6 @@ _Static_assert (sizeof (struct gfork_exited) == 32, "no padding on the wire");
 /* Far more than a frame can ask for, and far less than would hurt. */
 #define MAX_QUEUED_FDS (16 * GFORK_MAX_FDS)
 
-union control
-{
-  struct cmsghdr header;
-  char octets[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
-};
-
 void
 gfork_reader_init (struct gfork_reader *reader,
                    void                *memory,
@@ -302,16 +296,17 @@ send_with_fds (int            socket,
                size_t         n_fds,
                int            flags)
 {
-  union control control;
+  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
+  struct cmsghdr *header = (struct cmsghdr *) control;
 
-  message->msg_control = &control;
+  message->msg_control = control;
   message->msg_controllen = GFORK_CONTROL_SIZE (n_fds);
   /* The padding would otherwise carry the stack's old contents. */
-  memset (&control, 0, message->msg_controllen);
-  control.header.cmsg_level = SOL_SOCKET;
-  control.header.cmsg_type = SCM_RIGHTS;
-  control.header.cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-  memcpy (CMSG_DATA (&control.header), fds, n_fds * sizeof (int));
+  memset (control, 0, message->msg_controllen);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN (n_fds * sizeof (int));
+  memcpy (CMSG_DATA (header), fds, n_fds * sizeof (int));
 
   return send_message (socket, message, flags);
 }

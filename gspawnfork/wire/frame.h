@@ -38,7 +38,8 @@ enum gfork_verb
   GFORK_CHDIR = 9,       /* directory */
   GFORK_MAP_FD = 10,     /* int32 target +1 descriptor */
   GFORK_MODULE_PATH = 11,/* directories, joined by ':' */
-  GFORK_FORK = 12,       /* uint32 id +1 descriptor: the new control socket */
+  GFORK_FORK = 12,       /* uint32 id, optionally the name of a function that
+                          is likely to be run +1 descriptor: the new control socket */
   GFORK_SYNC = 13,       /* — */
   GFORK_RUN = 14,        /* function */
   GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
@@ -94,7 +95,7 @@ struct gfork_error
 struct gfork_exited
 {
   uint32_t id;
-  int32_t wait_status;
+  int32_t wait_status; /* -1 if there never was such a process */
   int64_t user_time;   /* microseconds */
   int64_t system_time; /* microseconds */
   uint64_t max_rss;    /* octets */
