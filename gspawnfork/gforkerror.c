@@ -53,6 +53,27 @@ g_fork_error_new_threaded (const char *threads,
                       _("The process cannot be forked, because it has other threads: %s"), threads);
 }
 
+/* A reason in the user's language. It is ours, or what strerror() says, or a message
+ * of the user's own, of which no catalogue knows anything. */
+static char *
+translate_reason (const char *reason)
+{
+  g_auto (GStrv) parts = g_strsplit (reason, GFORK_DETAIL, 2);
+  const char *fact = parts[0] != NULL ? parts[0] : "";
+  const char *translated = fact[0] != '\0' ? _(fact) : fact;
+
+  if (translated == fact && fact[0] != '\0')
+    translated = g_dgettext ("libc", fact);
+  if (parts[0] == NULL || parts[1] == NULL)
+    return g_utf8_make_valid (translated, -1);
+  else
+    {
+      g_autofree char *joined = g_strconcat (translated, ": ", parts[1], NULL);
+
+      return g_utf8_make_valid (joined, -1);
+    }
+}
+
 /* What the far end was doing. The order of the arguments is the same in all, so
  * that one call serves. */
 static const char *
@@ -114,7 +135,7 @@ g_fork_error_new_from_frame (const struct gfork_frame *frame)
 
   /* Names and messages from C may be in any encoding. */
   valid_subject = g_utf8_make_valid (subject, -1);
-  valid_reason = g_utf8_make_valid (reason, -1);
+  valid_reason = translate_reason (reason);
 
   if (error.verb == GFORK_EVAL && error.code == G_FORK_ERROR_NOT_SUPPORTED)
     return g_error_new (G_FORK_ERROR, error.code,

@@ -100,7 +100,8 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode) || (uint64_t) st.st_size <= length
       || length >= SIZE_MAX)
     {
-      snprintf (reason, reason_size, "the shared memory is shorter than %llu octets",
+      snprintf (reason, reason_size, "%s" GFORK_DETAIL "%llu",
+                N_("the shared memory is shorter than it should be"),
                 (unsigned long long) length);
       close (fd);
       return false;
@@ -189,6 +190,16 @@ gfork_arguments_open (struct gfork_arguments *arguments,
     }
 
   return args;
+}
+
+/* They will not be passed to anybody. */
+void
+gfork_arguments_close (struct gfork_arguments *arguments)
+{
+  for (size_t i = 0; i < arguments->n; i++)
+    if (arguments->sent[i].fd >= 0)
+      close (arguments->sent[i].fd);
+  arguments->n = 0;
 }
 
 /* Lets g_fork_take_args() have them; NULL ends that. */

@@ -176,7 +176,8 @@ gfork_placements_add (struct gfork_placements *placements,
   for (size_t i = 0; i < placements->n; i++)
     if (placements->items[i].target == target)
       {
-        snprintf (reason, reason_size, "descriptor %d is asked for twice", target);
+        snprintf (reason, reason_size, "%s" GFORK_DETAIL "%d",
+                  N_("a descriptor is asked for twice"), target);
         close (fd);
         return false;
       }
@@ -194,6 +195,14 @@ gfork_placements_add (struct gfork_placements *placements,
   placements->items = grown;
   grown[placements->n++] = (struct gfork_placement){ fd, target };
   return true;
+}
+
+void
+gfork_placements_close (struct gfork_placements *placements)
+{
+  for (size_t i = 0; i < placements->n; i++)
+    close (placements->items[i].fd);
+  placements->n = 0;
 }
 
 static bool
@@ -246,6 +255,6 @@ gfork_place (struct gfork_placements *placements,
   return true;
 
 failed:
-  snprintf (reason, reason_size, "descriptors up to %d: %s", lowest - 1, strerror (errno));
+  snprintf (reason, reason_size, "%s", strerror (errno));
   return false;
 }

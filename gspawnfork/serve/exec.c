@@ -46,7 +46,8 @@ collect_argv (const uint8_t  *words,
       {
         if (memchr (args[i].data, '\0', args[i].length) != NULL)
           {
-            snprintf (reason, reason_size, "argument %zu holds a NUL", n);
+            snprintf (reason, reason_size, "%s" GFORK_DETAIL "%zu",
+                      N_("an argument holds a NUL"), n);
             free (argv);
             return NULL;
           }

@@ -85,7 +85,8 @@ find_file (const struct gfork_modules *modules,
 
   if (name[0] == '\0' || strchr (name, '/') != NULL)
     {
-      snprintf (reason, reason_size, "neither an absolute path nor a plain name");
+      snprintf (reason, reason_size, "%s",
+                N_("neither an absolute path nor a plain name"));
       return NULL;
     }
 
@@ -94,7 +95,7 @@ find_file (const struct gfork_modules *modules,
       || find_in_path (GFORK_MODULE_DIR, name, &file))
     return file;
 
-  snprintf (reason, reason_size, "no such file in %s%s%s%s%s",
+  snprintf (reason, reason_size, "%s" GFORK_DETAIL "%s%s%s%s%s", N_("no such file"),
             modules->path != NULL ? modules->path : "",
             modules->path != NULL && modules->path[0] != '\0' ? ":" : "",
             path != NULL ? path : "", path != NULL && path[0] != '\0' ? ":" : "",
@@ -191,11 +192,11 @@ gfork_module_find (struct gfork_template *template,
   *code = GFORK_CODE_FUNCTION;
   if (found == NULL)
     snprintf (reason, reason_size, "%s",
-              colon != NULL ? "the module does not export it"
+              colon != NULL ? N_("the module does not export it")
               : (template->flags & GFORK_SERVE_PROGRAM) != 0
-                  ? "neither a loaded module nor the program exports it"
-              : modules->n > 0 ? "no loaded module exports it"
-                               : "no module is loaded");
+                  ? N_("neither a loaded module nor the program exports it")
+              : modules->n > 0 ? N_("no loaded module exports it")
+                               : N_("no module is loaded"));
   return found;
 }
 

@@ -284,7 +284,8 @@ on_call (struct gfork_template *template,
 
   gfork_arguments_offer (&template->arguments);
   if (function (args, n_args, reason, sizeof reason) != 0)
-    gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name, reason);
+    gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name,
+                reason[0] != '\0' ? reason : N_("it did not say why"));
   gfork_arguments_offer (NULL);
   free (args);
 }
@@ -673,11 +674,11 @@ handle_frames (struct gfork_template *template)
         return;
 
       case GFORK_NEXT_BAD:
-        give_up (template, "malformed frame");
+        give_up (template, N_("malformed frame"));
 
       case GFORK_NEXT_FRAME:
         if (!is_command (&frame))
-          give_up (template, "malformed command");
+          give_up (template, N_("malformed command"));
         if (!template->failed || (commands[frame.verb].flags & PREPARES) == 0)
           commands[frame.verb].handle (template, &frame);
         gfork_frame_close_fds (&frame);
@@ -750,11 +751,15 @@ serve (struct gfork_template *template)
 
         case GFORK_FILL_EOF:
         case GFORK_FILL_RESET:
+          /* What is left to do is reaping. Whoever waits for the end of something
+           * that was sent must not wait for that. */
           template->ended = true;
+          gfork_arguments_close (&template->arguments);
+          gfork_placements_close (&template->placements);
           break;
 
         case GFORK_FILL_TRUNCATED:
-          give_up (template, "too many descriptors: see RLIMIT_NOFILE");
+          give_up (template, N_("too many descriptors (see RLIMIT_NOFILE)"));
 
         case GFORK_FILL_NO_MEMORY:
           give_up (template, strerror (ENOMEM));
@@ -831,7 +836,8 @@ gfork_serve_command_line (int                    argc,
       struct gfork_failure failure = { .code = GFORK_CODE_PROTOCOL };
 
       snprintf (failure.reason, sizeof failure.reason,
-                "the helper speaks version %d of the protocol, the application version %.16s",
+                "%s" GFORK_DETAIL "%d, %.16s",
+                N_("the helper and the application speak different versions of the protocol"),
                 GFORK_PROTOCOL_VERSION, argv[2]);
       send_failure (socket, &failure);
       exit (2);

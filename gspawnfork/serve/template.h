@@ -15,8 +15,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Why something did not work: a fact without a sentence around it. The
- * application makes the sentence, in its user's language. */
+/* Marks what the application translates. */
+#define N_(text) text
+
+/* Why something did not work: a fact without a sentence around it, and perhaps a
+ * GFORK_DETAIL. The application makes the sentence, in its user's language. */
 struct gfork_failure
 {
   enum gfork_code code;
@@ -155,6 +158,7 @@ bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
 GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
                                 char                   *reason,
                                 size_t                  reason_size);
+void gfork_arguments_close (struct gfork_arguments *arguments);
 void gfork_arguments_offer (struct gfork_arguments *arguments);
 
 /* children.c */
@@ -179,6 +183,7 @@ bool gfork_placements_add (struct gfork_placements *placements,
                            int                      target,
                            char                    *reason,
                            size_t                   reason_size);
+void gfork_placements_close (struct gfork_placements *placements);
 bool gfork_place (struct gfork_placements *placements,
                   int                    **movable,
                   size_t                   n_movable,

@@ -118,6 +118,9 @@ enum gfork_code
   GFORK_CODE_CLOSED,
 };
 
+/* What follows it in a reason is not translated: a number, a path. */
+#define GFORK_DETAIL "\x1f"
+
 /* The values are GForkExecFlags', which is asserted where both are known. */
 enum gfork_exec_flags
 {
