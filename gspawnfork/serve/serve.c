@@ -103,7 +103,8 @@ flush (struct gfork_template *template,
     }
 
   template->out_length -= done;
-  memmove (template->out, template->out + done, template->out_length);
+  if (done > 0)
+    memmove (template->out, template->out + done, template->out_length);
   return template->out_length == 0;
 }
 
@@ -284,8 +285,12 @@ on_call (struct gfork_template *template,
 
   gfork_arguments_offer (&template->arguments);
   if (function (args, n_args, reason, sizeof reason) != 0)
-    gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name,
-                reason[0] != '\0' ? reason : N_("it did not say why"));
+    {
+      /* Its author may have used all of the room. */
+      reason[sizeof reason - 1] = '\0';
+      gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name,
+                  reason[0] != '\0' ? reason : N_("it did not say why"));
+    }
   gfork_arguments_offer (NULL);
   free (args);
 }

@@ -1,0 +1,995 @@
+# python3.py: the far end for modules in Python: a template that is an interpreter
+#
+# It does what serve/serve.c does for modules in C, command by command, with nothing
+# but the standard library; docs/runtimes.md tells the protocol. What it imports is
+# there in every worker, so it is little.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import atexit
+import errno
+import fcntl
+import gc
+import importlib
+import mmap
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+import time
+import types
+
+PROTOCOL_VERSION = 1
+SERVE_OPTION = '--gspawnfork-serve'
+
+(REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
+ MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL) = range(1, 17)
+READY, SYNCED, ERROR, EXITED = range(64, 68)
+
+# The codes of GForkError.
+(FAILED, SPAWN, FORK_FAILED, THREADED, MODULE, FUNCTION, CALL_FAILED, EXEC_FAILED,
+ LOST, PROTOCOL, NOT_SUPPORTED, CLOSED) = range(12)
+
+HEADER = struct.Struct('=IBBH')
+PID = struct.Struct('=iI')
+ERROR_HEAD = struct.Struct('=II')
+EXITED_BODY = struct.Struct('=IiqqQ')
+MEMFD = struct.Struct('=QII')
+ID = struct.Struct('=I')
+TARGET = struct.Struct('=i')
+KILL_BODY = struct.Struct('=Ii')
+
+MAX_PAYLOAD = 16 * 1024 * 1024
+MAX_FDS = 253
+READ_SIZE = 16 * 1024
+MAX_QUEUED_FDS = 16 * MAX_FDS
+MAX_SUBJECT = 4096
+MAX_REASON = 4096
+CONTROL_SIZE = socket.CMSG_SPACE(MAX_FDS * struct.calcsize('i'))
+
+# What follows it in a reason is not translated.
+DETAIL = '\x1f'
+
+SOCKET_STDIN = 1 << 0
+SEARCH_PATH = 1 << 3
+
+ALL_SEALS = 0xf
+
+# A thread that was joined is still listed for a moment.
+PATIENCE_MS = 50
+
+
+class Failure(Exception):
+    """Why something did not work: a code, and a fact without a sentence around it."""
+
+    def __init__(self, code, reason):
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Report:
+    """What everyone is told who asks a template in which a command has failed."""
+
+    def __init__(self, code, verb, subject, reason):
+        self.code = code
+        self.verb = verb
+        self.subject = subject.split(b'\0')[0][:MAX_SUBJECT]
+        self.reason = os.fsencode(reason).replace(b'\0', b'?')[:MAX_REASON]
+
+    def to_frame(self):
+        payload = (ERROR_HEAD.pack(self.code, self.verb)
+                   + self.subject + b'\0' + self.reason + b'\0')
+        return HEADER.pack(len(payload), ERROR, 0, 0) + payload
+
+
+# ——— The process ———
+
+class Title:
+    """What ps and top show. Written through /proc, as it takes no ctypes."""
+
+    def __init__(self):
+        try:
+            with open('/proc/self/stat', 'rb') as file:
+                # The name in field 2 may hold anything, even parentheses.
+                fields = file.read().rpartition(b')')[2].split()
+            self.start, self.end = int(fields[45]), int(fields[46])
+        except (OSError, ValueError, IndexError):
+            self.start = self.end = 0
+
+    def set(self, what, parent):
+        what = what.encode(errors='surrogateescape')
+        try:
+            fd = os.open('/proc/self/comm', os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, what[:15])
+            finally:
+                os.close(fd)
+
+            size = self.end - self.start
+            if size < 2:
+                return
+            # A last octet that is no NUL would show the environment as well.
+            text = b'gspawnfork: %s [%d]' % (what, parent)
+            text = text[:size - 1].ljust(size, b'\0')
+            fd = os.open('/proc/self/mem', os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.pwrite(fd, text, self.start)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass
+
+
+def list_threads():
+    """The names of all threads but this one, or the reason why they are not known."""
+    names = {}
+    if 'threading' in sys.modules:
+        names = {thread.native_id: thread.name
+                 for thread in sys.modules['threading'].enumerate()}
+
+    try:
+        tasks = os.listdir('/proc/self/task')
+    except OSError as error:
+        return [f'/proc/self/task: {error.strerror}']
+
+    threads = []
+    for task in tasks:
+        if int(task) == os.getpid():
+            continue
+        if int(task) in names:
+            threads.append(names[int(task)])
+            continue
+        try:
+            with open(f'/proc/self/task/{task}/comm', encoding='utf-8',
+                      errors='replace') as file:
+                threads.append(file.read().rstrip('\n'))
+        except OSError:
+            threads.append(task)
+    return threads
+
+
+def wait_for_threads():
+    """The threads that are there, after those that are about to end have ended."""
+    for _ in range(PATIENCE_MS):
+        try:
+            # The directory has a link for each of them and two of its own.
+            if os.stat('/proc/self/task').st_nlink == 3:
+                return []
+        except OSError:
+            break
+        if not list_threads():
+            return []
+        time.sleep(0.001)
+    return list_threads()
+
+
+def close_all_but(keep):
+    """Closes everything from 3 up but these."""
+    first = 3
+    for fd in sorted(keep):
+        if fd >= first:
+            close_between(first, fd)
+            first = fd + 1
+    close_between(first, None)
+
+
+def close_between(first, end):
+    try:
+        there = [int(fd) for fd in os.listdir('/proc/self/fd')]
+    except OSError:
+        there = range(first, end or min(os.sysconf('SC_OPEN_MAX'), 65536))
+    for fd in there:
+        if fd >= first and (end is None or fd < end):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+
+
+def flush_streams():
+    """What was printed is printed once, not by every fork."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+# ——— What was sent for the run ———
+
+class Octets:
+    """A string or octets."""
+
+    fd = -1
+
+    def __init__(self, kind, data):
+        self.kind = kind
+        self.data = data
+
+    def open(self):
+        return os.fsdecode(self.data) if self.kind == b's' else self.data
+
+    def close(self):
+        pass
+
+
+class Descriptor:
+    def __init__(self, fd):
+        self.fd = fd
+
+    def open(self):
+        """A socket, or an unbuffered file that is opened as the descriptor is."""
+        if stat.S_ISSOCK(os.fstat(self.fd).st_mode):
+            sock = socket.socket(fileno=self.fd)
+            # Whether it waits is a property that all share who have it.
+            if fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_NONBLOCK:
+                sock.setblocking(False)
+            return sock
+
+        access = fcntl.fcntl(self.fd, fcntl.F_GETFL) & os.O_ACCMODE
+        mode = {os.O_RDONLY: 'rb', os.O_WRONLY: 'wb'}.get(access, 'r+b')
+        try:
+            return open(self.fd, mode, buffering=0)
+        except OSError:
+            # There is no such object of a directory.
+            return self.fd
+
+    def close(self):
+        os.close(self.fd)
+
+
+class Memory:
+    """Octets in memory that nobody can write to. Forks share it until it is used."""
+
+    def __init__(self, kind, fd, length):
+        self.kind = kind
+        self.fd = fd
+        self.length = length
+
+    @property
+    def data(self):
+        with mmap.mmap(self.fd, self.length + 1, mmap.MAP_PRIVATE, mmap.PROT_READ) as memory:
+            return memory[:self.length]
+
+    def open(self):
+        data = self.data
+        self.close()
+        return Octets(self.kind, data).open()
+
+    def close(self):
+        os.close(self.fd)
+
+
+# ——— The modules ———
+
+class Modules:
+    """What was loaded, and where it is looked for."""
+
+    def __init__(self):
+        self.newest_first = []
+        self.by_path = {}
+        self.told = []
+
+    def set_path(self, directories):
+        """Puts the directories that the application names before all others."""
+        for directory in self.told:
+            if directory in sys.path:
+                sys.path.remove(directory)
+        self.told = [directory for directory in directories if directory]
+        sys.path[:0] = self.told
+        importlib.invalidate_caches()
+
+    def load_file(self, path):
+        import importlib.util
+        import importlib.machinery
+
+        if path not in self.by_path:
+            name = os.path.splitext(os.path.basename(path))[0]
+            loader = importlib.machinery.SourceFileLoader(name, path)
+            spec = importlib.util.spec_from_loader(name, loader)
+            module = importlib.util.module_from_spec(spec)
+            # Some look themselves up while they are being loaded.
+            sys.modules.setdefault(name, module)
+            try:
+                loader.exec_module(module)
+            except BaseException:
+                if sys.modules.get(name) is module:
+                    del sys.modules[name]
+                raise
+            self.by_path[path] = module
+        return self.by_path[path]
+
+    def require(self, name):
+        try:
+            if name.startswith('/'):
+                module = self.load_file(name)
+            else:
+                module = importlib.import_module(name)
+        except BaseException as error:
+            raise Failure(MODULE, describe(error)) from error
+        if module not in self.newest_first:
+            self.newest_first.insert(0, module)
+        return module
+
+    def find(self, function):
+        """`name` in the modules or what was evaluated, or `module:name`."""
+        module, colon, name = function.rpartition(':')
+        if colon:
+            found = getattr(self.require(module), name, None)
+            reason = 'the module does not export it'
+        else:
+            places = self.newest_first + [sys.modules['__main__']]
+            found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+            reason = ('no loaded module exports it' if self.newest_first
+                      else 'no module is loaded')
+        if not callable(found):
+            raise Failure(FUNCTION, reason)
+        return found
+
+
+def describe(error):
+    """An exception in one line: its type, its message and where it comes from."""
+    text = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:
+        message = ''
+    if message:
+        text += f': {message}'
+
+    # A syntax error says itself where it is.
+    if not isinstance(error, SyntaxError):
+        traceback = error.__traceback__
+        place = None
+        while traceback is not None:
+            file = traceback.tb_frame.f_code.co_filename
+            if file != __file__ and not file.startswith('<frozen importlib'):
+                place = f'{file}, line {traceback.tb_lineno}'
+            traceback = traceback.tb_next
+        if place is not None:
+            text += f' ({place})'
+    return text.replace(DETAIL, ' ')
+
+
+# ——— The template ———
+
+class Template:
+    def __init__(self, sock):
+        self.socket = sock
+        self.title = Title()
+        self.pid = os.getpid()
+        self.modules = Modules()
+
+        self.forked = False
+        self.ended = False              # no more commands will come
+        self.report = None              # what has failed
+        self.unknown_code_ran = False   # since the threads were counted
+
+        self.data = bytearray()         # read ahead
+        self.fds = []
+        self.out = bytearray()          # answers that the socket did not take yet
+
+        self.arguments = []
+        self.placements = []            # descriptors, and where they are wanted
+
+        self.children = {}              # pid → id
+        self.wake = None                # what SIGCHLD writes to, and what is read
+
+    # Leaving
+
+    def leave(self, status):
+        # In a fork, the handlers are another process's.
+        if not self.forked:
+            atexit._run_exitfuncs()
+        flush_streams()
+        os._exit(status)
+
+    def give_up(self, reason):
+        self.report = Report(PROTOCOL, 0, b'', reason)
+        self.answer_failure()
+        self.leave(1)
+
+    # Answers
+
+    def fail(self, code, verb, subject, reason):
+        """Records the first thing that went wrong."""
+        if self.report is None:
+            self.report = Report(code, verb, subject, reason)
+
+    def flush(self, flags=0):
+        while self.out:
+            try:
+                n = self.socket.send(self.out, flags | socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            except OSError:
+                # The end of file will be read in time.
+                n = len(self.out)
+            del self.out[:n]
+
+    def answer(self, verb, payload):
+        """Sends an answer, or keeps it until the socket takes it."""
+        self.out += HEADER.pack(len(payload), verb, 0, 0) + payload
+        self.flush(socket.MSG_DONTWAIT)
+
+    def answer_failure(self):
+        self.out += self.report.to_frame()
+        self.flush()
+
+    def answer_ready(self):
+        """Tells who this process is, with a descriptor that no later one answers to."""
+        self.flush()
+        payload = PID.pack(os.getpid(), 0)
+        pidfds = []
+        try:
+            pidfds.append(os.pidfd_open(os.getpid()))
+            socket.send_fds(self.socket, [HEADER.pack(len(payload), READY, 1, 0) + payload],
+                            pidfds, socket.MSG_NOSIGNAL)
+        except (AttributeError, OSError):
+            # It can be done without.
+            try:
+                self.socket.send(HEADER.pack(len(payload), READY, 0, 0) + payload,
+                                 socket.MSG_NOSIGNAL)
+            except OSError:
+                pass
+        for fd in pidfds:
+            os.close(fd)
+
+    # Preparing
+
+    def on_require(self, payload, fds):
+        name = payload.split(b'\0')[0]
+        self.unknown_code_ran = True
+        try:
+            self.modules.require(os.fsdecode(name))
+        except Failure as failure:
+            self.fail(failure.code, REQUIRE, name, failure.reason)
+
+    def on_call(self, payload, fds):
+        name, *args = payload[:-1].split(b'\0')
+        self.unknown_code_ran = True
+        try:
+            function = self.modules.find(os.fsdecode(name))
+            self.call(CALL, name, function, *map(os.fsdecode, args))
+        except Failure as failure:
+            self.fail(failure.code, CALL, name, failure.reason)
+
+    def on_eval(self, payload, fds):
+        code, *args = payload[:-1].split(b'\0')
+        main = sys.modules['__main__'].__dict__
+        main['args'] = list(map(os.fsdecode, args))
+        self.unknown_code_ran = True
+        self.call(EVAL, code,
+                  lambda: exec(compile(code, '<eval>', 'exec', dont_inherit=True), main))
+
+    def call(self, verb, subject, function, *args):
+        self.offered = True
+        try:
+            function(*args)
+        except BaseException as error:
+            self.fail(CALL_FAILED, verb, subject, describe(error))
+        finally:
+            self.offered = False
+
+    offered = False
+
+    def take_args(self):
+        """Inside a call: the arguments sent so far, which are then not passed to the run."""
+        if not self.offered:
+            return []
+        taken, self.arguments = self.arguments, []
+        return [argument.open() for argument in taken]
+
+    def on_arg(self, payload, fds):
+        self.arguments.append(Octets(payload[:1], payload[1:]))
+
+    def on_arg_fd(self, payload, fds):
+        self.arguments += map(Descriptor, fds)
+        fds.clear()
+
+    def on_arg_memfd(self, payload, fds):
+        length, kind, _ = MEMFD.unpack_from(payload)
+        fd = fds.pop()
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size <= length:
+            os.close(fd)
+            self.fail(FAILED, ARG_MEMFD, b'', 'the shared memory is shorter than it should be'
+                      f'{DETAIL}{length}')
+            return
+
+        memory = Memory(bytes([kind & 0xff]), fd, length)
+        try:
+            sealed = fcntl.fcntl(fd, fcntl.F_GET_SEALS) & ALL_SEALS == ALL_SEALS
+        except (AttributeError, OSError):
+            sealed = False
+        if sealed:
+            self.arguments.append(memory)
+            return
+
+        # Somebody could still write to it.
+        data = bytearray()
+        while len(data) < length:
+            piece = os.pread(fd, min(length - len(data), 1 << 30), len(data))
+            if not piece:
+                break
+            data += piece
+        os.close(fd)
+        if len(data) < length:
+            self.fail(FAILED, ARG_MEMFD, b'', os.strerror(errno.ENODATA))
+        else:
+            self.arguments.append(Octets(memory.kind, bytes(data)))
+
+    def on_setenv(self, payload, fds):
+        variable, *rest = payload.split(b'\0')
+        if len(rest) < 2:
+            self.fail(PROTOCOL, SETENV, variable, '')
+            return
+        try:
+            os.environb[variable] = rest[0]
+        except (OSError, ValueError):
+            self.fail(FAILED, SETENV, variable, os.strerror(errno.EINVAL))
+
+    def on_unsetenv(self, payload, fds):
+        variable = payload.split(b'\0')[0]
+        if not variable or b'=' in variable:
+            self.fail(FAILED, UNSETENV, variable, os.strerror(errno.EINVAL))
+        else:
+            os.environb.pop(variable, None)
+
+    def on_chdir(self, payload, fds):
+        directory = payload.split(b'\0')[0]
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            self.fail(FAILED, CHDIR, directory, error.strerror)
+
+    def on_map_fd(self, payload, fds):
+        target, = TARGET.unpack_from(payload)
+        fd = fds.pop()
+        if target < 0:
+            reason = os.strerror(errno.EBADF)
+        elif any(target == other for _, other in self.placements):
+            reason = f'a descriptor is asked for twice{DETAIL}{target}'
+        else:
+            self.placements.append([fd, target])
+            return
+        os.close(fd)
+        self.fail(FAILED, MAP_FD, b'%d' % target, reason)
+
+    def on_module_path(self, payload, fds):
+        self.modules.set_path(os.fsdecode(payload.split(b'\0')[0]).split(':'))
+
+    # Forking
+
+    def refuse_child(self, child_id, sock, report):
+        """Answers in place of the process that there will not be. First reports that it
+        will never end, so that nobody who has the answer waits for that."""
+        self.answer(EXITED, EXITED_BODY.pack(child_id, -1, 0, 0, 0))
+        try:
+            os.set_blocking(sock, False)
+            os.write(sock, report.to_frame())
+        except OSError:
+            pass
+
+    def look_after_unknown_code(self):
+        threads = wait_for_threads()
+        if threads:
+            raise Failure(THREADED, ', '.join(threads).replace(DETAIL, ' '))
+
+        # The collector would write to all that the forks share.
+        gc.freeze()
+        self.unknown_code_ran = False
+
+    def prepare_to_reap(self):
+        # Somebody may have asked for another handler meanwhile.
+        if self.wake is None:
+            self.wake = socket.socketpair()
+            for end in self.wake:
+                end.setblocking(False)
+        signal.set_wakeup_fd(self.wake[0].fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+
+    def stop_reaping(self):
+        if self.wake is not None:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for end in self.wake:
+                end.close()
+            self.wake = None
+
+    def become_child(self, sock):
+        """Makes the fork another template. Whatever the parent had read ahead or had
+        not sent yet is not its business."""
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+        self.data[:] = bytes(len(self.data))
+        self.data.clear()
+        self.out.clear()
+        self.children = {}
+        self.stop_reaping()
+        self.socket.close()
+        self.socket = socket.socket(fileno=sock)
+        self.ended = False
+        self.forked = True
+        self.title.set('template', self.pid)
+        self.pid = os.getpid()
+
+    def on_fork(self, payload, fds):
+        child_id, = ID.unpack_from(payload)
+        if self.report is not None:
+            self.refuse_child(child_id, fds[0], self.report)
+            return
+
+        try:
+            if self.unknown_code_ran:
+                self.look_after_unknown_code()
+            flush_streams()
+            self.prepare_to_reap()
+            pid = os.fork()
+        except Failure as failure:
+            self.refuse_child(child_id, fds[0], Report(failure.code, FORK, b'', failure.reason))
+        except OSError as error:
+            self.refuse_child(child_id, fds[0], Report(FORK_FAILED, FORK, b'', error.strerror))
+        else:
+            if pid == 0:
+                self.become_child(fds.pop())
+                reseed()
+            else:
+                self.children[pid] = child_id
+
+    def on_kill(self, payload, fds):
+        child_id, signum = KILL_BODY.unpack_from(payload)
+        for pid, other in self.children.items():
+            # It keeps its number as long as it was not collected.
+            if other == child_id:
+                try:
+                    os.kill(pid, signum)
+                except OSError:
+                    pass
+
+    def reap(self):
+        """Collects whoever has ended and tells the application."""
+        while self.children:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            # What a module has started is collected as well.
+            if pid in self.children:
+                self.answer(EXITED,
+                            EXITED_BODY.pack(self.children.pop(pid), status,
+                                             round(usage.ru_utime * 1000000),
+                                             round(usage.ru_stime * 1000000),
+                                             usage.ru_maxrss * 1024))
+
+    # Running
+
+    def on_sync(self, payload, fds):
+        if self.report is not None:
+            self.answer_failure()
+        else:
+            self.answer(SYNCED, PID.pack(self.pid, 0))
+
+    def place(self, movable):
+        """Puts every descriptor where it is wanted. What stands there and is still
+        needed moves out of the way first. Returns where the movable ones are."""
+        if not self.placements:
+            return movable
+
+        lowest = max(3, 1 + max(target for _, target in self.placements))
+        targets = {target for _, target in self.placements}
+
+        def move_up(fd):
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+            os.close(fd)
+            return moved
+
+        movable = [move_up(fd) if fd in targets else fd for fd in movable]
+        for placement in self.placements:
+            placement[0] = move_up(placement[0])
+        for fd, target in self.placements:
+            os.dup2(fd, target)
+            os.close(fd)
+        return movable
+
+    def place_for_run(self):
+        holders = [argument for argument in self.arguments if argument.fd >= 0]
+        control, *fds = self.place([self.socket.detach()] + [holder.fd for holder in holders])
+        self.socket = socket.socket(fileno=control)
+        for holder, fd in zip(holders, fds):
+            holder.fd = fd
+
+    def on_run(self, payload, fds):
+        name = payload.split(b'\0')[0]
+        if self.report is None:
+            try:
+                function = self.modules.find(os.fsdecode(name))
+                self.place_for_run()
+                args = [argument.open() for argument in self.arguments]
+            except Failure as failure:
+                self.fail(failure.code, RUN, name, failure.reason)
+            except OSError as error:
+                self.fail(FAILED, RUN, name, error.strerror)
+        if self.report is not None:
+            self.answer_failure()
+            return
+
+        self.title.set(os.fsdecode(name), os.getppid())
+        self.stop_reaping()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.answer_ready()
+        run(function, self.socket, args)
+
+    def on_exec(self, payload, fds):
+        if self.report is not None:
+            self.answer_failure()
+            return
+
+        flags, = ID.unpack_from(payload)
+        argv = payload[ID.size:-1].split(b'\0')
+        program = argv[0]
+        try:
+            self.place_for_exec(argv, flags, fds)
+            flush_streams()
+            self.answer_ready()
+            self.stop_reaping()
+            # What the interpreter ignores, a program expects to end it.
+            for name in ('SIGPIPE', 'SIGXFZ', 'SIGXFSZ'):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), signal.SIG_DFL)
+            if flags & SEARCH_PATH:
+                os.execvp(program, argv)
+            else:
+                os.execv(program, argv)
+        except Failure as failure:
+            self.fail(EXEC_FAILED, EXEC, program, failure.reason)
+            self.answer_failure()
+            return
+        except (OSError, ValueError) as error:
+            reason = getattr(error, 'strerror', None) or os.strerror(errno.EINVAL)
+            self.fail(EXEC_FAILED, EXEC, program, reason)
+            self.answer_failure()
+        os._exit(127)
+
+    def place_for_exec(self, argv, flags, fds):
+        """The descriptors sent become 3, 4 and so on, and the socket those streams
+        that were asked for."""
+        strings = [argument for argument in self.arguments if not isinstance(argument, Descriptor)]
+        descriptors = [argument for argument in self.arguments if isinstance(argument, Descriptor)]
+        for string in strings:
+            data = string.data
+            if b'\0' in data:
+                raise Failure(EXEC_FAILED, f'an argument holds a NUL{DETAIL}{len(argv)}')
+            argv.append(data)
+
+        taken = {target for _, target in self.placements}
+        wanted = [(argument.fd, 3 + i) for i, argument in enumerate(descriptors)]
+        for stream in range(3):
+            if flags & (SOCKET_STDIN << stream):
+                wanted.append((os.dup(fds[0]), stream))
+        for fd, target in wanted:
+            if target in taken:
+                raise Failure(EXEC_FAILED, f'a descriptor is asked for twice{DETAIL}{target}')
+            self.placements.append([fd, target])
+        os.close(fds.pop())
+
+        control, = self.place([self.socket.detach()])
+        self.socket = socket.socket(fileno=control)
+        close_all_but([target for _, target in self.placements] + [control])
+
+    # The table and the loop
+
+    STRINGS = 1 << 0    # the payload ends with a NUL, from the least length on
+    PREPARES = 1 << 1   # not done any more once something has failed
+    ANY_FDS = 1 << 2
+
+    COMMANDS = {
+        REQUIRE: (on_require, 1, 0, STRINGS | PREPARES),
+        CALL: (on_call, 1, 0, STRINGS | PREPARES),
+        EVAL: (on_eval, 1, 0, STRINGS | PREPARES),
+        ARG: (on_arg, 1, 0, PREPARES),
+        ARG_FD: (on_arg_fd, 0, 0, PREPARES | ANY_FDS),
+        ARG_MEMFD: (on_arg_memfd, MEMFD.size, 1, PREPARES),
+        SETENV: (on_setenv, 2, 0, STRINGS | PREPARES),
+        UNSETENV: (on_unsetenv, 1, 0, STRINGS | PREPARES),
+        CHDIR: (on_chdir, 1, 0, STRINGS | PREPARES),
+        MAP_FD: (on_map_fd, TARGET.size, 1, PREPARES),
+        MODULE_PATH: (on_module_path, 1, 0, STRINGS | PREPARES),
+        FORK: (on_fork, ID.size, 1, 0),
+        SYNC: (on_sync, 0, 0, 0),
+        RUN: (on_run, 1, 0, STRINGS),
+        EXEC: (on_exec, ID.size + 1, 1, STRINGS),
+        KILL: (on_kill, KILL_BODY.size, 0, 0),
+    }
+
+    def next_frame(self):
+        """The next complete frame, with its descriptors; None if there is none yet."""
+        if len(self.data) < HEADER.size:
+            return None
+        length, verb, n_fds, zero = HEADER.unpack_from(self.data)
+        if length > MAX_PAYLOAD or zero != 0 or n_fds > MAX_FDS:
+            self.give_up('malformed frame')
+        if len(self.data) < HEADER.size + length:
+            return None
+        # They were sent with the frame's first octet, so they are here.
+        if n_fds > len(self.fds):
+            self.give_up('malformed frame')
+
+        payload = bytes(self.data[HEADER.size:HEADER.size + length])
+        del self.data[:HEADER.size + length]
+        fds, self.fds = self.fds[:n_fds], self.fds[n_fds:]
+        return verb, payload, fds
+
+    def handle_frames(self):
+        """Does what has been read so far. A fork returns from here in both processes."""
+        while (frame := self.next_frame()) is not None:
+            verb, payload, fds = frame
+            handle, length, n_fds, flags = self.COMMANDS.get(verb, (None, 0, 0, 0))
+            if (handle is None or len(payload) < length
+                    or (not flags & self.ANY_FDS and len(fds) != n_fds)
+                    or (flags & self.STRINGS and payload[-1] != 0)):
+                self.give_up('malformed command')
+            if self.report is None or not flags & self.PREPARES:
+                handle(self, payload, fds)
+            for fd in fds:
+                os.close(fd)
+
+    def wait_for_commands(self):
+        """Waits for something to read, reaping meanwhile."""
+        if self.children and self.unknown_code_ran:
+            self.prepare_to_reap()
+        self.reap()
+        if not self.children and not self.out:
+            return not self.ended
+
+        poll = select.poll()
+        poll.register(self.socket, (0 if self.ended else select.POLLIN)
+                      | (select.POLLOUT if self.out else 0))
+        if self.wake is not None:
+            poll.register(self.wake[1], select.POLLIN)
+        ready = dict(poll.poll())
+
+        if self.wake is not None and self.wake[1].fileno() in ready:
+            try:
+                self.wake[1].recv(4096)
+            except BlockingIOError:
+                pass
+            self.reap()
+
+        events = ready.get(self.socket.fileno(), 0)
+        if events & select.POLLOUT:
+            self.flush(socket.MSG_DONTWAIT)
+        # The application is gone, or does not want to know any more.
+        if self.ended and events & (select.POLLHUP | select.POLLERR):
+            self.leave(0)
+        return events & ~select.POLLOUT and not self.ended
+
+    def fill(self, flags):
+        """Reads once. Returns whether that was not the end."""
+        try:
+            data, control, received, _ = self.socket.recvmsg(
+                READ_SIZE, CONTROL_SIZE, flags | socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+        for level, kind, content in control:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                n = len(content) // struct.calcsize('i')
+                self.fds += struct.unpack(f'={n}i', content[:n * struct.calcsize('i')])
+        if received & socket.MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
+            self.give_up('too many descriptors (see RLIMIT_NOFILE)')
+        self.data += data
+        return bool(data)
+
+    def serve(self):
+        self.title.set('template', os.getppid())
+        while True:
+            alone = not self.children and not self.out
+            if self.ended and alone:
+                self.leave(0)
+            # With nobody to look after, reading can do the waiting.
+            if not alone and not self.wait_for_commands():
+                continue
+
+            if self.fill(0 if alone else socket.MSG_DONTWAIT):
+                self.handle_frames()
+            else:
+                # What is left to do is reaping. Whoever waits for the end of something
+                # that was sent must not wait for that.
+                self.ended = True
+                for argument in self.arguments:
+                    argument.close()
+                self.arguments = []
+                for fd, _ in self.placements:
+                    os.close(fd)
+                self.placements = []
+
+
+def reseed():
+    """Random numbers differ between forks. What the standard library has sees to that
+    itself."""
+    numpy = sys.modules.get('numpy')
+    if numpy is not None and hasattr(numpy, 'random'):
+        numpy.random.seed()
+
+
+def run(function, sock, args):
+    """Enters the worker, and leaves as a program would, but for the destruction of all
+    that the forks share."""
+    try:
+        result = function(sock, *args)
+        if isinstance(result, types.CoroutineType):
+            import asyncio
+            result = asyncio.run(result)
+        sys.exit(result)
+    except SystemExit as leaving:
+        code = leaving.code
+        if code is None:
+            status = 0
+        elif isinstance(code, int):
+            status = code & 0xff
+        else:
+            print(code, file=sys.stderr)
+            status = 1
+    except BaseException as error:
+        # The runtime's own frames are nobody's concern.
+        sys.excepthook(type(error), error, error.__traceback__.tb_next)
+        status = 1
+
+    if 'threading' in sys.modules:
+        try:
+            sys.modules['threading']._shutdown()
+        except BaseException:
+            status = status or 1
+    atexit._run_exitfuncs()
+    flush_streams()
+    os._exit(status)
+
+
+def start(argv):
+    try:
+        if argv[1] != SERVE_OPTION:
+            raise ValueError
+        sock = socket.socket(fileno=int(argv[3]))
+        if sock.type != socket.SOCK_STREAM:
+            raise ValueError
+    except (IndexError, ValueError, OSError):
+        sys.exit(f'{argv[0]}: this program is started by the gspawnfork library')
+
+    close_all_but([sock.fileno()])
+    sock.set_inheritable(False)
+    if argv[2] != str(PROTOCOL_VERSION):
+        reason = ('the helper and the application speak different versions of the protocol'
+                  f'{DETAIL}{PROTOCOL_VERSION}, {argv[2][:16]}')
+        sock.send(Report(PROTOCOL, 0, b'', reason).to_frame(), socket.MSG_NOSIGNAL)
+        sys.exit(2)
+
+    # The interpreter puts the program's own directory first.
+    del sys.path[0]
+    sys.path[:0] = [directory for directory in os.environ.get('GFORK_MODULE_PATH', '').split(':')
+                    if directory.startswith('/')]
+    sys.argv[:] = ['']
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    template = Template(sock)
+    # What is evaluated has a __main__ of its own, without what is here.
+    template.program = sys.modules['__main__']
+    main = sys.modules['__main__'] = types.ModuleType('__main__')
+    main.__builtins__ = __builtins__
+    api = sys.modules['gspawnfork'] = types.ModuleType('gspawnfork')
+    api.take_args = template.take_args
+    template.serve()
+
+
+if __name__ == '__main__':
+    start(sys.argv)
