@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 typedef struct _GForkChannel GForkChannel;
 typedef struct _GForkChild GForkChild;
 typedef struct _GForkWatch GForkWatch;
+typedef struct _GForkLog GForkLog;
 
 /* What an operation waits for. The last three end the template. */
 typedef enum
@@ -38,10 +39,15 @@ GForkChannel *g_fork_channel_new               (int                 fd,
                                                 GForkChild         *child);
 GForkChannel *g_fork_channel_new_failed        (GError             *error);
 GForkChannel *g_fork_channel_new_child         (GForkChannel       *parent);
+void          g_fork_channel_set_log           (GForkChannel       *channel,
+                                                GForkLog           *log);
+GForkChannel *g_fork_channel_fork              (GForkChannel       *parent);
+void          g_fork_channel_set_spares        (GForkChannel       *channel,
+                                                guint               wanted);
 GForkChannel *g_fork_channel_ref               (GForkChannel       *channel);
 void          g_fork_channel_unref             (GForkChannel       *channel);
 
-/* The socket is open as long as somebody uses it. */
+/* The socket is open as long as somebody uses it; who makes a channel does. */
 void          g_fork_channel_use               (GForkChannel       *channel);
 void          g_fork_channel_unuse             (GForkChannel       *channel);
 void          g_fork_channel_close             (GForkChannel       *channel);

@@ -19,6 +19,8 @@
 #include "gforkcontext-private.h"
 #include "gforkerror-private.h"
 #include "gforkgeneration-private.h"
+#include "gforkspares-private.h"
+#include "gforkreplay-private.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -123,11 +125,13 @@ struct _GForkChannel
   GQueue operations;
   GSList *watches;
 
+  GForkSpares *spares;  /* made when some are first wanted, and never replaced */
   GHashTable *children; /* id → GForkChild, of those not known to have ended */
   guint32 next_id;
   char *hint;              /* the function that the last fork was run with */
   gboolean hint_is_news;
   int module_path; /* which of the application's it has been told, or inherited */
+  GForkLog *log;   /* what it has been told, if it cannot be forked */
 
   GList link; /* in all_channels */
 };
@@ -141,6 +145,7 @@ typedef struct
   GForkChild *released;
   GForkWatch *out_watch;
   gboolean end_of_file;
+  gboolean gone;
 } Actions;
 
 typedef struct
@@ -154,6 +159,8 @@ static GQueue all_channels = G_QUEUE_INIT;
 
 static void pump (GForkChannel *channel, gboolean to_the_end);
 static void take_actions (GForkChannel *channel, Actions *actions);
+static void discard_spares (GForkChannel *channel);
+static void end_spares (GForkChannel *channel);
 
 /* ——— Coming and going ——— */
 
@@ -179,7 +186,8 @@ is_ours (GForkChannel *channel)
   return channel->generation == g_fork_generation ();
 }
 
-/* Takes the socket. @child is the process at its other end. */
+/* Takes the socket. @child is the process at its other end. The first use, like the
+ * first reference, is the caller's. */
 GForkChannel *
 g_fork_channel_new (int         fd,
                     GForkChild *child)
@@ -197,6 +205,7 @@ g_fork_channel_new (int         fd,
   channel->generation = g_fork_generation ();
   g_mutex_init (&channel->lock);
   channel->state = OPEN;
+  channel->uses = 1;
   channel->fd = fd;
   gfork_reader_init (&channel->reader, channel->memory, sizeof channel->memory,
                      channel->control, sizeof channel->control);
@@ -263,6 +272,8 @@ g_fork_channel_unref (GForkChannel *channel)
   g_clear_pointer (&channel->child, g_fork_child_unref);
   g_clear_pointer (&channel->parent, g_fork_channel_unref);
   g_free (channel->hint);
+  g_clear_pointer (&channel->spares, g_fork_spares_free);
+  g_clear_pointer (&channel->log, g_fork_log_free);
   g_clear_error (&channel->error);
   g_clear_error (&channel->reported);
   g_mutex_clear (&channel->lock);
@@ -522,9 +533,14 @@ g_fork_channel_send (GForkChannel *channel,
       return;
     }
 
+  if (verb != GFORK_KILL)
+    discard_spares (channel);
+
   g_mutex_lock (&channel->lock);
   if (channel->state == OPEN || (channel->state == CLOSED && verb == GFORK_KILL))
     {
+      if (channel->log != NULL && verb != GFORK_KILL)
+        g_fork_log_append (channel->log, verb, payload, length, fds, n_fds);
       append (channel, verb, payload, length, fds, n_fds);
       if (does_something (verb) || channel->out->len > MAX_HELD_OCTETS
           || channel->out_fds->len > MAX_HELD_FDS)
@@ -743,6 +759,7 @@ take_fd (GForkChannel *channel,
         }
     }
 
+  actions->gone = TRUE;
   actions->released = g_steal_pointer (&channel->child);
   actions->out_watch = g_steal_pointer (&channel->out_watch);
   return fd;
@@ -1072,12 +1089,51 @@ read_frames (GForkChannel *channel,
     }
 }
 
+/* ——— Spares ——— */
+
+static GForkSpares *
+get_spares (GForkChannel *channel)
+{
+  return g_atomic_pointer_get (&channel->spares);
+}
+
+static void
+discard_spares (GForkChannel *channel)
+{
+  GForkSpares *spares = get_spares (channel);
+
+  if (spares != NULL)
+    g_fork_spares_discard (spares);
+}
+
+static void
+end_spares (GForkChannel *channel)
+{
+  GForkSpares *spares = get_spares (channel);
+
+  if (spares != NULL)
+    g_fork_spares_end (spares);
+}
+
+static void
+refill_spares (GForkChannel *channel)
+{
+  GForkSpares *spares = channel != NULL ? get_spares (channel) : NULL;
+
+  if (spares != NULL && is_ours (channel))
+    g_fork_spares_refill (spares, channel);
+}
+
 /* ——— Actions ——— */
 
 static gboolean
 operation_return (gpointer user_data)
 {
   Operation *operation = user_data;
+  g_autoptr (GForkChannel) channel = NULL;
+
+  if (g_task_get_task_data (operation->task) != NULL)
+    channel = g_fork_channel_ref (g_task_get_task_data (operation->task));
 
   if (operation->error != NULL)
     g_task_return_error (operation->task, operation->error);
@@ -1086,6 +1142,12 @@ operation_return (gpointer user_data)
                            (GDestroyNotify) g_fork_launch_free);
   g_object_unref (operation->task);
   g_free (operation);
+
+  if (channel != NULL)
+    {
+      refill_spares (channel);
+      refill_spares (channel->parent);
+    }
   return G_SOURCE_REMOVE;
 }
 
@@ -1159,6 +1221,8 @@ take_actions (GForkChannel *channel,
     }
 
   g_clear_pointer (&actions->out_watch, g_fork_watch_release);
+  if (actions->gone)
+    end_spares (channel);
 
   if (actions->end_of_file)
     end_of_file (channel);
@@ -1232,6 +1296,39 @@ take_hint (GForkChannel *parent,
   g_mutex_unlock (&parent->lock);
 }
 
+/* The process cannot be forked: keep what it is told, from now on in @log, which is
+ * taken, so that another can be told the same. */
+void
+g_fork_channel_set_log (GForkChannel *channel,
+                        GForkLog     *log)
+{
+  g_mutex_lock (&channel->lock);
+  channel->log = log;
+  g_mutex_unlock (&channel->lock);
+}
+
+/* The channel of a new process that is told what the one of @parent was told. */
+static GForkChannel *
+new_replayed (GForkChannel *parent)
+{
+  GForkLog *log = NULL;
+  GForkChannel *channel;
+  GError *error;
+
+  g_mutex_lock (&parent->lock);
+  error = refusal (parent);
+  if (error == NULL)
+    log = g_fork_log_copy (parent->log);
+  g_mutex_unlock (&parent->lock);
+
+  if (error != NULL)
+    return g_fork_channel_new_failed (error);
+
+  channel = g_fork_log_replay (log);
+  channel->module_path = g_atomic_int_get (&parent->module_path);
+  return channel;
+}
+
 /* The channel of a new process, which the template at the other end of @parent is
  * told to fork. It can be written to at once. */
 GForkChannel *
@@ -1246,6 +1343,8 @@ g_fork_channel_new_child (GForkChannel *parent)
 
   if (!is_ours (parent))
     return g_fork_channel_new_failed (inherited_error ());
+  if (parent->log != NULL)
+    return new_replayed (parent);
 
   g_fork_child_sweep ();
 
@@ -1292,6 +1391,38 @@ g_fork_channel_new_child (GForkChannel *parent)
   channel->module_path = g_atomic_int_get (&parent->module_path);
   g_fork_child_unref (child);
   return channel;
+}
+
+/* The channel of a process that is as if it were forked now: a spare or a new one. */
+GForkChannel *
+g_fork_channel_fork (GForkChannel *parent)
+{
+  GForkSpares *spares = get_spares (parent);
+  GForkChannel *channel;
+
+  if (spares == NULL || !is_ours (parent) || (channel = g_fork_spares_take (spares)) == NULL)
+    channel = g_fork_channel_new_child (parent);
+
+  return channel;
+}
+
+void
+g_fork_channel_set_spares (GForkChannel *channel,
+                           guint         wanted)
+{
+  if (!is_ours (channel))
+    return;
+
+  if (get_spares (channel) == NULL)
+    {
+      GForkSpares *spares = g_fork_spares_new ();
+
+      if (!g_atomic_pointer_compare_and_exchange (&channel->spares, NULL, spares))
+        g_fork_spares_free (spares);
+    }
+
+  g_fork_spares_set_wanted (get_spares (channel), wanted);
+  refill_spares (channel);
 }
 
 /* Are there processes that only this template can reap? */
@@ -1529,6 +1660,8 @@ g_fork_channel_close (GForkChannel *channel)
 
   if (!is_ours (channel))
     return;
+
+  end_spares (channel);
 
   g_mutex_lock (&channel->lock);
   if (channel->state == OPEN)

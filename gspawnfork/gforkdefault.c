@@ -59,13 +59,13 @@ dup_default (void)
   return template;
 }
 
-/* The channel of a new fork of the default template. */
+/* The channel of a new fork of the default template, with its use. */
 GForkChannel *
 g_fork_default_fork (void)
 {
   g_autoptr (GForkTemplate) template = dup_default ();
 
-  return g_fork_channel_new_child (g_fork_template_peek_channel (template));
+  return g_fork_channel_fork (g_fork_template_peek_channel (template));
 }
 
 /**

@@ -111,8 +111,6 @@ g_fork_init_early (GError **error)
 
   early = g_fork_main_fork (error);
   early_generation = g_fork_generation ();
-  if (early != NULL)
-    g_fork_channel_use (early);
   return early != NULL;
 }
 

@@ -132,7 +132,6 @@ static void
 set_channel (GForkTemplate *self,
              GForkChannel  *channel)
 {
-  g_fork_channel_use (channel);
   if (!g_atomic_pointer_compare_and_exchange (&self->channel, NULL, channel))
     {
       /* Another thread was faster. */
@@ -278,6 +277,11 @@ g_fork_template_class_init (GForkTemplateClass *klass)
    * How many forks are kept ready, so that [method@GFork.Template.fork] need not wait
    * for one.
    *
+   * A spare is exactly what a new fork would be: as soon as the template is told
+   * something, they are discarded. They are made anew when the template, or a fork of
+   * it, has next given an answer and whoever awaited that was called, so as not to
+   * delay it. They cost what idle processes cost, and end with the template.
+   *
    * Since: 1.0
    */
   props[PROP_SPARE_PROCESSES] = g_param_spec_uint ("spare-processes", NULL, NULL, 0, G_MAXUINT, 0,
@@ -351,7 +355,9 @@ g_fork_template_get_spare_processes (GForkTemplate *self)
  * @self: a template
  * @spare_processes: the number of processes
  *
- * Sets how many forks are kept ready.
+ * Sets how many forks are kept ready; see
+ * [property@GFork.Template:spare-processes]. The first are made now, so this is best
+ * done when the template is prepared.
  *
  * Since: 1.0
  */
@@ -365,6 +371,7 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
     return;
 
   self->spare_processes = spare_processes;
+  g_fork_channel_set_spares (get_channel (self), spare_processes);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SPARE_PROCESSES]);
 }
 
@@ -518,7 +525,7 @@ g_fork_template_fork (GForkTemplate *self)
 {
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
 
-  return g_fork_template_new_for_channel (g_fork_channel_new_child (get_channel (self)),
+  return g_fork_template_new_for_channel (g_fork_channel_fork (get_channel (self)),
                                           self->runtime);
 }
 
@@ -595,6 +602,7 @@ g_fork_template_eval (GForkTemplate      *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (code != NULL);
 
+  g_fork_module_path_tell (get_channel (self));
   g_fork_channel_send_strings (get_channel (self), GFORK_EVAL, code, args);
 }
 
@@ -980,7 +988,7 @@ end_by (GForkTemplate *self,
 
   for (;;)
     {
-      g_autoptr (GForkChannel) child = g_fork_channel_new_child (channel);
+      g_autoptr (GForkChannel) child = g_fork_channel_fork (channel);
 
       g_fork_channel_close (channel);
       if (g_fork_channel_await (child, await, payload, length, task))

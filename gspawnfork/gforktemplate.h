@@ -196,6 +196,9 @@ void         g_fork_template_set_spare_processes  (GForkTemplate *self,
 GFORK_AVAILABLE_IN_1_0
 void     g_fork_add_module_path (const char  *directory);
 GFORK_AVAILABLE_IN_1_0
+void     g_fork_set_interpreter (const char  *runtime,
+                                 const char  *interpreter);
+GFORK_AVAILABLE_IN_1_0
 void     g_fork_embed_helper    (int          argc,
                                  char       **argv);
 GFORK_AVAILABLE_IN_1_0

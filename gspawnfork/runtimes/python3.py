@@ -273,16 +273,25 @@ class Modules:
     def __init__(self):
         self.newest_first = []
         self.by_path = {}
+        self.own_path = self.known_path = list(sys.path)
         self.told = []
+        self.set_path([])
 
     def set_path(self, directories):
-        """Puts the directories that the application names before all others."""
-        for directory in self.told:
-            if directory in sys.path:
-                sys.path.remove(directory)
-        self.told = [directory for directory in directories if directory]
-        sys.path[:0] = self.told
+        """Takes the directories that come before all others."""
+        self.told = directories
+        path = self.told + os.environ.get('GFORK_MODULE_PATH', '').split(':')
+        path = [directory for directory in path if directory.startswith('/')]
+        # What the code here has added itself stays.
+        added = [directory for directory in sys.path if directory not in self.known_path]
+        self.known_path = path + self.own_path
+        sys.path[:] = list(dict.fromkeys(path + added + self.own_path))
         importlib.invalidate_caches()
+
+    def add_path(self, directories):
+        """Looks where the application, which is in Python, looks."""
+        self.own_path = list(dict.fromkeys(list(directories) + self.own_path))
+        self.set_path(self.told)
 
     def load_file(self, path):
         import importlib.util
@@ -976,8 +985,6 @@ def start(argv):
 
     # The interpreter puts the program's own directory first.
     del sys.path[0]
-    sys.path[:0] = [directory for directory in os.environ.get('GFORK_MODULE_PATH', '').split(':')
-                    if directory.startswith('/')]
     sys.argv[:] = ['']
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -988,6 +995,7 @@ def start(argv):
     main.__builtins__ = __builtins__
     api = sys.modules['gspawnfork'] = types.ModuleType('gspawnfork')
     api.take_args = template.take_args
+    api.add_path = template.modules.add_path
     template.serve()
 
 
