@@ -1,0 +1,11 @@
+/* test-module.h: what the modules of the tests share
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gspawnfork/gforkworker.h>
+
+#define EXPORT __attribute__ ((visibility ("default")))

@@ -1,0 +1,129 @@
+/* nls.c: tests that messages are translated: the German catalogue at work
+ *
+ * The program runs itself in two languages, printing what errors say, as a
+ * language is chosen by the environment at the start. GFORK_TEST_LOCALEDIR is
+ * where the catalogues are, if they are not installed.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <libintl.h>
+#include <locale.h>
+#include <string.h>
+
+#define DOMAIN "gspawnfork-1.0"
+
+static void
+print_error (GForkTemplate *template,
+             const char    *function)
+{
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+
+  socket = g_fork_template_run (template, function, NULL, NULL, &error);
+  g_assert_nonnull (error);
+  g_print ("%s\n", error->message);
+}
+
+/* One line for each of several errors. */
+static void
+print_errors (void)
+{
+  g_autoptr (GForkTemplate) function = NULL;
+  g_autoptr (GForkTemplate) module = g_fork_template_new ();
+  g_autoptr (GForkTemplate) call = g_fork_template_new ();
+  g_autoptr (GForkTemplate) directory = g_fork_template_new ();
+  g_autoptr (GForkTemplate) eval = g_fork_template_new ();
+  g_autoptr (GForkTemplate) closed = g_fork_template_new ();
+  g_autoptr (GForkTemplate) lost = g_fork_template_new ();
+  g_autoptr (GForkTemplate) runtime = g_fork_template_new_for_runtime ("cobol");
+  const char *locale_dir = g_getenv ("GFORK_TEST_LOCALEDIR");
+
+  function = test_template_new ();
+
+  /* The library has bound its domain to where it will be installed. */
+  if (locale_dir != NULL)
+    bindtextdomain (DOMAIN, locale_dir);
+
+  print_error (function, "no_such_function");
+  g_fork_template_require (module, "no-such-module");
+  print_error (module, "answer");
+  g_fork_template_require (call, "test-trouble");
+  g_fork_template_call (call, "refuse_silently", NULL);
+  print_error (call, "answer");
+  g_fork_template_set_cwd (directory, "/nonexistent/directory");
+  print_error (directory, "answer");
+  g_fork_template_eval (eval, "1 + 1", NULL);
+  print_error (eval, "answer");
+  g_fork_template_close (closed);
+  print_error (closed, "answer");
+  g_fork_template_require (lost, "test-trouble");
+  g_fork_template_call (lost, "crash", NULL);
+  print_error (lost, "answer");
+  print_error (runtime, "answer");
+}
+
+/* What print_errors() prints in a language. */
+static GStrv
+get_errors (const char *language)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+  g_autoptr (GSubprocess) subprocess = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", &error);
+  g_autofree char *output = NULL;
+
+  g_assert_no_error (error);
+  g_subprocess_launcher_setenv (launcher, "LC_ALL", "C.UTF-8", TRUE);
+  g_subprocess_launcher_setenv (launcher, "LANGUAGE", language, TRUE);
+  subprocess = g_subprocess_launcher_spawn (launcher, &error, program, "--print-errors", NULL);
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_communicate_utf8 (subprocess, NULL, NULL, &output, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_get_successful (subprocess));
+
+  return g_strsplit (g_strchomp (output), "\n", -1);
+}
+
+/* Every message is another one in German, and still names what it is about. */
+static void
+test_german (void)
+{
+  const char *names[] = {
+    "no_such_function", "no-such-module", "refuse_silently", "/nonexistent/directory", "", "", "", "cobol"
+  };
+  g_auto (GStrv) english = get_errors ("C");
+  g_auto (GStrv) german = get_errors ("de");
+
+  g_assert_cmpuint (g_strv_length (english), ==, G_N_ELEMENTS (names));
+  g_assert_cmpuint (g_strv_length (german), ==, G_N_ELEMENTS (names));
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_test_message ("%s", german[i]);
+      g_assert_cmpstr (german[i], !=, english[i]);
+      g_assert_nonnull (strstr (english[i], names[i]));
+      g_assert_nonnull (strstr (german[i], names[i]));
+    }
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  setlocale (LC_ALL, "");
+
+  if (g_strcmp0 (argv[1], "--print-errors") == 0)
+    {
+      print_errors ();
+      return 0;
+    }
+
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_func ("/nls/german", test_german);
+
+  return g_test_run ();
+}

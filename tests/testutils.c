@@ -1,0 +1,547 @@
+/* testutils.c: what the tests share
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Descriptors */
+
+void
+test_close_fd (TestFd *fd)
+{
+  if (*fd >= 0)
+    {
+      int result = close (*fd);
+
+      g_assert_no_errno (result);
+    }
+
+  *fd = -1;
+}
+
+void
+test_pipe (TestFd *read_end,
+           TestFd *write_end)
+{
+  int fds[2];
+
+  g_assert_no_errno (pipe2 (fds, O_CLOEXEC));
+  *read_end = fds[0];
+  *write_end = fds[1];
+}
+
+/* Reads until the last process that can write is gone. */
+char *
+test_read_fd (int fd)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+
+  for (;;)
+    {
+      char buffer[4096];
+      gssize got = read (fd, buffer, sizeof (buffer));
+
+      if (got < 0 && errno == EINTR)
+        continue;
+      g_assert_no_errno (got);
+      if (got == 0)
+        break;
+
+      g_string_append_len (all, buffer, got);
+    }
+
+  return g_string_free (g_steal_pointer (&all), FALSE);
+}
+
+void
+test_assert_fd_eof (int fd)
+{
+  g_autofree char *all = test_read_fd (fd);
+
+  g_assert_cmpstr (all, ==, "");
+}
+
+/* Counts what @pid has open; 0 is this process. */
+guint
+test_count_fds (GPid pid)
+{
+  g_autofree char *path = pid == 0 ? g_strdup ("/proc/self/fd") : g_strdup_printf ("/proc/%d/fd", pid);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) directory = g_dir_open (path, 0, &error);
+  struct rlimit limit = { 0 };
+  const char *name;
+  guint n = 0;
+
+  g_assert_no_error (error);
+  g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
+
+  /* valgrind keeps its own descriptors above the limit that it shows. */
+  while ((name = g_dir_read_name (directory)) != NULL)
+    {
+      if (g_ascii_strtoull (name, NULL, 10) < limit.rlim_cur)
+        n++;
+    }
+
+  return pid == 0 ? n - 1 : n;
+}
+
+/* This program and others */
+
+/* To be the first call of a test that spoils its process, or needs a fresh one:
+ * returns %FALSE where the test has been run in another process already. */
+gboolean
+test_in_subprocess (void)
+{
+  if (g_test_subprocess ())
+    return TRUE;
+
+  g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+  g_test_trap_assert_passed ();
+
+  return FALSE;
+}
+
+gboolean
+test_under_valgrind (void)
+{
+  return g_getenv ("GFORK_TEST_VALGRIND") != NULL;
+}
+
+/* The path of a program or module that is built beside this program. */
+char *
+test_build_path (const char *name)
+{
+  return g_canonicalize_filename (g_test_get_filename (G_TEST_BUILT, name, NULL), NULL);
+}
+
+guint
+test_count_threads (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) directory = g_dir_open ("/proc/self/task", 0, &error);
+  guint n = 0;
+
+  g_assert_no_error (error);
+  while (g_dir_read_name (directory) != NULL)
+    n++;
+
+  return n;
+}
+
+/* What a file of /proc/PID says, or NULL if there is no such process; 0 is this
+ * process. */
+char *
+test_read_proc (GPid        pid,
+                const char *file)
+{
+  g_autofree char *path = NULL;
+  char *contents = NULL;
+
+  path = pid == 0 ? g_strdup_printf ("/proc/self/%s", file) : g_strdup_printf ("/proc/%d/%s", pid, file);
+
+  return g_file_get_contents (path, &contents, NULL, NULL) ? contents : NULL;
+}
+
+gboolean
+test_process_exists (GPid pid)
+{
+  return test_process_state (pid) != '\0';
+}
+
+/* The fields of /proc/PID/stat behind the name, which may hold anything. */
+static char *
+read_stat (GPid pid)
+{
+  g_autofree char *stat = test_read_proc (pid, "stat");
+
+  return stat != NULL ? g_strdup (strrchr (stat, ')') + 2) : NULL;
+}
+
+/* 'Z' is a zombie, NUL no process at all. */
+char
+test_process_state (GPid pid)
+{
+  g_autofree char *stat = read_stat (pid);
+
+  return stat != NULL ? stat[0] : '\0';
+}
+
+GPid
+test_process_parent (GPid pid)
+{
+  g_autofree char *stat = read_stat (pid);
+
+  g_assert_nonnull (stat);
+
+  return atoi (stat + 2);
+}
+
+guint
+test_count_zombies (GPid parent)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) directory = g_dir_open ("/proc", 0, &error);
+  const char *name;
+  guint n = 0;
+
+  g_assert_no_error (error);
+  while ((name = g_dir_read_name (directory)) != NULL)
+    {
+      g_autofree char *stat = NULL;
+
+      if (!g_ascii_isdigit (name[0]))
+        continue;
+
+      stat = read_stat (atoi (name));
+      if (stat != NULL && stat[0] == 'Z' && atoi (stat + 2) == parent)
+        n++;
+    }
+
+  return n;
+}
+
+/* Waits until @pid has ended, whether somebody has reaped it or not. */
+void
+test_wait_for_end (GPid pid)
+{
+  g_auto (TestFd) pidfd = -1;
+
+#ifdef SYS_pidfd_open
+  pidfd = syscall (SYS_pidfd_open, pid, 0);
+#endif
+
+  if (pidfd >= 0)
+    {
+      struct pollfd poll_fd = { .fd = pidfd, .events = POLLIN };
+
+      while (poll (&poll_fd, 1, -1) < 0)
+        g_assert_cmpint (errno, ==, EINTR);
+    }
+  else
+    {
+      while (strchr ("ZX", test_process_state (pid)) == NULL)
+        g_thread_yield ();
+    }
+}
+
+/* Whether @pid is there and a descendant of this process; an orphan is for the
+ * system's init to reap. */
+static gboolean
+is_descendant (GPid pid)
+{
+  while (pid > 1)
+    {
+      g_autofree char *stat = read_stat (pid);
+
+      if (stat == NULL)
+        return FALSE;
+
+      pid = atoi (stat + 2);
+      if (pid == getpid ())
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
+/* Waits for the end of @pid, and that it is reaped by the calls that follow, while
+ * no main loop runs. */
+void
+test_wait_until_reaped (GPid pid)
+{
+  test_wait_for_end (pid);
+
+  for (int i = 0; i < 10000 && is_descendant (pid); i++)
+    {
+      g_autoptr (GForkTemplate) template = g_fork_template_new ();
+
+      test_prepare (template);
+    }
+
+  g_assert_false (is_descendant (pid));
+}
+
+/* Results */
+
+void
+test_store_result (GObject      *object,
+                   GAsyncResult *result,
+                   gpointer      user_data)
+{
+  GAsyncResult **stored = user_data;
+
+  g_assert_null (*stored);
+  *stored = g_object_ref (result);
+}
+
+/* Runs the thread-default main context until test_store_result() was called. */
+GAsyncResult *
+test_await (GAsyncResult **result)
+{
+  while (*result == NULL)
+    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+
+  return *result;
+}
+
+void
+test_assert_error_at (const char   *file,
+                      int           line,
+                      const char   *function,
+                      const GError *error,
+                      GForkError    code,
+                      ...)
+{
+  const char *word;
+  va_list words;
+
+  if (!g_error_matches (error, G_FORK_ERROR, code))
+    g_assertion_message_error (G_LOG_DOMAIN, file, line, function, "error", error, G_FORK_ERROR, code);
+
+  va_start (words, code);
+  while ((word = va_arg (words, const char *)) != NULL)
+    {
+      g_autofree char *complaint = NULL;
+
+      if (strstr (error->message, word) != NULL)
+        continue;
+
+      complaint = g_strdup_printf ("the message lacks “%s”: %s", word, error->message);
+      g_assertion_message (G_LOG_DOMAIN, file, line, function, complaint);
+    }
+  va_end (words);
+}
+
+/* Templates */
+
+static GForkTemplate *
+make_fork_of_fork (void)
+{
+  g_autoptr (GForkTemplate) grandparent = g_fork_template_new ();
+  g_autoptr (GForkTemplate) parent = g_fork_template_fork (grandparent);
+  GForkTemplate *child = g_fork_template_fork (parent);
+
+  g_object_set_data_full (G_OBJECT (parent), "parent", g_steal_pointer (&grandparent), g_object_unref);
+  g_object_set_data_full (G_OBJECT (child), "parent", g_steal_pointer (&parent), g_object_unref);
+
+  return child;
+}
+
+static GForkTemplate *
+make_fork_of_exec (void)
+{
+  g_autoptr (GForkTemplate) parent = g_fork_template_new_exec ();
+  GForkTemplate *child = g_fork_template_fork (parent);
+
+  g_object_set_data_full (G_OBJECT (child), "parent", g_steal_pointer (&parent), g_object_unref);
+
+  return child;
+}
+
+static const TestKind kinds[] = {
+  { "new", g_fork_template_new },
+  { "new-exec", g_fork_template_new_exec },
+  { "fork-of-exec", make_fork_of_exec },
+  { "fork-of-fork", make_fork_of_fork },
+};
+
+/* Adds the test once for each kind of template. */
+void
+test_add_kinds (const char *path,
+                void      (*test) (gconstpointer kind))
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
+    {
+      g_autofree char *full_path = g_strconcat (path, "/", kinds[i].name, NULL);
+
+      g_test_add_data_func (full_path, &kinds[i], test);
+    }
+}
+
+/* A template of that kind which has the module test-worker. */
+GForkTemplate *
+test_make (gconstpointer kind)
+{
+  GForkTemplate *template = ((const TestKind *) kind)->make ();
+
+  g_assert_true (G_FORK_IS_TEMPLATE (template));
+  g_fork_template_require (template, "test-worker");
+
+  return template;
+}
+
+GForkTemplate *
+test_template_new (void)
+{
+  return test_make (&kinds[0]);
+}
+
+/* Waits for the template to be ready, which it has to be. */
+void
+test_prepare (GForkTemplate *template)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean prepared = g_fork_template_prepare (template, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (prepared);
+}
+
+/* Runs a function, which has to work. */
+GSocket *
+test_run (GForkTemplate  *template,
+          const char     *function,
+          GForkProcess  **process)
+{
+  g_autoptr (GError) error = NULL;
+  GSocket *socket = g_fork_template_run (template, function, process, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (G_IS_SOCKET (socket));
+  if (process != NULL)
+    g_assert_true (G_FORK_IS_PROCESS (*process));
+
+  return socket;
+}
+
+/* Keeps the process of @template, which has the module test-worker and was not
+ * sent anything, busy until @unblock is closed. */
+void
+test_block (GForkTemplate *template,
+            TestFd        *unblock)
+{
+  g_auto (TestFd) read_end = -1;
+
+  test_pipe (&read_end, unblock);
+  g_fork_template_send_fd (template, read_end);
+  g_fork_template_call (template, "block_until_eof", NULL);
+}
+
+/* Sends a descriptor; the one returned is at its end once every process that has
+ * it is gone, and has what they wrote. */
+int
+test_add_tell_tale (GForkTemplate *template)
+{
+  TestFd read_end = -1;
+  TestFd write_end = -1;
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_take_fd (template, write_end);
+
+  return read_end;
+}
+
+/* Starts the default template if there is none. */
+GPid
+test_default_pid (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_dup_default ();
+
+  test_prepare (template);
+  g_assert_cmpint (g_fork_template_get_pid (template), >, 0);
+
+  return g_fork_template_get_pid (template);
+}
+
+/* Conversations: nothing here needs or runs a main loop */
+
+void
+test_send (GSocket    *socket,
+           const char *data)
+{
+  gsize length = strlen (data);
+
+  while (length > 0)
+    {
+      g_autoptr (GError) error = NULL;
+      gssize sent = g_socket_send_with_blocking (socket, data, length, TRUE, NULL, &error);
+
+      g_assert_no_error (error);
+      data += sent;
+      length -= sent;
+    }
+}
+
+/* Sends the question and returns the line that is the answer. */
+char *
+test_ask (GSocket    *socket,
+          const char *format,
+          ...)
+{
+  g_autoptr (GString) answer = g_string_new (NULL);
+  g_autofree char *question = NULL;
+  va_list args;
+
+  va_start (args, format);
+  question = g_strdup_vprintf (format, args);
+  va_end (args);
+
+  test_send (socket, question);
+  test_send (socket, "\n");
+
+  for (;;)
+    {
+      g_autoptr (GError) error = NULL;
+      char octet;
+      gssize got = g_socket_receive_with_blocking (socket, &octet, 1, TRUE, NULL, &error);
+
+      g_assert_no_error (error);
+      g_assert_cmpint (got, ==, 1);
+      if (octet == '\n')
+        break;
+
+      g_string_append_c (answer, octet);
+    }
+
+  return g_string_free (g_steal_pointer (&answer), FALSE);
+}
+
+gint64
+test_ask_number (GSocket    *socket,
+                 const char *question)
+{
+  g_autofree char *answer = test_ask (socket, "%s", question);
+  g_autoptr (GError) error = NULL;
+  gint64 number;
+
+  g_ascii_string_to_signed (answer, 10, G_MININT64, G_MAXINT64, &number, &error);
+  g_assert_no_error (error);
+
+  return number;
+}
+
+/* Reads until the worker is gone. */
+GString *
+test_read_all (GSocket *socket)
+{
+  GString *all = g_string_new (NULL);
+
+  for (;;)
+    {
+      g_autoptr (GError) error = NULL;
+      char buffer[65536];
+      gssize got = g_socket_receive_with_blocking (socket, buffer, sizeof (buffer), TRUE, NULL, &error);
+
+      g_assert_no_error (error);
+      if (got == 0)
+        return all;
+
+      g_string_append_len (all, buffer, got);
+    }
+}
+
+void
+test_assert_eof (GSocket *socket)
+{
+  test_assert_all_is (socket, "");
+}

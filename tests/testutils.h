@@ -1,0 +1,116 @@
+/* testutils.h: what the tests share
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gspawnfork/gspawnfork.h>
+
+#include <gio/gio.h>
+#include <sys/types.h>
+
+G_BEGIN_DECLS
+
+/* Descriptors that close themselves */
+
+typedef int TestFd;
+
+void  test_close_fd      (TestFd      *fd);
+void  test_pipe          (TestFd      *read_end,
+                          TestFd      *write_end);
+char *test_read_fd       (int          fd);
+void  test_assert_fd_eof (int          fd);
+guint test_count_fds     (GPid         pid);
+
+static inline void
+test_fd_cleanup (TestFd *fd)
+{
+  test_close_fd (fd);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TestFd, test_fd_cleanup)
+
+/* This program and others */
+
+gboolean test_in_subprocess      (void);
+gboolean test_under_valgrind     (void);
+char    *test_build_path         (const char  *name);
+guint    test_count_threads      (void);
+char    *test_read_proc          (GPid         pid,
+                                  const char  *file);
+gboolean test_process_exists     (GPid         pid);
+char     test_process_state      (GPid         pid);
+GPid     test_process_parent     (GPid         pid);
+guint    test_count_zombies      (GPid         parent);
+void     test_wait_for_end       (GPid         pid);
+void     test_wait_until_reaped  (GPid         pid);
+
+/* Results */
+
+void          test_store_result    (GObject              *object,
+                                    GAsyncResult         *result,
+                                    gpointer              user_data);
+GAsyncResult *test_await           (GAsyncResult        **result);
+void          test_assert_error_at (const char           *file,
+                                    int                   line,
+                                    const char           *function,
+                                    const GError         *error,
+                                    GForkError            code,
+                                    ...) G_GNUC_NULL_TERMINATED;
+
+/* Asserts the code of a GForkError, and that its message has all these words. */
+#define test_assert_error(error, code, ...) \
+  test_assert_error_at (__FILE__, __LINE__, G_STRFUNC, error, code, ##__VA_ARGS__, NULL)
+
+/* Templates */
+
+/* The ways to come to a template, for tests of what holds for each. */
+typedef struct
+{
+  const char *name;
+  GForkTemplate *(*make) (void);
+} TestKind;
+
+void           test_add_kinds    (const char      *path,
+                                  void           (*test) (gconstpointer kind));
+GForkTemplate *test_make         (gconstpointer    kind);
+GForkTemplate *test_template_new (void);
+void           test_prepare      (GForkTemplate   *template);
+GSocket       *test_run          (GForkTemplate   *template,
+                                  const char      *function,
+                                  GForkProcess   **process);
+void           test_block        (GForkTemplate   *template,
+                                  TestFd          *unblock);
+int            test_add_tell_tale (GForkTemplate  *template);
+GPid           test_default_pid  (void);
+
+/* Conversations with the functions of modules/test-worker.c */
+
+void     test_send              (GSocket    *socket,
+                                 const char *data);
+char    *test_ask               (GSocket    *socket,
+                                 const char *format,
+                                 ...) G_GNUC_PRINTF (2, 3);
+gint64   test_ask_number        (GSocket    *socket,
+                                 const char *question);
+GString *test_read_all          (GSocket    *socket);
+void     test_assert_eof        (GSocket    *socket);
+
+#define test_assert_answer(socket, question, expected) \
+  G_STMT_START \
+    { \
+      g_autofree char *answer_ = test_ask (socket, "%s", question); \
+      g_assert_cmpstr (answer_, ==, expected); \
+    } \
+  G_STMT_END
+
+#define test_assert_all_is(socket, expected) \
+  G_STMT_START \
+    { \
+      g_autoptr (GString) all_ = test_read_all (socket); \
+      g_assert_cmpstr (all_->str, ==, expected); \
+    } \
+  G_STMT_END
+
+G_END_DECLS
