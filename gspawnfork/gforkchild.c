@@ -37,6 +37,9 @@
  * subreaper that may never do it. Nobody waits for that longer than this. */
 #define REAPING_PATIENCE (G_USEC_PER_SEC)
 
+/* Between the end of a socket and that of the process. */
+#define CLOSING_PATIENCE_MS 20
+
 /* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
 struct pidfd_info_v0
 {
@@ -484,6 +487,25 @@ g_fork_child_check (GForkChild *child)
     return TRUE;
 
   return look (child, FALSE) == LOOK_OVER;
+}
+
+/* Like g_fork_child_check(), of a process whose socket is at its end: a process that
+ * ends closes its descriptors a moment before it can be reaped. */
+gboolean
+g_fork_child_check_closed (GForkChild *child)
+{
+  struct pollfd poll_fd = { .events = POLLIN };
+
+  if (child->generation != g_fork_generation ())
+    return TRUE;
+
+  g_mutex_lock (&child->lock);
+  poll_fd.fd = child->pidfd;
+  if (child->state == ALIVE && child->origin == DIRECT && child->pidfd >= 0)
+    poll (&poll_fd, 1, CLOSING_PATIENCE_MS);
+  g_mutex_unlock (&child->lock);
+
+  return g_fork_child_check (child);
 }
 
 /* Reaps whichever direct children have ended, for programs that iterate no main

@@ -952,7 +952,8 @@ def run(function, sock, args):
             status = 1
     except BaseException as error:
         # The runtime's own frames are nobody's concern.
-        sys.excepthook(type(error), error, error.__traceback__.tb_next)
+        error = error.with_traceback(error.__traceback__.tb_next)
+        sys.excepthook(type(error), error, error.__traceback__)
         status = 1
 
     if 'threading' in sys.modules:

@@ -1,0 +1,317 @@
+/* gforkanswers.c: what comes in on a control socket
+ *
+ * Nothing that the other end sends is trusted: it is checked, or it is the end.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkchannel-internal.h"
+
+#include "gforkerror-private.h"
+
+#include <glib/gi18n-lib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ——— The end of file ——— */
+
+/* The error of a process that is gone. @status may be %NULL. */
+static GError *
+lost_error (const struct gfork_exited *exited,
+            gboolean                   answered)
+{
+  if (exited == NULL || exited->wait_status == -1)
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST, _("The process has ended unexpectedly"));
+
+  if (WIFSIGNALED (exited->wait_status))
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST,
+                        _("The process was killed by signal %d (%s)"),
+                        WTERMSIG (exited->wait_status),
+                        g_strsignal (WTERMSIG (exited->wait_status)));
+
+  /* The C library, too, uses this status if it could not execute a program. */
+  if (!answered && WEXITSTATUS (exited->wait_status) == 127)
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN, _("The helper could not be executed"));
+
+  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST,
+                      _("The process has ended unexpectedly, with exit status %d"),
+                      WEXITSTATUS (exited->wait_status));
+}
+
+/* A process whose template has died under it takes over its error. */
+static GError *
+error_of_parent (GForkChannel *parent)
+{
+  GError *error = NULL;
+
+  if (parent == NULL || !g_fork_channel_is_ours (parent))
+    return NULL;
+
+  g_fork_channel_pump (parent, TRUE);
+  g_mutex_lock (&parent->lock);
+  if (parent->reported != NULL)
+    error = g_error_copy (parent->reported);
+  else if (parent->state == GONE && parent->error != NULL)
+    error = g_error_copy (parent->error);
+  g_mutex_unlock (&parent->lock);
+  return error;
+}
+
+void
+g_fork_channel_end_of_file (GForkChannel *channel)
+{
+  g_autoptr (GForkChild) child = NULL;
+  g_autoptr (GForkChannel) parent = NULL;
+  GError *error;
+  Actions actions = { 0 };
+  gboolean answered;
+
+  g_mutex_lock (&channel->lock);
+  answered = channel->answered;
+  if (channel->child != NULL)
+    child = g_fork_child_ref (channel->child);
+  if (channel->parent != NULL)
+    parent = g_fork_channel_ref (channel->parent);
+  g_mutex_unlock (&channel->lock);
+
+  g_mutex_lock (&channel->lock);
+  error = channel->reported != NULL ? g_error_copy (channel->reported) : NULL;
+  g_mutex_unlock (&channel->lock);
+
+  if (error == NULL)
+    error = error_of_parent (parent);
+  if (error == NULL)
+    {
+      if (child != NULL)
+        g_fork_child_check_closed (child);
+      error = lost_error (child != NULL ? g_fork_child_get_exited (child) : NULL, answered);
+    }
+
+  g_mutex_lock (&channel->lock);
+  if (channel->state != GONE)
+    g_fork_channel_die (channel, g_steal_pointer (&error), TRUE, &actions);
+  g_mutex_unlock (&channel->lock);
+  g_clear_error (&error);
+
+  g_fork_channel_take_actions (channel, &actions);
+}
+
+/* ——— Frames ——— */
+
+static void
+on_ready (GForkChannel       *channel,
+          struct gfork_frame *frame,
+          Actions            *actions)
+{
+  Operation *operation = g_queue_peek_head (&channel->operations);
+  struct gfork_pid pid;
+
+  if (operation == NULL || operation->await < G_FORK_AWAIT_READY || operation->ready
+      || frame->length != sizeof pid || frame->n_fds > 1)
+    {
+      actions->end_of_file = TRUE;
+      return;
+    }
+
+  memcpy (&pid, frame->payload, sizeof pid);
+  operation->ready = TRUE;
+  operation->pid = channel->pid = pid.pid;
+  operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
+  frame->n_fds = 0;
+
+  if (operation->await == G_FORK_AWAIT_READY)
+    {
+      g_queue_pop_head (&channel->operations);
+      operation->launch = g_fork_launch_new (-1, channel->child);
+      operation->launch->fd = g_fork_channel_take_fd (channel, actions);
+      g_fork_operation_take (operation, NULL, actions);
+    }
+}
+
+static void
+on_synced (GForkChannel       *channel,
+           struct gfork_frame *frame,
+           Actions            *actions)
+{
+  Operation *operation = g_queue_peek_head (&channel->operations);
+  struct gfork_pid pid;
+
+  if (operation == NULL || operation->await > G_FORK_AWAIT_DETACHED || frame->length != sizeof pid)
+    {
+      actions->end_of_file = TRUE;
+      return;
+    }
+
+  memcpy (&pid, frame->payload, sizeof pid);
+  operation->pid = channel->pid = pid.pid;
+  g_queue_pop_head (&channel->operations);
+  if (operation->await == G_FORK_AWAIT_DETACHED)
+    {
+      operation->launch = g_fork_launch_new (-1, channel->child);
+      operation->launch->fd = g_fork_channel_take_fd (channel, actions);
+    }
+  else
+    operation->launch = g_fork_launch_new (-1, channel->child);
+  g_fork_operation_take (operation, NULL, actions);
+}
+
+static void
+on_error (GForkChannel       *channel,
+          struct gfork_frame *frame,
+          Actions            *actions)
+{
+  Operation *operation = g_queue_pop_head (&channel->operations);
+
+  /* It may also be the last word of a process that has given up, or of a template
+   * that refused to fork: for whoever asks later. */
+  g_clear_error (&channel->reported);
+  channel->reported = g_fork_error_new_from_frame (frame);
+  if (operation == NULL)
+    return;
+
+  g_fork_operation_take (operation, g_error_copy (channel->reported), actions);
+  if (operation->await != G_FORK_AWAIT_SYNCED)
+    g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, actions);
+}
+
+static void
+on_exited (GForkChannel       *channel,
+           struct gfork_frame *frame,
+           Actions            *actions)
+{
+  Exit *ended = g_new (Exit, 1);
+  gpointer child = NULL;
+
+  if (frame->length == sizeof ended->exited)
+    {
+      memcpy (&ended->exited, frame->payload, sizeof ended->exited);
+      if (channel->children != NULL)
+        g_hash_table_steal_extended (channel->children, GUINT_TO_POINTER (ended->exited.id), NULL,
+                                     &child);
+    }
+
+  /* After detach and new_from_socket there may be some that are not ours. */
+  if (child == NULL)
+    {
+      g_free (ended);
+      return;
+    }
+
+  ended->child = child;
+  actions->exited = g_slist_prepend (actions->exited, ended);
+}
+
+static void
+handle_frame (GForkChannel       *channel,
+              struct gfork_frame *frame,
+              Actions            *actions)
+{
+  channel->answered = TRUE;
+
+  /* Whoever has closed the template does not await answers any more. */
+  if (channel->state == CLOSED && frame->verb != GFORK_EXITED && frame->verb != GFORK_ERROR)
+    {
+      gfork_frame_close_fds (frame);
+      return;
+    }
+
+  switch (frame->verb)
+    {
+    case GFORK_READY:
+      on_ready (channel, frame, actions);
+      break;
+    case GFORK_SYNCED:
+      on_synced (channel, frame, actions);
+      break;
+    case GFORK_ERROR:
+      on_error (channel, frame, actions);
+      break;
+    case GFORK_EXITED:
+      on_exited (channel, frame, actions);
+      break;
+    default:
+      actions->end_of_file = TRUE;
+    }
+
+  if (actions->end_of_file && channel->error == NULL)
+    channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
+                                  _("The process does not speak the protocol: "
+                                    "unexpected answer of type %u"),
+                                  frame->verb);
+  gfork_frame_close_fds (frame);
+}
+
+static void
+handle_frames (GForkChannel *channel,
+               Actions      *actions)
+{
+  struct gfork_frame frame;
+
+  while (channel->fd >= 0 && !actions->end_of_file)
+    switch (gfork_reader_next (&channel->reader, &frame))
+      {
+      case GFORK_NEXT_FRAME:
+        handle_frame (channel, &frame, actions);
+        break;
+
+      case GFORK_NEXT_MORE:
+        return;
+
+      case GFORK_NEXT_BAD:
+        if (channel->error == NULL)
+          channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
+                                        _("The process does not speak the protocol: "
+                                          "malformed answer"));
+        actions->end_of_file = TRUE;
+        break;
+      }
+}
+
+/* Reads what there is. A read that did not fill the buffer was most likely the last
+ * one, and is taken for it unless it is important to see the end of file. */
+void
+g_fork_channel_read (GForkChannel *channel,
+                     gboolean      to_the_end,
+                     Actions      *actions)
+{
+  while (channel->fd >= 0 && !actions->end_of_file)
+    {
+      gboolean exact = channel->state == FINAL;
+
+      switch (gfork_reader_fill (&channel->reader, channel->fd, exact, MSG_DONTWAIT))
+        {
+        case GFORK_FILL_DATA:
+          {
+            gboolean more = exact || to_the_end || channel->reader.full;
+
+            handle_frames (channel, actions);
+            if (!more)
+              return;
+          }
+          break;
+
+        case GFORK_FILL_AGAIN:
+          return;
+
+        case GFORK_FILL_EOF:
+        case GFORK_FILL_RESET:
+        case GFORK_FILL_NO_MEMORY:
+          actions->end_of_file = TRUE;
+          break;
+
+        case GFORK_FILL_TRUNCATED:
+          if (channel->error == NULL)
+            channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                          _("A descriptor got lost: too many are open in this "
+                                            "process (see RLIMIT_NOFILE)"));
+          actions->end_of_file = TRUE;
+          break;
+        }
+    }
+}
+

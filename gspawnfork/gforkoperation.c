@@ -1,0 +1,306 @@
+/* gforkoperation.c: those who await an answer
+ *
+ * An operation is a task in the queue of its channel, in the order of the answers.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkchannel-internal.h"
+
+#include "gforkcontext-private.h"
+#include "gforkerror.h"
+
+#include <errno.h>
+#include <glib/gi18n-lib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ——— Its result ——— */
+
+void
+g_fork_launch_free (GForkLaunch *launch)
+{
+  if (launch->fd >= 0)
+    close (launch->fd);
+  if (launch->child != NULL)
+    {
+      g_fork_child_release (launch->child);
+      g_fork_child_unref (launch->child);
+    }
+  g_free (launch);
+}
+
+GForkLaunch *
+g_fork_launch_new (int         fd,
+                   GForkChild *child)
+{
+  GForkLaunch *launch = g_new (GForkLaunch, 1);
+
+  launch->fd = fd;
+  launch->child = child != NULL ? g_fork_child_ref (child) : NULL;
+  return launch;
+}
+
+void
+g_fork_operation_take (Operation *operation,
+                       GError    *error,
+                       Actions   *actions)
+{
+  if (operation->error == NULL)
+    operation->error = error;
+  else
+    g_clear_error (&error);
+  actions->operations = g_slist_prepend (actions->operations, operation);
+}
+
+static gboolean
+operation_return (gpointer user_data)
+{
+  Operation *operation = user_data;
+  g_autoptr (GForkChannel) channel = NULL;
+
+  if (g_task_get_task_data (operation->task) != NULL)
+    channel = g_fork_channel_ref (g_task_get_task_data (operation->task));
+
+  if (operation->error != NULL)
+    g_task_return_error (operation->task, operation->error);
+  else
+    g_task_return_pointer (operation->task, operation->launch,
+                           (GDestroyNotify) g_fork_launch_free);
+  g_object_unref (operation->task);
+  g_free (operation);
+
+  if (channel != NULL)
+    {
+      g_fork_channel_refill_spares (channel);
+      g_fork_channel_refill_spares (channel->parent);
+    }
+  return G_SOURCE_REMOVE;
+}
+
+void
+g_fork_operation_finish (Operation *operation)
+{
+  GTask *task = operation->task;
+  GForkLaunch *launch = operation->launch;
+
+  if (operation->cancel_source != NULL)
+    {
+      g_source_destroy (operation->cancel_source);
+      g_source_unref (operation->cancel_source);
+    }
+  g_slist_free_full (operation->watches, (GDestroyNotify) g_fork_watch_release);
+  if (operation->user_fd >= 0)
+    close (operation->user_fd);
+
+  if (launch != NULL && launch->child != NULL)
+    {
+      g_fork_child_set_pid (launch->child, operation->pid, operation->pidfd);
+      operation->pidfd = -1;
+      g_fork_child_hold (launch->child);
+    }
+  if (operation->pidfd >= 0)
+    close (operation->pidfd);
+
+  if (task != NULL)
+    g_fork_call_in (g_task_get_context (task), operation_return, operation);
+  else
+    {
+      g_clear_error (&operation->error);
+      g_clear_pointer (&operation->launch, g_fork_launch_free);
+      g_free (operation);
+    }
+}
+
+/* ——— Its beginning, and an early end ——— */
+
+static GError *
+cancelled_error (void)
+{
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled"));
+}
+
+static gboolean
+on_cancelled (GCancellable *cancellable,
+              gpointer      user_data)
+{
+  GTask *task = user_data;
+  GForkChannel *channel = g_task_get_task_data (task);
+  g_autoptr (GForkChild) killed = NULL;
+  Operation *operation = NULL;
+  Actions actions = { 0 };
+  GMainContext *outer = g_fork_dispatch_begin (g_task_get_context (task));
+
+  g_mutex_lock (&channel->lock);
+  for (GList *l = channel->operations.head; l != NULL; l = l->next)
+    if (((Operation *) l->data)->task == task)
+      operation = l->data;
+
+  if (operation != NULL && operation->await == G_FORK_AWAIT_SYNCED)
+    {
+      /* Its answer comes all the same, in its turn. */
+      Operation *remains = g_new0 (Operation, 1);
+
+      *remains = *operation;
+      remains->task = NULL;
+      remains->cancel_source = NULL;
+      remains->watches = NULL;
+      g_queue_find (&channel->operations, operation)->data = remains;
+      g_fork_operation_take (operation, cancelled_error (), &actions);
+    }
+  else if (operation != NULL)
+    {
+      if (channel->child != NULL)
+        killed = g_fork_child_ref (channel->child);
+      g_fork_channel_die (channel, cancelled_error (), FALSE, &actions);
+    }
+  g_mutex_unlock (&channel->lock);
+
+  /* It may be in the function already, with the answer still under way. */
+  if (killed != NULL)
+    g_fork_child_kill (killed, SIGKILL, NULL);
+  g_fork_channel_take_actions (channel, &actions);
+  g_fork_dispatch_end (outer);
+  return G_SOURCE_REMOVE;
+}
+
+/* Operations have to go on with the parent's queue too: the command that makes
+ * this process may be in it. */
+static GSList *
+watch_ancestors (GForkChannel *channel,
+                 GMainContext *context)
+{
+  GSList *watches = NULL;
+
+  for (GForkChannel *parent = channel->parent; parent != NULL; parent = parent->parent)
+    {
+      gboolean drained;
+      GForkWatch *watch;
+
+      g_mutex_lock (&parent->lock);
+      drained = g_fork_queue_is_empty (&parent->queue);
+      g_mutex_unlock (&parent->lock);
+
+      if (!drained && (watch = g_fork_channel_watch (parent, context)) != NULL)
+        watches = g_slist_prepend (watches, watch);
+    }
+
+  return watches;
+}
+
+static int
+make_communication_socket (int      *user_fd,
+                           GError **error)
+{
+  int fds[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not create a socket pair: %s"), g_strerror (errno));
+      return -1;
+    }
+
+  *user_fd = fds[0];
+  return fds[1];
+}
+
+/* Sends the command that @await says, and returns @task, which it takes, when the
+ * answer has come. Returns %FALSE, with nothing done and nothing taken, if the
+ * template must not end because it has children to reap. */
+gboolean
+g_fork_channel_await (GForkChannel *channel,
+                      GForkAwait    await,
+                      const void   *payload,
+                      gsize         length,
+                      GTask        *task)
+{
+  static const guint8 verbs[] = {
+    [G_FORK_AWAIT_SYNCED] = GFORK_SYNC,
+    [G_FORK_AWAIT_DETACHED] = GFORK_SYNC,
+    [G_FORK_AWAIT_READY] = GFORK_RUN,
+    [G_FORK_AWAIT_EXECUTED] = GFORK_EXEC,
+  };
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  GMainContext *context = g_task_get_context (task);
+  Operation *operation;
+  GError *error = NULL;
+  GForkWatch *watch;
+  Actions actions = { 0 };
+  int sent_fd = -1;
+
+  if (!g_fork_channel_is_ours (channel))
+    {
+      g_task_return_error (task, g_fork_channel_inherited_error ());
+      g_object_unref (task);
+      return TRUE;
+    }
+
+  operation = g_new0 (Operation, 1);
+  operation->await = await;
+  operation->user_fd = operation->pidfd = -1;
+  if (await == G_FORK_AWAIT_EXECUTED)
+    sent_fd = make_communication_socket (&operation->user_fd, &error);
+
+  g_task_set_task_data (task, g_fork_channel_ref (channel), (GDestroyNotify) g_fork_channel_unref);
+  if (await == G_FORK_AWAIT_READY && channel->parent != NULL)
+    g_fork_channel_take_hint (channel->parent, payload);
+  operation->watches = watch_ancestors (channel, context);
+  watch = g_fork_channel_watch (channel, context);
+  if (watch != NULL)
+    operation->watches = g_slist_prepend (operation->watches, watch);
+
+  g_mutex_lock (&channel->lock);
+  if (await >= G_FORK_AWAIT_READY && channel->state == OPEN && channel->children != NULL
+      && g_hash_table_size (channel->children) > 0)
+    {
+      g_mutex_unlock (&channel->lock);
+      if (sent_fd >= 0)
+        close (sent_fd);
+      g_clear_error (&error);
+      g_fork_operation_finish (operation);
+      return FALSE;
+    }
+
+  operation->task = task;
+  if (error == NULL)
+    error = g_fork_channel_refusal (channel);
+  if (error == NULL && length > GFORK_MAX_PAYLOAD)
+    error = g_fork_channel_too_long_error (length);
+  if (error == NULL && g_cancellable_is_cancelled (cancellable))
+    {
+      error = cancelled_error ();
+      if (await != G_FORK_AWAIT_SYNCED)
+        g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, &actions);
+    }
+  if (error != NULL)
+    {
+      g_fork_operation_take (operation, error, &actions);
+      g_mutex_unlock (&channel->lock);
+      if (sent_fd >= 0)
+        close (sent_fd);
+      g_fork_channel_take_actions (channel, &actions);
+      return TRUE;
+    }
+
+  if (cancellable != NULL)
+    {
+      operation->cancel_source = g_cancellable_source_new (cancellable);
+      g_task_attach_source (task, operation->cancel_source, G_SOURCE_FUNC (on_cancelled));
+    }
+
+  g_queue_push_tail (&channel->operations, operation);
+  g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
+  if (await != G_FORK_AWAIT_SYNCED)
+    channel->state = FINAL;
+  g_fork_channel_flush (channel);
+  g_fork_channel_update_watches (channel);
+  g_mutex_unlock (&channel->lock);
+  return TRUE;
+}
+

@@ -1,0 +1,35 @@
+# tap.py: runs the tests of a unittest module and reports them as TAP
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import sys
+import traceback
+import unittest
+
+
+class TapResult(unittest.TestResult):
+    def report(self, test, ok, directive='', trace=''):
+        for line in trace.splitlines():
+            print(f'# {line}')
+        print(f"{'ok' if ok else 'not ok'} {self.testsRun} {test.id()}{directive}", flush=True)
+
+    def addSuccess(self, test):
+        self.report(test, True)
+
+    def addSkip(self, test, reason):
+        self.report(test, True, f' # SKIP {reason}')
+
+    def addFailure(self, test, error):
+        super().addFailure(test, error)
+        self.report(test, False, trace=''.join(traceback.format_exception(*error)))
+
+    addError = addFailure
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__'])
+    print(f'1..{suite.countTestCases()}', flush=True)
+    result = TapResult()
+    suite.run(result)
+    sys.exit(not result.wasSuccessful())

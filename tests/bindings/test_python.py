@@ -1,0 +1,581 @@
+# test_python.py: the library from Python, with workers in C and in Python
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import gi
+
+gi.require_version('GFork', '1.0')
+from gi.repository import GFork, Gio, GLib
+
+import tap
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read_all(sock):
+    data = b''
+    while piece := sock.recv(65536):
+        data += piece
+    return data
+
+
+def run(template, function):
+    """The communication socket as Python's, and the process."""
+    conversation, process = template.run(function)
+    return GFork.python_socket(conversation), process
+
+
+def ask(template, function):
+    """What the worker says in JSON."""
+    sock, process = run(template, function)
+    with sock:
+        answer = json.loads(read_all(sock))
+    process.wait_check()
+    return answer
+
+
+class TestCase(unittest.TestCase):
+    def assert_error(self, code, *words):
+        return AssertError(self, code, words)
+
+
+class AssertError:
+    def __init__(self, test, code, words):
+        self.test, self.code, self.words = test, code, words
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.test.assertIsInstance(error, GLib.Error)
+        self.test.assertTrue(error.matches(GFork.error_quark(), self.code), error)
+        for word in self.words:
+            self.test.assertIn(word, error.message)
+        return True
+
+
+class Binding(TestCase):
+    """The library from Python, with workers in C."""
+
+    def test_constructors(self):
+        for template in (GFork.Template.new(), GFork.Template(), GFork.Template.new_exec(),
+                         GFork.Template(spare_processes=2)):
+            self.assertIsInstance(template, GFork.Template)
+            self.assertEqual(template.props.runtime, 'c')
+            self.assertTrue(template.prepare())
+
+    def test_properties(self):
+        template = GFork.Template(spare_processes=2)
+        self.assertEqual(template.props.spare_processes, 2)
+        self.assertEqual(template.props.pid, 0)
+        template.prepare()
+        self.assertEqual(template.props.pid, template.get_pid())
+        self.assertGreater(template.get_pid(), 0)
+
+    def test_chaining(self):
+        template = (GFork.Template.new().require('test-worker').setenv('A', 'b').unsetenv('A')
+                    .set_cwd('/').call('remember', 'one', 'two').send_arg('x').send_bytes(b'y')
+                    .send('z', b'\0', GLib.Bytes.new(b'w')))
+        sock, process = run(template, 'dump_args')
+        self.assertEqual(read_all(sock), b'1:x\n1:y\n1:z\n1:\0\n1:w\n')
+        self.assertTrue(process.wait_check())
+
+    def test_call_takes_words_or_a_list(self):
+        for args in (['a', 'b'],), ('a', 'b'):
+            template = GFork.Template.new().require('test-worker').call('remember', *args)
+            sock, process = run(template, 'answer')
+            sock.sendall(b'memory\n')
+            sock.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_all(sock), b'[a][b]\n')
+
+    def test_with(self):
+        with GFork.Template.new() as template:
+            template.prepare()
+        with self.assert_error(GFork.Error.CLOSED):
+            template.prepare()
+
+    def test_statuses(self):
+        sock, process = run(GFork.Template.new().send('7'), 'test-worker:leave_with')
+        self.assertTrue(process.wait())
+        self.assertEqual(process.get_exit_status(), 7)
+        self.assertTrue(process.get_if_exited())
+        self.assertGreater(process.get_max_rss(), 0)
+        with self.assertRaises(GLib.Error):
+            process.wait_check()
+
+    def test_errors(self):
+        with self.assert_error(GFork.Error.MODULE, 'nowhere'):
+            GFork.Template.new().run('nowhere:f')
+        with self.assert_error(GFork.Error.FUNCTION, 'nothing'):
+            GFork.Template.new().run('test-worker:nothing')
+        with self.assert_error(GFork.Error.NOT_SUPPORTED):
+            GFork.Template.new().eval('1').prepare()
+        with self.assert_error(GFork.Error.NOT_SUPPORTED, 'klingon'):
+            GFork.Template.new_for_runtime('klingon').prepare()
+
+    def test_what_cannot_be_sent(self):
+        for thing in 1, None, [], object():
+            with self.assertRaises(TypeError):
+                GFork.Template.new().send(thing)
+
+    def test_execv(self):
+        conversation, process = GFork.Template.new().send('there').execv(
+            ['echo', 'hello'], GFork.ExecFlags.SEARCH_PATH | GFork.ExecFlags.SOCKET_STDOUT)
+        self.assertEqual(read_all(GFork.python_socket(conversation)), b'hello there\n')
+        self.assertTrue(process.wait_check())
+        with self.assert_error(GFork.Error.EXEC, '/nowhere'):
+            GFork.Template.new().execv(['/nowhere'])
+
+    def test_async(self):
+        loop = GLib.MainLoop()
+        seen = []
+
+        def on_waited(process, result):
+            seen.append(process.wait_finish(result))
+            loop.quit()
+
+        def on_running(template, result):
+            conversation, process = template.run_finish(result)
+            process.wait_async(None, on_waited)
+            seen.append((conversation, process))
+
+        def on_prepared(template, result):
+            seen.append(template.prepare_finish(result))
+            template.run_async('leave_with', None, on_running)
+
+        template = GFork.Template.new().require('test-worker').send('3')
+        template.prepare_async(None, on_prepared)
+        loop.run()
+        self.assertEqual(seen[1][1].get_exit_status(), 3)
+
+    def test_async_error(self):
+        loop = GLib.MainLoop()
+        errors = []
+
+        def on_running(template, result):
+            try:
+                template.run_finish(result)
+            except GLib.Error as error:
+                errors.append(error)
+            loop.quit()
+
+        GFork.Template.new().run_async('nowhere:f', None, on_running)
+        loop.run()
+        self.assertTrue(errors[0].matches(GFork.error_quark(), GFork.Error.MODULE))
+
+    def test_cancelling(self):
+        cancellable = Gio.Cancellable()
+        cancellable.cancel()
+        with self.assertRaises(GLib.Error) as caught:
+            GFork.Template.new().run('test-worker:echo', cancellable)
+        self.assertTrue(caught.exception.matches(Gio.io_error_quark(), Gio.IOErrorEnum.CANCELLED))
+
+    def test_signal_and_source(self):
+        loop = GLib.MainLoop()
+        sock, process = run(GFork.Template.new(), 'test-worker:echo')
+        seen = []
+        process.connect('exited', lambda process, status: seen.append(status))
+        source = process.create_source()
+        source.set_callback(lambda *args: loop.quit())
+        source.attach()
+        process.send_signal(signal.SIGTERM)
+        loop.run()
+        self.assertEqual(seen, [signal.SIGTERM])
+        self.assertTrue(process.get_if_signaled())
+        self.assertEqual(process.get_term_sig(), signal.SIGTERM)
+
+    def test_descriptors(self):
+        read_end, write_end = os.pipe()
+        ours, theirs = socket.socketpair()
+        with open(write_end, 'wb') as file, tempfile.TemporaryFile('w+') as text, ours, theirs:
+            text.write('before ')
+            sock, process = run(GFork.Template.new().send(file, theirs, text),
+                                'test-worker:write_to_args')
+            process.wait_check()
+            self.assertEqual(ours.recv(100), b'written by the worker')
+            text.seek(0)
+            self.assertEqual(text.read(), 'before written by the worker')
+        with open(read_end, 'rb') as file:
+            self.assertEqual(file.read(), b'written by the worker')
+
+    def test_detach(self):
+        template = GFork.Template.new().require('test-worker').send('9')
+        other = GFork.Template.new_from_socket(template.detach())
+        sock, process = run(other, 'leave_with')
+        self.assertEqual(read_all(sock), b'')
+
+
+class Python(TestCase):
+    """Workers in Python."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = GFork.Template.new_python().require('py_worker')
+
+    def test_runtime(self):
+        self.assertEqual(self.template.props.runtime, 'python3')
+        self.assertEqual(self.template.fork().props.runtime, 'python3')
+
+    def test_property(self):
+        self.assertEqual(ask(GFork.Template(runtime='python3'), 'py_worker:lengths'), [])
+
+    def test_arguments(self):
+        ours, theirs = socket.socketpair()
+        read_end, write_end = os.pipe()
+        with ours, theirs, open(read_end, 'rb') as reader, open(write_end, 'wb') as writer, \
+                tempfile.TemporaryFile() as file:
+            fork = self.template.fork().send('héllo', b'\0\xff', '', b'', theirs, reader, writer,
+                                             file)
+            told = ask(fork, 'tell')
+        self.assertEqual(told['args'],
+                         [['str', 'héllo'], ['bytes', '\0\xff'], ['str', ''], ['bytes', ''],
+                          ['socket', socket.AF_UNIX], ['FileIO', 'rb'], ['FileIO', 'wb'],
+                          ['FileIO', 'rb+']])
+
+    def test_large_arguments(self):
+        fork = self.template.fork().send('x' * 70000, b'y' * 3000000, 'é' * 65536)
+        self.assertEqual(ask(fork, 'lengths'), [70000, 3000000, 65536])
+
+    def test_arguments_are_cloned(self):
+        parent = self.template.fork().send('one')
+        for word in 'two', 'three':
+            told = ask(parent.fork().send(word), 'tell')
+            self.assertEqual(told['args'], [['str', 'one'], ['str', word]])
+
+    def test_clean_start(self):
+        told = ask(self.template.fork().send('x'), 'tell')
+        self.assertEqual(told['fds'], told['own-fds'])
+        self.assertTrue(told['blocking'])
+        self.assertEqual(told['signals'], [signal.SIGINT])
+        self.assertEqual(told['mask'], [])
+        self.assertEqual(told['environment'].get('PATH'), os.environ.get('PATH'))
+        self.assertEqual(told['executable'], sys.executable)
+
+    def test_no_descriptor_of_siblings(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            first, process = run(self.template.fork().send(theirs), 'echo')
+            told = ask(self.template.fork(), 'tell')
+            self.assertEqual(told['fds'], told['own-fds'])
+            first.close()
+            process.wait()
+
+    def test_title(self):
+        told = ask(self.template.fork(), 'tell')
+        self.assertTrue(told['title'].startswith('gspawnfork: tell ['), told['title'])
+        self.assertTrue(told['title'].endswith(f'[{self.template.get_pid()}]'), told['title'])
+        self.assertEqual(told['name'], 'tell')
+
+    def test_environment_and_directory(self):
+        fork = self.template.fork().setenv('GFORK_TEST', 'välue').set_cwd('/').unsetenv('HOME')
+        told = ask(fork, 'tell')
+        self.assertEqual(told['environment']['GFORK_TEST'], 'välue')
+        self.assertNotIn('HOME', told['environment'])
+        self.assertEqual(told['cwd'], '/')
+        self.assertNotIn('GFORK_TEST', ask(self.template.fork(), 'tell')['environment'])
+
+    def test_call(self):
+        fork = self.template.fork().call('remember', 'a', 'b').call('py_worker:remember')
+        self.assertEqual(ask(fork, 'tell')['memory'], [[['str', 'a'], ['str', 'b']], []])
+
+    def test_take_args(self):
+        fork = self.template.fork().send('a', b'b').call('remember_sent').send('c')
+        told = ask(fork, 'tell')
+        self.assertEqual(told['memory'], [[['str', 'a'], ['bytes', 'b']]])
+        self.assertEqual(told['args'], [['str', 'c']])
+
+    def test_eval(self):
+        fork = GFork.Template.new_python().eval(
+            'import json\n'
+            'given = args\n'
+            'def worker(sock):\n'
+            '    sock.sendall(json.dumps(given).encode())\n', 'a', 'b')
+        self.assertEqual(ask(fork, 'worker'), ['a', 'b'])
+
+    def test_module_by_path(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'not-a-name.py')
+            with open(path, 'w') as file:
+                file.write('def worker(sock):\n    sock.sendall(b"here")\n')
+            sock, process = run(GFork.Template.new_python(), f'{path}:worker')
+            self.assertEqual(read_all(sock), b'here')
+
+    def test_module_path(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with open(os.path.join(directory, 'found_there.py'), 'w') as file:
+                file.write('def worker(sock):\n    sock.sendall(b"there")\n')
+            GFork.add_module_path(directory)
+            sock, process = run(GFork.Template.new_python(), 'found_there:worker')
+            self.assertEqual(read_all(sock), b'there')
+
+    def test_search_path_is_the_applications(self):
+        sys.path.append('/only/in/this/application')
+        try:
+            told = ask(GFork.Template.new_python().require('py_worker'), 'tell')
+        finally:
+            sys.path.remove('/only/in/this/application')
+        self.assertIn('/only/in/this/application', told['path'])
+        self.assertNotIn(os.environ['GSPAWNFORK_RUNTIME_DIR'], told['path'])
+
+    def test_virtual_environment(self):
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run([sys.executable, '-m', 'venv', '--without-pip', directory], check=True)
+            interpreter = os.path.join(directory, 'bin', 'python3')
+            GFork.set_interpreter('python3', interpreter)
+            try:
+                template = GFork.Template.new_for_runtime('python3').require('py_worker')
+                told = ask(template, 'tell')
+            finally:
+                GFork.set_interpreter('python3', sys.executable)
+            self.assertEqual(told['executable'], interpreter)
+            self.assertTrue(any(path.startswith(directory) for path in told['path']), told['path'])
+
+    def test_random_numbers_differ(self):
+        numbers = {ask(self.template.fork(), 'tell')['random'] for _ in range(5)}
+        self.assertEqual(len(numbers), 5)
+
+    def test_collector_is_frozen(self):
+        self.assertGreater(ask(self.template.fork(), 'frozen'), 0)
+
+    def test_statuses(self):
+        for function, args, status in (('exit_with', ['7'], 7), ('return_status', [], 5),
+                                       ('nothing', [], 0), ('raise_error', [], 1),
+                                       ('exit_with_message', [], 1)):
+            sock, process = run(self.template.fork().send(*args), function)
+            self.assertEqual(read_all(sock), b'')
+            process.wait()
+            self.assertTrue(process.get_if_exited(), function)
+            self.assertEqual(process.get_exit_status(), status, function)
+
+        sock, process = run(self.template.fork(), 'kill_itself')
+        process.wait()
+        self.assertEqual(process.get_term_sig(), signal.SIGKILL)
+
+    def test_what_is_printed(self):
+        script = ('import gi\n'
+                  'gi.require_version("GFork", "1.0")\n'
+                  'from gi.repository import GFork\n'
+                  'template = GFork.Template.new_python().require("py_worker")\n'
+                  'template.call("print_something")\n'
+                  'for function in ("raise_error", "exit_with_message"):\n'
+                  '    sock, process = template.fork().run(function)\n'
+                  '    process.wait()\n')
+        done = subprocess.run([sys.executable, '-c', script], cwd=HERE, capture_output=True,
+                              text=True, check=True)
+        self.assertEqual(done.stdout, 'printed once\n')
+        self.assertIn('Traceback', done.stderr)
+        self.assertIn('ValueError: this is expected', done.stderr)
+        self.assertNotIn('python3.py', done.stderr)
+        self.assertTrue(done.stderr.endswith('so it ends\n'), done.stderr)
+
+    def test_exit_handlers(self):
+        sock, process = run(self.template.fork(), 'at_exit')
+        self.assertEqual(read_all(sock), b'handler')
+        process.wait_check()
+
+    def test_coroutine(self):
+        sock, process = run(self.template.fork().send('word'), 'asynchronous')
+        self.assertEqual(read_all(sock), b'word')
+        process.wait()
+        self.assertEqual(process.get_exit_status(), 4)
+
+    def test_errors(self):
+        for prepare, code, words in (
+                (lambda t: t.require('nowhere'), GFork.Error.MODULE,
+                 ['nowhere', 'ModuleNotFoundError']),
+                (lambda t: t.call('fail'), GFork.Error.CALL,
+                 ['fail', 'KeyError', 'no such key', 'py_worker.py, line ']),
+                (lambda t: t.call('leave'), GFork.Error.CALL, ['SystemExit']),
+                (lambda t: t.call('not_there'), GFork.Error.FUNCTION, ['not_there']),
+                (lambda t: t.eval('a = 1\n1 / 0'), GFork.Error.CALL,
+                 ['ZeroDivisionError', '<eval>, line 2']),
+                (lambda t: t.eval('a ='), GFork.Error.CALL, ['SyntaxError', 'line 1']),
+                (lambda t: t.set_cwd('/nowhere'), GFork.Error.FAILED, ['/nowhere']),
+                (lambda t: t.setenv('A=B', 'c'), GFork.Error.FAILED, ['A=B']),
+        ):
+            fork = self.template.fork()
+            with self.assert_error(code, *words):
+                prepare(fork).prepare()
+            # Its forks fail alike, and so does a run.
+            with self.assert_error(code, *words):
+                fork.fork().prepare()
+            with self.assert_error(code, *words):
+                fork.run('nothing')
+
+        for function, code, words in (
+                ('nowhere:f', GFork.Error.MODULE, ['nowhere', 'ModuleNotFoundError']),
+                ('py_worker:f', GFork.Error.FUNCTION, ['py_worker:f']),
+                ('f', GFork.Error.FUNCTION, ['f']),
+        ):
+            with self.assert_error(code, *words):
+                self.template.fork().run(function)
+
+    def test_threads_are_named(self):
+        fork = self.template.fork().call('start_thread')
+        fork.prepare()
+        with self.assert_error(GFork.Error.THREADED, 'sleepy'):
+            fork.fork().run('nothing')
+        # A worker may have as many as it likes.
+        sock, process = run(fork, 'nothing')
+        process.wait_check()
+
+    def test_descriptors_to_the_worker(self):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            sock, process = run(self.template.fork().send(theirs), 'echo_elsewhere')
+            theirs.close()
+            ours.sendall(b'through another socket')
+            ours.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_all(ours), b'through another socket')
+            process.wait_check()
+
+        with tempfile.TemporaryFile() as file:
+            file.write(b'from a file')
+            file.seek(0)
+            sock, process = run(self.template.fork().send(file), 'read_from')
+            self.assertEqual(read_all(sock), b'from a file')
+
+    def test_descriptors_from_the_worker(self):
+        sock, process = run(self.template.fork(), 'send_back')
+        octets, fds, flags, address = socket.recv_fds(sock, 1, 1)
+        with open(fds[0], 'rb') as file:
+            self.assertEqual(file.read(100), b'from the worker')
+
+    def test_map_fd(self):
+        read_end, write_end = os.pipe()
+        fork = (GFork.Template.new_python().send('here').map_fd(write_end, 33)
+                .eval('import os\ndef worker(sock, word):\n    os.write(33, word.encode())\n'))
+        sock, process = run(fork, 'worker')
+        process.wait_check()
+        self.assertEqual(os.read(read_end, 100), b'here')
+        os.close(read_end)
+        os.close(write_end)
+
+    def test_execv(self):
+        read_end, write_end = os.pipe()
+        flags = GFork.ExecFlags.SEARCH_PATH | GFork.ExecFlags.SOCKET_STDOUT
+        with open(write_end, 'wb') as writer:
+            conversation, process = self.template.fork().send('sent', writer).execv(
+                ['sh', '-c', 'echo $0; echo three >&3; ls /proc/$$/fd; kill -s PIPE $$'], flags)
+        told = read_all(GFork.python_socket(conversation)).decode().split()
+        self.assertEqual(told, ['sent', '0', '1', '2', '3'])
+        self.assertEqual(os.read(read_end, 100), b'three\n')
+        os.close(read_end)
+        process.wait()
+        self.assertEqual(process.get_term_sig(), signal.SIGPIPE)
+        with self.assert_error(GFork.Error.EXEC, '/nowhere', 'No such file'):
+            self.template.fork().execv(['/nowhere'])
+
+    def test_sent_descriptors_are_closed_with_the_template(self):
+        # Whoever waits for the end of something must not wait for a worker.
+        template = self.template.fork()
+        sock, process = run(template.fork(), 'echo')
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            template.send(theirs).prepare()
+            theirs.close()
+            template.close()
+            self.assertEqual(ours.recv(1), b'')
+        sock.sendall(b'still there')
+        self.assertEqual(sock.recv(100), b'still there')
+        sock.close()
+        process.wait_check()
+
+    def test_kill(self):
+        sock, process = run(self.template.fork(), 'echo')
+        process.force_exit()
+        process.wait()
+        self.assertEqual(process.get_term_sig(), signal.SIGKILL)
+
+    def test_forks_of_forks(self):
+        template = self.template
+        for depth in range(10):
+            template = template.fork().call('remember', str(depth))
+        self.assertEqual(len(ask(template, 'tell')['memory']), 10)
+
+    def test_a_thousand_forks(self):
+        processes = []
+        for i in range(1000):
+            fork = self.template.fork().send(str(i % 50))
+            processes.append(fork.run('exit_with')[1])
+        for i, process in enumerate(processes):
+            process.wait()
+            self.assertEqual(process.get_exit_status(), i % 50)
+
+    def test_template_dies(self):
+        template = GFork.Template.new_python().require('py_worker')
+        template.prepare()
+        sock, process = run(template.fork(), 'echo')
+        os.kill(template.get_pid(), signal.SIGKILL)
+        sock.sendall(b'still there')
+        self.assertEqual(sock.recv(100), b'still there')
+        with self.assert_error(GFork.Error.LOST):
+            template.fork().fork().prepare()
+
+
+class Runtimes(TestCase):
+    """Programs that are not what they should be. None of them may be waited for."""
+
+    def try_runtime(self, keyfile, files={}):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, content in {'mine.runtime': keyfile, **files}.items():
+                path = os.path.join(directory, name)
+                with open(path, 'w') as file:
+                    file.write(content)
+                os.chmod(path, 0o755)
+            usual = os.environ['GSPAWNFORK_RUNTIME_DIR']
+            GLib.setenv('GSPAWNFORK_RUNTIME_DIR', directory, True)
+            try:
+                template = GFork.Template.new_for_runtime('mine')
+                template.prepare()
+            finally:
+                GLib.setenv('GSPAWNFORK_RUNTIME_DIR', usual, True)
+
+    def test_no_program(self):
+        with self.assert_error(GFork.Error.NOT_SUPPORTED, 'mine.runtime'):
+            self.try_runtime('[Runtime]\n')
+        with self.assert_error(GFork.Error.NOT_SUPPORTED, 'mine.runtime'):
+            self.try_runtime('[Runtime]\nExec=\n')
+        with self.assert_error(GFork.Error.NOT_SUPPORTED, 'mine.runtime'):
+            self.try_runtime('rubbish\n')
+
+    def test_missing_program(self):
+        with self.assert_error(GFork.Error.SPAWN, '/nowhere/interpreter'):
+            self.try_runtime('[Runtime]\nExec=/nowhere/interpreter;\n')
+        with self.assert_error(GFork.Error.NOT_SUPPORTED, 'missing.py'):
+            self.try_runtime('[Runtime]\nExec=python3;./missing.py;\n')
+
+    def test_program_that_cannot_be_executed(self):
+        with self.assert_error(GFork.Error.SPAWN, 'bad'):
+            self.try_runtime('[Runtime]\nExec=./bad;\n', {'bad': '#!/nowhere/interpreter\n'})
+
+    def test_program_that_dies(self):
+        with self.assert_error(GFork.Error.LOST, '3'):
+            self.try_runtime('[Runtime]\nExec=sh;-c;exit 3;\n')
+        with self.assert_error(GFork.Error.LOST, 'signal 9'):
+            self.try_runtime('[Runtime]\nExec=sh;-c;kill -KILL $$;\n')
+
+    def test_rubbish(self):
+        with self.assert_error(GFork.Error.PROTOCOL):
+            self.try_runtime('[Runtime]\nExec=sh;-c;echo Hello, here I am, your interpreter >&3;\n')
+        with self.assert_error(GFork.Error.PROTOCOL):
+            self.try_runtime('[Runtime]\nExec=sh;-c;printf "\\\\0\\\\0\\\\0\\\\0\\\\7\\\\0\\\\0\\\\0rest" >&3;\n')
+
+    def test_names(self):
+        for name in '', '..', '../python3', 'no/such':
+            with self.assert_error(GFork.Error.NOT_SUPPORTED):
+                GFork.Template.new_for_runtime(name).prepare()
+
+
+if __name__ == '__main__':
+    tap.main()
