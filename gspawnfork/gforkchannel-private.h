@@ -53,6 +53,7 @@ void          g_fork_channel_unuse             (GForkChannel       *channel);
 void          g_fork_channel_close             (GForkChannel       *channel);
 
 pid_t         g_fork_channel_get_pid           (GForkChannel       *channel);
+void          g_fork_channel_check             (GForkChannel       *channel);
 GError       *g_fork_channel_closed_error      (void);
 gboolean      g_fork_channel_is_dying          (GForkChannel       *channel);
 

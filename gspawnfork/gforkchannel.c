@@ -23,6 +23,7 @@
 #include <glib-unix.h>
 #include <glib/gi18n-lib.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -242,9 +243,6 @@ void
 g_fork_channel_flush (GForkChannel *channel)
 {
   channel->retry = g_fork_queue_flush (&channel->queue, channel->fd) == G_FORK_FLUSH_LATER;
-
-  if (channel->state == CLOSED && g_fork_queue_is_empty (&channel->queue))
-    shutdown (channel->fd, SHUT_WR);
 }
 
 /* Flushes, and makes sure that somebody goes on if the socket is full. */
@@ -553,13 +551,17 @@ g_fork_channel_die (GForkChannel *channel,
                     Actions      *actions)
 {
   Operation *operation;
+  gboolean executed;
 
+  operation = g_queue_peek_head (&channel->operations);
+  executed = operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready
+             && other_end_gone;
   if (channel->error == NULL)
-    channel->error = g_error_copy (error);
+    channel->error = executed ? g_fork_channel_closed_error () : g_error_copy (error);
 
   while ((operation = g_queue_pop_head (&channel->operations)) != NULL)
     {
-      if (operation->await == G_FORK_AWAIT_EXECUTED && operation->ready && other_end_gone)
+      if (executed)
         {
           operation->launch = g_fork_launch_new (operation->user_fd, channel->child);
           operation->user_fd = -1;
@@ -860,11 +862,12 @@ g_fork_channel_unuse (GForkChannel *channel)
   g_fork_channel_take_actions (channel, &actions);
 }
 
-/* Ends the template at the user's wish, unless it has been run. It stays behind
- * as long as somebody wants to know how its children end. */
+/* Ends the template at the user's wish, unless it has become something else. It stays
+ * behind as long as somebody wants to know how its children end. */
 void
 g_fork_channel_close (GForkChannel *channel)
 {
+  g_autoptr (GForkChild) killed = NULL;
   Actions actions = { 0 };
   Operation *operation;
 
@@ -879,12 +882,29 @@ g_fork_channel_close (GForkChannel *channel)
       while ((operation = g_queue_pop_head (&channel->operations)) != NULL)
         g_fork_operation_take (operation, g_fork_channel_closed_error (), &actions);
       channel->state = CLOSED;
+      g_fork_queue_append (&channel->queue, GFORK_CLOSE, NULL, 0, NULL, 0);
       flush_and_watch (channel);
-      if (channel->fd >= 0 && g_fork_queue_is_empty (&channel->queue))
-        shutdown (channel->fd, SHUT_WR);
+    }
+  else if (channel->state == FINAL && !g_queue_is_empty (&channel->operations))
+    {
+      if (channel->child != NULL)
+        killed = g_fork_child_ref (channel->child);
+      g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, &actions);
     }
   g_mutex_unlock (&channel->lock);
+
+  /* It may be in the function already, with the answer still under way. */
+  if (killed != NULL)
+    g_fork_child_kill (killed, SIGKILL, NULL);
   g_fork_channel_take_actions (channel, &actions);
+}
+
+/* Reads what there is, to the end of file. */
+void
+g_fork_channel_check (GForkChannel *channel)
+{
+  if (g_fork_channel_is_ours (channel))
+    g_fork_channel_pump (channel, TRUE);
 }
 
 /* Is the template no longer able to serve, or about to be? */

@@ -712,14 +712,19 @@ g_fork_child_is_dying (GForkChild *child)
   if (result != ENOSYS && result != EPERM)
     return result != EINVAL;
 
-  /* Field 3 is the state, field 31 the pending signals (proc_pid_stat(5)). */
+  /* Field 3 is the state, field 9 the kernel's flags, of which PF_EXITING matters, and
+   * field 31 the pending signals (proc_pid_stat(5)). */
   path = g_strdup_printf ("/proc/%ld/stat", (long) child->pid);
   if (!g_file_get_contents (path, &line, NULL, NULL) || (rest = strrchr (line, ')')) == NULL)
     return FALSE;
   if (rest[1] == ' ' && strchr ("ZXx", rest[2]) != NULL)
     return TRUE;
   for (int field = 2; field < 31 && rest != NULL; field++)
-    rest = strchr (rest + 1, ' ');
+    {
+      rest = strchr (rest + 1, ' ');
+      if (field + 1 == 9 && rest != NULL && (g_ascii_strtoull (rest + 1, NULL, 10) & 4) != 0)
+        return TRUE;
+    }
   return rest != NULL && (g_ascii_strtoull (rest + 1, NULL, 10) & (1 << (SIGKILL - 1))) != 0;
 }
 
@@ -764,8 +769,14 @@ g_fork_child_kill (GForkChild  *child,
     {
       struct gfork_kill frame = { .id = child->id, .signum = signum };
 
-      g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
-      return TRUE;
+      /* Only a template that lives can do it. If it does not, nobody can. */
+      g_fork_channel_check (reaper);
+      if (!g_fork_child_check (child))
+        {
+          g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
+          return TRUE;
+        }
+      errno = g_fork_child_is_lost (child) ? ENOSYS : ESRCH;
     }
 
   if (result != 0)

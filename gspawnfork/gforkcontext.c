@@ -53,6 +53,9 @@ g_fork_call_later (GMainContext *context,
                    GSourceFunc   func,
                    gpointer      data)
 {
+  /* Once the source is attached, the thread that has the context may be done with
+   * both. */
+  g_autoptr (GMainContext) kept = g_main_context_ref (context);
   g_autoptr (GSource) source = g_idle_source_new ();
 
   g_source_set_static_name (source, "[gspawnfork] result");

@@ -17,12 +17,17 @@
 static GMutex lock;
 static GForkTemplate *default_template;
 
+/* The one of the process that this one was forked from. It cannot be freed, because
+ * its locks may be held, but somebody should know it. */
+static GForkTemplate *inherited_template;
+
 /* In a fork of the application. Another thread of the parent's may have held the
  * lock; nobody holds it here. */
 static void
 forget_default (void)
 {
   memset (&lock, 0, sizeof lock);
+  inherited_template = default_template;
   default_template = NULL;
 }
 

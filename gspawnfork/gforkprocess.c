@@ -460,20 +460,6 @@ g_fork_process_wait_check (GForkProcess  *self,
 
 /* ——— How it ended ——— */
 
-/* %NULL, with a warning, as long as that is not known. */
-static const struct gfork_exited *
-get_exited (GForkProcess *self)
-{
-  const struct gfork_exited *exited;
-
-  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
-
-  exited = g_fork_child_get_exited (self->child);
-  g_return_val_if_fail (exited != NULL, NULL);
-
-  return exited;
-}
-
 /**
  * g_fork_process_get_wait_status:
  * @self: a process that has ended
@@ -491,9 +477,13 @@ get_exited (GForkProcess *self)
 int
 g_fork_process_get_wait_status (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL ? exited->wait_status : -1;
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), -1);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, -1);
+
+  return exited->wait_status;
 }
 
 /**
@@ -511,9 +501,13 @@ g_fork_process_get_wait_status (GForkProcess *self)
 gboolean
 g_fork_process_get_if_exited (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL && exited->wait_status != -1 && WIFEXITED (exited->wait_status);
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, FALSE);
+
+  return exited->wait_status != -1 && WIFEXITED (exited->wait_status);
 }
 
 /**
@@ -530,10 +524,12 @@ g_fork_process_get_if_exited (GForkProcess *self)
 int
 g_fork_process_get_exit_status (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  g_return_val_if_fail (exited != NULL && exited->wait_status != -1
-                            && WIFEXITED (exited->wait_status), 1);
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 1);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, 1);
+  g_return_val_if_fail (exited->wait_status != -1 && WIFEXITED (exited->wait_status), 1);
 
   return WEXITSTATUS (exited->wait_status);
 }
@@ -552,9 +548,13 @@ g_fork_process_get_exit_status (GForkProcess *self)
 gboolean
 g_fork_process_get_if_signaled (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL && exited->wait_status != -1 && WIFSIGNALED (exited->wait_status);
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, FALSE);
+
+  return exited->wait_status != -1 && WIFSIGNALED (exited->wait_status);
 }
 
 /**
@@ -570,10 +570,12 @@ g_fork_process_get_if_signaled (GForkProcess *self)
 int
 g_fork_process_get_term_sig (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  g_return_val_if_fail (exited != NULL && exited->wait_status != -1
-                            && WIFSIGNALED (exited->wait_status), 0);
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 0);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, 0);
+  g_return_val_if_fail (exited->wait_status != -1 && WIFSIGNALED (exited->wait_status), 0);
 
   return WTERMSIG (exited->wait_status);
 }
@@ -592,9 +594,13 @@ g_fork_process_get_term_sig (GForkProcess *self)
 gint64
 g_fork_process_get_user_time (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL ? exited->user_time : 0;
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 0);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, 0);
+
+  return exited->user_time;
 }
 
 /**
@@ -611,9 +617,13 @@ g_fork_process_get_user_time (GForkProcess *self)
 gint64
 g_fork_process_get_system_time (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL ? exited->system_time : 0;
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 0);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, 0);
+
+  return exited->system_time;
 }
 
 /**
@@ -630,9 +640,13 @@ g_fork_process_get_system_time (GForkProcess *self)
 guint64
 g_fork_process_get_max_rss (GForkProcess *self)
 {
-  const struct gfork_exited *exited = get_exited (self);
+  const struct gfork_exited *exited;
 
-  return exited != NULL ? exited->max_rss : 0;
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), 0);
+  exited = g_fork_child_get_exited (self->child);
+  g_return_val_if_fail (exited != NULL, 0);
+
+  return exited->max_rss;
 }
 
 /* ——— Signals ——— */

@@ -446,8 +446,10 @@ g_fork_template_new_for_runtime (const char *runtime)
  * and called in it.
  *
  * The program must have no other thread. GLib starts some of its own accord, for
- * instance for D-Bus, file monitors and [class@Gio.Application], so this belongs
- * near the beginning of `main()`. What the program has open is closed in the fork,
+ * instance for D-Bus, file monitors and [class@Gio.Application], and with the first
+ * [class@Gio.Task], that is with the first asynchronous operation of GIO or of this
+ * library and with their synchronous forms. So this belongs near the beginning of
+ * `main()`. What the program has open is closed in the fork,
  * and neither its `atexit()` handlers nor its destructors are run in workers.
  *
  * Returns: (transfer full): a new template; %NULL with @error set

@@ -11,5 +11,6 @@
 #include <gspawnfork/gforkenumtypes.h>
 #include <gspawnfork/gforkerror.h>
 #include <gspawnfork/gforkprocess.h>
+#include <gspawnfork/gforkserve.h>
 #include <gspawnfork/gforktemplate.h>
 #undef GFORK_INSIDE

@@ -374,7 +374,9 @@ test_search_path (void)
   socket = g_fork_template_execv (template, WORDS ("show", "1", "args"),
                                   G_FORK_EXEC_SEARCH_PATH | G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
   g_assert_no_error (error);
-  test_assert_all_is (socket, "[show][1][args]");
+  /* valgrind, which executes the program itself, gives it its whole path. */
+  if (g_getenv ("GFORK_TEST_VALGRIND") == NULL)
+    test_assert_all_is (socket, "[show][1][args]");
   g_clear_object (&socket);
 
   g_fork_template_setenv (other, "PATH", "/nonexistent");

@@ -1,4 +1,224 @@
 // gjs.js: the far end for modules in JavaScript
 //
+// The library carries out most commands itself, in C, since JavaScript can neither
+// receive descriptors nor execute programs. What has to do with the language is here.
+//
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
+import GFork from 'gi://GFork?version=1.0';
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+import System from 'system';
+
+const {Error: Code, Request} = GFork;
+const OK = -1;
+
+class Failure extends Error {
+    constructor(code, reason) {
+        super(reason);
+        this.code = code;
+    }
+}
+
+let toldPath = [];
+const newestFirst = [];
+
+class Exit extends Error {
+    constructor(status) {
+        super(`exit (${status})`);
+        this.status = status;
+    }
+}
+
+// Inside a promise, exit() only ends what is being done there.
+const {exit} = System;
+let exitStatus = null;
+System.exit = status => {
+    exitStatus = status;
+    exit(status);
+};
+
+// Iterates the main loop until the promise is settled, and returns what it is.
+function settle(promise) {
+    const context = GLib.MainContext.default();
+    let outcome = null;
+
+    promise.then(value => (outcome = {value}), error => (outcome = {error}));
+    while (outcome === null) {
+        context.iteration(true);
+        if (exitStatus !== null)
+            throw new Exit(exitStatus);
+    }
+    if ('error' in outcome)
+        throw outcome.error;
+    return outcome.value;
+}
+
+// An exception in one line: its type, its message and where it comes from.
+function describe(error) {
+    if (!(error instanceof Error))
+        return `${error}`;
+
+    let text = error instanceof GLib.Error ? error.message : `${error.name}: ${error.message}`;
+    if (error.fileName && !error.fileName.endsWith('/gjs.js'))
+        text += ` (${error.fileName}, line ${error.lineNumber})`;
+    return text.replaceAll('\x1f', ' ');
+}
+
+function attempt(code, action) {
+    try {
+        return action();
+    } catch (error) {
+        throw error instanceof Failure ? error : new Failure(code, describe(error));
+    }
+}
+
+// Plain names are looked up like those of other languages' modules, and absolute paths
+// are what they are; the rest is a specifier that `import` understands.
+function resolve(name) {
+    if (name.startsWith('/'))
+        return GLib.filename_to_uri(name, null);
+    if (/[/:]/.test(name))
+        return name;
+
+    const path = toldPath.concat((GLib.getenv('GFORK_MODULE_PATH') ?? '').split(':'));
+    for (const directory of path.filter(entry => entry.startsWith('/'))) {
+        for (const file of [`${name}.js`, name]) {
+            const full = GLib.build_filenamev([directory, file]);
+            if (GLib.file_test(full, GLib.FileTest.IS_REGULAR))
+                return GLib.filename_to_uri(full, null);
+        }
+    }
+    return name;
+}
+
+function require(name) {
+    const module = attempt(Code.MODULE, () => settle(import(resolve(name))));
+    if (!newestFirst.includes(module))
+        newestFirst.unshift(module);
+    return module;
+}
+
+// `name` in the modules or what was evaluated, or `module:name`.
+function find(name) {
+    const colon = name.lastIndexOf(':');
+    let found, reason;
+
+    if (colon >= 0) {
+        found = require(name.slice(0, colon))[name.slice(colon + 1)];
+        reason = 'the module does not export it';
+    } else {
+        const place = [...newestFirst, globalThis].find(each => name in each);
+        found = place?.[name];
+        reason = newestFirst.length > 0 ? 'no loaded module exports it' : 'no module is loaded';
+    }
+
+    if (typeof found !== 'function')
+        throw new Failure(Code.FUNCTION, reason);
+    return found;
+}
+
+// What was evaluated is no module: its declarations are there for all.
+function evaluate(code, args) {
+    globalThis.args = args;
+    return (0, eval)(code);
+}
+
+function prepare(action) {
+    attempt(Code.CALL, () => {
+        const result = action();
+        if (result instanceof Promise)
+            settle(result);
+    });
+}
+
+// A socket, or a stream in the direction in which the descriptor is open.
+function openDescriptor(fd) {
+    if (GLib.file_read_link(`/proc/self/fd/${fd}`).startsWith('socket:'))
+        return Gio.Socket.new_from_fd(fd);
+
+    const [, info] = GLib.file_get_contents(`/proc/self/fdinfo/${fd}`);
+    const flags = /^flags:\s*([0-7]+)/m.exec(new TextDecoder().decode(info))?.[1];
+    const writeOnly = (parseInt(flags ?? '0', 8) & 3) === 1;
+    return writeOnly
+        ? new Gio.UnixOutputStream({fd, close_fd: true})
+        : new Gio.UnixInputStream({fd, close_fd: true});
+}
+
+function openValue(value) {
+    switch (value.get_type_string()) {
+    case 's':
+        return value.get_string()[0];
+    case 'ay':
+        return value.get_data_as_bytes();
+    default:
+        return openDescriptor(value.get_handle());
+    }
+}
+
+function openValues(values) {
+    return Array.from({length: values.n_children()},
+        (_, i) => openValue(values.get_child_value(i).get_variant()));
+}
+
+// Enters the worker. What it returns is the exit status, like what main() returns.
+function run(name, socket, args) {
+    try {
+        let result = find(name)(Gio.Socket.new_from_fd(socket), ...args);
+        if (result instanceof Promise)
+            result = settle(result);
+        return typeof result === 'number' ? result & 0xff : 0;
+    } catch (error) {
+        if (error instanceof Exit)
+            return error.status & 0xff;
+        logError(error);
+        return 1;
+    }
+}
+
+function handle(request, name, values, socket) {
+    const args = openValues(values);
+
+    switch (request) {
+    case Request.REQUIRE:
+        require(name);
+        break;
+    case Request.CALL: {
+        const called = find(name);
+        prepare(() => called(...args));
+        break;
+    }
+    case Request.EVAL:
+        prepare(() => evaluate(name, args));
+        break;
+    case Request.MODULE_PATH:
+        toldPath = name.split(':');
+        break;
+    case Request.FIND:
+        find(name);
+        break;
+    case Request.RUN:
+        return run(name, socket, args);
+    default:
+        throw new Failure(Code.NOT_SUPPORTED, `${request}`);
+    }
+    return OK;
+}
+
+function onRequest(...request) {
+    try {
+        return [handle(...request), null];
+    } catch (error) {
+        return error instanceof Failure
+            ? [error.code, error.message]
+            : [Code.FAILED, describe(error)];
+    }
+}
+
+try {
+    GFork.serve(System.programArgs, onRequest);
+} catch (error) {
+    printerr(error.message);
+    System.exit(2);
+}

@@ -27,7 +27,7 @@ PROTOCOL_VERSION = 1
 SERVE_OPTION = '--gspawnfork-serve'
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
- MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL) = range(1, 17)
+ MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
 READY, SYNCED, ERROR, EXITED = range(64, 68)
 
 # The codes of GForkError.
@@ -61,6 +61,10 @@ ALL_SEALS = 0xf
 
 # A thread that was joined is still listed for a moment.
 PATIENCE_MS = 50
+
+
+def ignore_signal(signum, frame):
+    pass
 
 
 class Failure(Exception):
@@ -375,7 +379,8 @@ class Template:
         self.modules = Modules()
 
         self.forked = False
-        self.ended = False              # no more commands will come
+        self.forked_just_now = False
+        self.closed = False             # no more commands will come, but for KILL
         self.report = None              # what has failed
         self.unknown_code_ran = False   # since the threads were counted
 
@@ -590,18 +595,23 @@ class Template:
         if threads:
             raise Failure(THREADED, ', '.join(threads).replace(DETAIL, ' '))
 
+        flush_streams()
+        if self.wake is not None:
+            # Somebody may have asked for another handler.
+            self.listen_to_ends()
         # The collector would write to all that the forks share.
         gc.freeze()
         self.unknown_code_ran = False
 
     def prepare_to_reap(self):
-        # Somebody may have asked for another handler meanwhile.
-        if self.wake is None:
-            self.wake = socket.socketpair()
-            for end in self.wake:
-                end.setblocking(False)
+        self.wake = socket.socketpair()
+        for end in self.wake:
+            end.setblocking(False)
+        self.listen_to_ends()
+
+    def listen_to_ends(self):
         signal.set_wakeup_fd(self.wake[0].fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda signum, frame: None)
+        signal.signal(signal.SIGCHLD, ignore_signal)
 
     def stop_reaping(self):
         if self.wake is not None:
@@ -624,9 +634,11 @@ class Template:
         self.stop_reaping()
         self.socket.close()
         self.socket = socket.socket(fileno=sock)
-        self.ended = False
+        self.closed = False
         self.forked = True
-        self.title.set('template', self.pid)
+        # Most are told at once to run something, and have no use for this title.
+        self.untitled = self.pid
+        self.forked_just_now = True
         self.pid = os.getpid()
 
     def on_fork(self, payload, fds):
@@ -638,8 +650,8 @@ class Template:
         try:
             if self.unknown_code_ran:
                 self.look_after_unknown_code()
-            flush_streams()
-            self.prepare_to_reap()
+            if self.wake is None:
+                self.prepare_to_reap()
             pid = os.fork()
         except Failure as failure:
             self.refuse_child(child_id, fds[0], Report(failure.code, FORK, b'', failure.reason))
@@ -651,6 +663,17 @@ class Template:
                 reseed()
             else:
                 self.children[pid] = child_id
+
+    def on_close(self, payload, fds):
+        # What is left to do is reaping. Whoever waits for the end of something that
+        # was sent must not wait for that.
+        self.closed = True
+        for argument in self.arguments:
+            argument.close()
+        self.arguments = []
+        for fd, _ in self.placements:
+            os.close(fd)
+        self.placements = []
 
     def on_kill(self, payload, fds):
         child_id, signum = KILL_BODY.unpack_from(payload)
@@ -710,6 +733,8 @@ class Template:
         return movable
 
     def place_for_run(self):
+        if not self.placements:
+            return
         holders = [argument for argument in self.arguments if argument.fd >= 0]
         control, *fds = self.place([self.socket.detach()] + [holder.fd for holder in holders])
         self.socket = socket.socket(fileno=control)
@@ -817,6 +842,7 @@ class Template:
         RUN: (on_run, 1, 0, STRINGS),
         EXEC: (on_exec, ID.size + 1, 1, STRINGS),
         KILL: (on_kill, KILL_BODY.size, 0, 0),
+        CLOSE: (on_close, 0, 0, 0),
     }
 
     def next_frame(self):
@@ -854,14 +880,13 @@ class Template:
     def wait_for_commands(self):
         """Waits for something to read, reaping meanwhile."""
         if self.children and self.unknown_code_ran:
-            self.prepare_to_reap()
+            self.listen_to_ends()
         self.reap()
         if not self.children and not self.out:
-            return not self.ended
+            return not self.closed
 
         poll = select.poll()
-        poll.register(self.socket, (0 if self.ended else select.POLLIN)
-                      | (select.POLLOUT if self.out else 0))
+        poll.register(self.socket, select.POLLIN | (select.POLLOUT if self.out else 0))
         if self.wake is not None:
             poll.register(self.wake[1], select.POLLIN)
         ready = dict(poll.poll())
@@ -876,10 +901,7 @@ class Template:
         events = ready.get(self.socket.fileno(), 0)
         if events & select.POLLOUT:
             self.flush(socket.MSG_DONTWAIT)
-        # The application is gone, or does not want to know any more.
-        if self.ended and events & (select.POLLHUP | select.POLLERR):
-            self.leave(0)
-        return events & ~select.POLLOUT and not self.ended
+        return events & ~select.POLLOUT
 
     def fill(self, flags):
         """Reads once. Returns whether that was not the end."""
@@ -901,27 +923,24 @@ class Template:
         return bool(data)
 
     def serve(self):
-        self.title.set('template', os.getppid())
+        self.untitled = os.getppid()
         while True:
             alone = not self.children and not self.out
-            if self.ended and alone:
+            if self.closed and alone:
                 self.leave(0)
+            if self.untitled and not self.forked_just_now:
+                self.title.set('template', self.untitled)
+                self.untitled = None
+            self.forked_just_now = False
+
             # With nobody to look after, reading can do the waiting.
             if not alone and not self.wait_for_commands():
                 continue
 
-            if self.fill(0 if alone else socket.MSG_DONTWAIT):
-                self.handle_frames()
-            else:
-                # What is left to do is reaping. Whoever waits for the end of something
-                # that was sent must not wait for that.
-                self.ended = True
-                for argument in self.arguments:
-                    argument.close()
-                self.arguments = []
-                for fd, _ in self.placements:
-                    os.close(fd)
-                self.placements = []
+            # At the end, the application is gone or does not want to know any more.
+            if not self.fill(0 if alone else socket.MSG_DONTWAIT):
+                self.leave(0)
+            self.handle_frames()
 
 
 def reseed():

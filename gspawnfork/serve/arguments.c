@@ -49,6 +49,7 @@ add (struct gfork_arguments *arguments)
 
 bool
 gfork_arguments_add_octets (struct gfork_arguments *arguments,
+                            bool                    is_string,
                             const uint8_t          *data,
                             size_t                  length)
 {
@@ -63,7 +64,7 @@ gfork_arguments_add_octets (struct gfork_arguments *arguments,
 
   memcpy (copy, data, length);
   copy[length] = '\0';
-  *sent = (struct gfork_sent){ .type = SENT_INLINE, .fd = -1, .data = copy, .length = length };
+  *sent = (struct gfork_sent){ SENT_INLINE, is_string, -1, copy, length };
   arguments->n++;
   return true;
 }
@@ -87,6 +88,7 @@ gfork_arguments_add_fd (struct gfork_arguments *arguments,
  * One that somebody still could write to is copied, now. */
 bool
 gfork_arguments_add_memfd (struct gfork_arguments *arguments,
+                           bool                    is_string,
                            int                     fd,
                            uint64_t                length,
                            char                   *reason,
@@ -110,7 +112,7 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   seals = fcntl (fd, F_GET_SEALS);
   if (sent != NULL && seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS)
     {
-      *sent = (struct gfork_sent){ .type = SENT_MEMFD, .fd = fd, .length = length };
+      *sent = (struct gfork_sent){ SENT_MEMFD, is_string, fd, NULL, length };
       arguments->n++;
       return true;
     }
@@ -139,7 +141,7 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
     }
 
   copy[length] = '\0';
-  *sent = (struct gfork_sent){ .type = SENT_INLINE, .fd = -1, .data = copy, .length = length };
+  *sent = (struct gfork_sent){ SENT_INLINE, is_string, -1, copy, length };
   arguments->n++;
   return true;
 }
@@ -181,9 +183,7 @@ gfork_arguments_open (struct gfork_arguments *arguments,
               return NULL;
             }
           close (sent->fd);
-          *sent = (struct gfork_sent){
-            .type = SENT_INLINE, .fd = -1, .data = data, .length = sent->length
-          };
+          *sent = (struct gfork_sent){ SENT_INLINE, sent->is_string, -1, data, sent->length };
         }
 
       args[i] = (GForkArg){ .fd = sent->fd, .data = sent->data, .length = sent->length };
@@ -209,21 +209,39 @@ gfork_arguments_offer (struct gfork_arguments *arguments)
   offered = arguments;
 }
 
+/* What was taken is valid as long as the process lives, so it is never freed; but
+ * somebody must know it. */
+static struct taken
+{
+  struct taken *earlier;
+  GForkArg *args;
+} *last_taken;
+
 size_t
 g_fork_take_args (const GForkArg **args)
 {
   char reason[128];
+  struct taken *taken;
   size_t n;
 
   *args = NULL;
   if (offered == NULL || offered->n == 0)
     return 0;
 
-  *args = gfork_arguments_open (offered, reason, sizeof reason);
-  if (*args == NULL)
+  taken = malloc (sizeof *taken);
+  if (taken == NULL)
     return 0;
+  taken->args = gfork_arguments_open (offered, reason, sizeof reason);
+  if (taken->args == NULL)
+    {
+      free (taken);
+      return 0;
+    }
+  taken->earlier = last_taken;
+  last_taken = taken;
 
   n = offered->n;
   offered->n = 0;
+  *args = taken->args;
   return n;
 }

@@ -307,8 +307,8 @@ static void
 on_arg (struct gfork_template *template,
         struct gfork_frame    *frame)
 {
-  /* The first octet tells strings from octets, which C does not distinguish. */
-  if (!gfork_arguments_add_octets (&template->arguments, frame->payload + 1, frame->length - 1))
+  if (!gfork_arguments_add_octets (&template->arguments, frame->payload[0] == GFORK_ARG_STRING,
+                                   frame->payload + 1, frame->length - 1))
     gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG, "", strerror (errno));
 }
 
@@ -333,8 +333,8 @@ on_arg_memfd (struct gfork_template *template,
 
   memcpy (&memfd, frame->payload, sizeof memfd);
   frame->n_fds = 0;
-  if (!gfork_arguments_add_memfd (&template->arguments, frame->fds[0], memfd.length, reason,
-                                  sizeof reason))
+  if (!gfork_arguments_add_memfd (&template->arguments, memfd.kind == GFORK_ARG_STRING,
+                                  frame->fds[0], memfd.length, reason, sizeof reason))
     gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG_MEMFD, "", reason);
 }
 
@@ -408,7 +408,7 @@ become_child (struct gfork_template *template,
   gfork_reader_clear (&template->reader);
   gfork_children_forget (&template->children);
   template->out_length = 0;
-  template->ended = false;
+  template->closed = false;
   template->forked = true;
 
   gfork_title_set (TITLE, template->pid);
@@ -436,11 +436,11 @@ refuse_child (struct gfork_template      *template,
 }
 
 /* Apart, to keep the stack of those who do fork small. */
-__attribute__ ((noinline)) static void
-refuse_child_because (struct gfork_template    *template,
-                      const struct gfork_frame *frame,
-                      enum gfork_code           code,
-                      const char               *reason)
+__attribute__ ((noinline)) void
+gfork_refuse_child (struct gfork_template    *template,
+                    const struct gfork_frame *frame,
+                    enum gfork_code           code,
+                    const char               *reason)
 {
   struct gfork_failure failure = { .code = code, .verb = GFORK_FORK };
 
@@ -457,7 +457,7 @@ look_after_unknown_code (struct gfork_template    *template,
 
   if (gfork_count_threads (threads, sizeof threads) != 1)
     {
-      refuse_child_because (template, frame, GFORK_CODE_THREADED, threads);
+      gfork_refuse_child (template, frame, GFORK_CODE_THREADED, threads);
       return false;
     }
 
@@ -488,13 +488,13 @@ on_fork (struct gfork_template *template,
     return;
   if (!gfork_children_reserve (template))
     {
-      refuse_child_because (template, frame, GFORK_CODE_FORK, strerror (ENOMEM));
+      gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (ENOMEM));
       return;
     }
 
   pid = fork ();
   if (pid < 0)
-    refuse_child_because (template, frame, GFORK_CODE_FORK, strerror (errno));
+    gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)
     {
       frame->n_fds = 0;
@@ -502,6 +502,18 @@ on_fork (struct gfork_template *template,
     }
   else
     gfork_children_add (&template->children, pid, id);
+}
+
+/* Nothing is left to do but to reap. Whoever waits for the end of something that was
+ * sent must not wait for that. */
+static void
+on_close (struct gfork_template *template,
+          struct gfork_frame    *frame)
+{
+  (void) frame;
+  template->closed = true;
+  gfork_arguments_close (&template->arguments);
+  gfork_placements_close (&template->placements);
 }
 
 static void
@@ -516,10 +528,10 @@ on_kill (struct gfork_template *template,
 
 /* ——— Running ——— */
 
-static bool
-place_for_run (struct gfork_template *template,
-               char                  *reason,
-               size_t                 reason_size)
+bool
+gfork_place_for_run (struct gfork_template *template,
+                     char                  *reason,
+                     size_t                 reason_size)
 {
   struct gfork_arguments *arguments = &template->arguments;
   int **movable;
@@ -560,7 +572,7 @@ find_function (struct gfork_template *template,
   if (*function != NULL)
     {
       code = GFORK_CODE_FAILED;
-      if (place_for_run (template, reason, sizeof reason))
+      if (gfork_place_for_run (template, reason, sizeof reason))
         args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
     }
 
@@ -642,6 +654,7 @@ static const struct
   [GFORK_RUN] = { on_run, 1, 0, STRINGS },
   [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS },
   [GFORK_KILL] = { on_kill, sizeof (struct gfork_kill), 0, 0 },
+  [GFORK_CLOSE] = { on_close, 0, 0, 0 },
 };
 
 static bool
@@ -666,6 +679,14 @@ give_up (struct gfork_template *template,
   leave (template, 1);
 }
 
+static void
+handle_frame (struct gfork_template *template,
+              struct gfork_frame    *frame)
+{
+  if (template->language == NULL || !gfork_language_handle (template, frame))
+    commands[frame->verb].handle (template, frame);
+}
+
 /* Does what has been read so far. A fork returns from here in both processes. */
 static void
 handle_frames (struct gfork_template *template)
@@ -685,7 +706,7 @@ handle_frames (struct gfork_template *template)
         if (!is_command (&frame))
           give_up (template, N_("malformed command"));
         if (!template->failed || (commands[frame.verb].flags & PREPARES) == 0)
-          commands[frame.verb].handle (template, &frame);
+          handle_frame (template, &frame);
         gfork_frame_close_fds (&frame);
         break;
       }
@@ -696,13 +717,11 @@ handle_frames (struct gfork_template *template)
 static bool
 wait_for_commands (struct gfork_template *template)
 {
-  struct pollfd poll = { .fd = template->socket };
+  struct pollfd poll = { .fd = template->socket, .events = POLLIN };
   int patience = gfork_children_reap_in_time (template);
   struct timespec timeout = { patience / 1000, patience % 1000 * 1000000 };
   sigset_t none;
 
-  if (!template->ended)
-    poll.events |= POLLIN;
   if (template->out_length > 0)
     poll.events |= POLLOUT;
 
@@ -719,9 +738,6 @@ wait_for_commands (struct gfork_template *template)
 
   if ((poll.revents & POLLOUT) != 0)
     flush (template, MSG_DONTWAIT);
-  /* The application is gone, or does not want to know any more. */
-  if (template->ended && (poll.revents & (POLLHUP | POLLERR)) != 0)
-    leave (template, 0);
   if (++template->unreaped_rounds >= ROUNDS_BETWEEN_REAPS)
     {
       template->unreaped_rounds = 0;
@@ -738,7 +754,7 @@ serve (struct gfork_template *template)
     {
       bool alone = template->children.n == 0 && template->out_length == 0;
 
-      if (template->ended && alone)
+      if (template->closed && alone)
         leave (template, 0);
       /* With nobody to look after, reading can do the waiting. */
       if (!alone && !wait_for_commands (template))
@@ -756,12 +772,8 @@ serve (struct gfork_template *template)
 
         case GFORK_FILL_EOF:
         case GFORK_FILL_RESET:
-          /* What is left to do is reaping. Whoever waits for the end of something
-           * that was sent must not wait for that. */
-          template->ended = true;
-          gfork_arguments_close (&template->arguments);
-          gfork_placements_close (&template->placements);
-          break;
+          /* The application is gone, or does not want to know any more. */
+          leave (template, 0);
 
         case GFORK_FILL_TRUNCATED:
           give_up (template, N_("too many descriptors (see RLIMIT_NOFILE)"));
@@ -814,19 +826,70 @@ gfork_serve_fork (int socket)
   start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN);
 }
 
-void
-gfork_serve_command_line (int                    argc,
-                          char                 **argv,
-                          enum gfork_serve_flags flags)
+/* The control socket that the command line names; -1 if it is no helper's. */
+static int
+find_control_socket (int    argc,
+                     char **argv)
 {
   int socket, type = 0;
   socklen_t length = sizeof type;
 
   if (argc < 4 || strcmp (argv[1], GFORK_SERVE_OPTION) != 0)
-    return;
+    return -1;
 
   socket = atoi (argv[3]);
   if (getsockopt (socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_STREAM)
+    return -1;
+
+  return socket;
+}
+
+static void
+check_version (int         socket,
+               const char *version)
+{
+  struct gfork_failure failure = { .code = GFORK_CODE_PROTOCOL };
+
+  if (atoi (version) == GFORK_PROTOCOL_VERSION)
+    return;
+
+  snprintf (failure.reason, sizeof failure.reason, "%s" GFORK_DETAIL "%d, %.16s",
+            N_("the helper and the application speak different versions of the protocol"),
+            GFORK_PROTOCOL_VERSION, version);
+  send_failure (socket, &failure);
+  exit (2);
+}
+
+/* The interpreter has opened what it needs, which has to stay open. */
+void
+gfork_serve_language (int                          argc,
+                      char                       **argv,
+                      const struct gfork_language *language)
+{
+  int socket = find_control_socket (argc, argv);
+
+  if (socket < 0)
+    return;
+
+  fcntl (socket, F_SETFD, FD_CLOEXEC);
+  check_version (socket, argv[2]);
+  gfork_title_use_proc ();
+  state.language = language;
+  start (socket, 0);
+}
+
+void
+gfork_serve_command_line (int                    argc,
+                          char                 **argv,
+                          enum gfork_serve_flags flags)
+{
+  int socket;
+
+  if (argc < 4 || strcmp (argv[1], GFORK_SERVE_OPTION) != 0)
+    return;
+
+  socket = find_control_socket (argc, argv);
+  if (socket < 0)
     {
       fprintf (stderr, "%s: this program is started by the gspawnfork library\n", argv[0]);
       exit (2);
@@ -836,18 +899,7 @@ gfork_serve_command_line (int                    argc,
   gfork_close_all_but (&socket, 1);
   fcntl (socket, F_SETFD, FD_CLOEXEC);
 
-  if (atoi (argv[2]) != GFORK_PROTOCOL_VERSION)
-    {
-      struct gfork_failure failure = { .code = GFORK_CODE_PROTOCOL };
-
-      snprintf (failure.reason, sizeof failure.reason,
-                "%s" GFORK_DETAIL "%d, %.16s",
-                N_("the helper and the application speak different versions of the protocol"),
-                GFORK_PROTOCOL_VERSION, argv[2]);
-      send_failure (socket, &failure);
-      exit (2);
-    }
-
+  check_version (socket, argv[2]);
   gfork_title_use_arguments (argc, argv);
   start (socket, flags);
 }

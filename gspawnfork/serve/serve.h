@@ -17,6 +17,47 @@ enum gfork_serve_flags
   GFORK_SERVE_FROM_MAIN = 1 << 1,
 };
 
+/* What differs in a process whose modules are not shared objects. */
+enum gfork_request
+{
+  GFORK_REQUEST_REQUIRE, /* load the module */
+  GFORK_REQUEST_CALL,    /* call the function with the strings */
+  GFORK_REQUEST_EVAL,    /* evaluate the code with the strings */
+  GFORK_REQUEST_MODULE_PATH, /* look there for modules, before all others */
+  GFORK_REQUEST_FIND,    /* find the function, which is about to be run */
+  GFORK_REQUEST_RUN,     /* run the function that was found */
+};
+
+/* What is given to a function: a descriptor, or else a string or octets. */
+struct gfork_value
+{
+  int fd; /* -1 if it is no descriptor */
+  bool is_string;
+  const char *data;
+  size_t length;
+};
+
+struct gfork_language
+{
+  /* Returns -1 on success, or the code of an error with its reason; from
+   * GFORK_REQUEST_RUN the exit status. */
+  int (*request) (enum gfork_request        request,
+                  const char               *name,
+                  const struct gfork_value *values,
+                  size_t                    n_values,
+                  int                       socket,
+                  char                     *reason,
+                  size_t                    reason_size,
+                  void                     *data);
+  void *data;
+};
+
+/* Serves in an interpreter, which has threads and cannot be forked. Returns only if
+ * the command line is no helper's. */
+void gfork_serve_language (int                          argc,
+                           char                       **argv,
+                           const struct gfork_language *language);
+
 /* Serves if the command line is a helper's, and then never returns. */
 void gfork_serve_command_line (int                    argc,
                                char                 **argv,

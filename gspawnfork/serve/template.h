@@ -37,6 +37,7 @@ struct gfork_sent
     SENT_FD,
     SENT_MEMFD
   } type;
+  bool is_string;
   int fd;
   char *data;
   size_t length;
@@ -106,10 +107,11 @@ struct gfork_template
 {
   int socket;
   enum gfork_serve_flags flags;
+  const struct gfork_language *language; /* NULL if modules are shared objects */
   pid_t pid;
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
-  bool ended;   /* no more commands will come */
+  bool closed;  /* no more commands will come, but for KILL */
   bool failed;  /* failure says why */
   bool unknown_code_ran; /* since the threads were counted and stdio flushed */
   bool reaping; /* the handler for SIGCHLD is there */
@@ -143,14 +145,23 @@ void gfork_answer (struct gfork_template *template,
                    size_t                 length);
 void gfork_answer_ready (struct gfork_template *template);
 void gfork_answer_failure (struct gfork_template *template);
+void gfork_refuse_child (struct gfork_template    *template,
+                         const struct gfork_frame *frame,
+                         enum gfork_code           code,
+                         const char               *reason);
+bool gfork_place_for_run (struct gfork_template *template,
+                          char                  *reason,
+                          size_t                 reason_size);
 
 /* arguments.c */
 bool gfork_arguments_add_octets (struct gfork_arguments *arguments,
+                                 bool                    is_string,
                                  const uint8_t          *data,
                                  size_t                  length);
 bool gfork_arguments_add_fd (struct gfork_arguments *arguments,
                              int                     fd);
 bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
+                                bool                    is_string,
                                 int                     fd,
                                 uint64_t                length,
                                 char                   *reason,
@@ -193,6 +204,10 @@ bool gfork_place (struct gfork_placements *placements,
 /* exec.c */
 void gfork_exec (struct gfork_template *template,
                  struct gfork_frame    *frame);
+
+/* language.c */
+bool gfork_language_handle (struct gfork_template *template,
+                            struct gfork_frame    *frame);
 
 /* modules.c */
 bool gfork_module_require (struct gfork_modules *modules,

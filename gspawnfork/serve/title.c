@@ -8,6 +8,7 @@
 
 #include "serve/template.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,10 @@ gfork_title_use_proc (void)
   for (int i = 2; i < 48 && field != NULL; i++)
     field = strchr (field + 1, ' ');
   if (field == NULL || sscanf (field, " %lu %lu", &start, &end) != 2 || start == 0 || end <= start)
+    return;
+
+  /* Some tools give a program a copy of its arguments, and need the original. */
+  if ((char *) start != program_invocation_name)
     return;
 
   area = (char *) start;

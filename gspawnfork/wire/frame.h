@@ -44,6 +44,7 @@ enum gfork_verb
   GFORK_RUN = 14,        /* function */
   GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
   GFORK_KILL = 16,       /* struct gfork_kill */
+  GFORK_CLOSE = 17,      /* —, and nothing but KILL after it */
 
   /* from the process */
   GFORK_READY = 64,      /* struct gfork_pid +1 descriptor: its pidfd, if it has one */

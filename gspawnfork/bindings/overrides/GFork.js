@@ -3,5 +3,63 @@
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+const {Gio, GLib} = imports.gi;
+
+// Preparing a template returns it, so that one call follows another.
+function chain(prototype, name, convert = (...args) => args) {
+    const method = prototype[name];
+    prototype[name] = function (...args) {
+        method.apply(this, convert(...args));
+        return this;
+    };
+}
+
+// The strings of `call('f', 'a', 'b')` as of `call('f', ['a', 'b'])`.
+function words(first, ...rest) {
+    return [first, Array.isArray(rest[0]) || rest[0] === null ? rest[0] : rest];
+}
+
+function sendOne(template, thing) {
+    if (typeof thing === 'string')
+        template.send_arg(thing);
+    else if (thing instanceof GLib.Bytes || thing instanceof Uint8Array)
+        template.send_bytes(thing);
+    else if (thing instanceof Gio.Socket)
+        template.send_socket(thing);
+    else if (thing instanceof Gio.SocketConnection)
+        template.send_socket(thing.get_socket());
+    else if (thing instanceof Gio.UnixFDList)
+        template.send_fd_list(thing);
+    else if (typeof thing?.get_fd === 'function')
+        template.send_fd(thing.get_fd());
+    else if (typeof thing === 'number')
+        throw new TypeError('A number is not sent; String() makes it a string, send_fd() takes it as a descriptor');
+    else
+        throw new TypeError(`${thing} cannot be sent`);
+}
+
 function _init() {
+    const {Template, Process} = this;
+    const prototype = Template.prototype;
+
+    for (const name of ['require', 'send_arg', 'send_fd', 'take_fd', 'send_socket', 'send_fd_list',
+        'map_fd', 'setenv', 'unsetenv', 'set_cwd'])
+        chain(prototype, name);
+    chain(prototype, 'send_bytes',
+        data => [data instanceof GLib.Bytes ? data : new GLib.Bytes(data)]);
+    chain(prototype, 'call', words);
+    chain(prototype, 'eval', words);
+
+    prototype.send = function (...things) {
+        for (const thing of things)
+            sendOne(this, thing);
+        return this;
+    };
+
+    Template.new_gjs = () => Template.new_for_runtime('gjs');
+
+    for (const name of ['prepare', 'run', 'execv', 'detach'])
+        Gio._promisify(prototype, `${name}_async`, `${name}_finish`);
+    for (const name of ['wait', 'wait_check'])
+        Gio._promisify(Process.prototype, `${name}_async`, `${name}_finish`);
 }

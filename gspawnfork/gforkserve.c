@@ -1,0 +1,114 @@
+/* gforkserve.c: the far end, for interpreters of other languages
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkserve.h"
+
+#include "gforkerror.h"
+#include "serve/serve.h"
+
+#include <glib/gi18n-lib.h>
+
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_REQUIRE == (int) GFORK_REQUEST_REQUIRE);
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_CALL == (int) GFORK_REQUEST_CALL);
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_EVAL == (int) GFORK_REQUEST_EVAL);
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_MODULE_PATH == (int) GFORK_REQUEST_MODULE_PATH);
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_FIND == (int) GFORK_REQUEST_FIND);
+G_STATIC_ASSERT ((int) G_FORK_REQUEST_RUN == (int) GFORK_REQUEST_RUN);
+
+typedef struct
+{
+  GForkRequestFunc func;
+  gpointer user_data;
+} Server;
+
+static GVariant *
+value_to_variant (const struct gfork_value *value)
+{
+  g_autoptr (GBytes) bytes = NULL;
+
+  if (value->fd >= 0)
+    return g_variant_new_handle (value->fd);
+  if (value->is_string)
+    return g_variant_new_take_string (g_utf8_make_valid (value->data, value->length));
+
+  /* It stays where it is, perhaps in memory that is shared, as long as the process. */
+  bytes = g_bytes_new_static (value->data, value->length);
+  return g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, TRUE);
+}
+
+static int
+on_request (enum gfork_request        request,
+            const char               *name,
+            const struct gfork_value *values,
+            size_t                    n_values,
+            int                       socket,
+            char                     *reason,
+            size_t                    reason_size,
+            void                     *data)
+{
+  Server *server = data;
+  g_autoptr (GVariant) variant = NULL;
+  g_autofree char *valid_name = g_utf8_make_valid (name, -1);
+  g_autofree char *text = NULL;
+  GVariantBuilder builder;
+  int result;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("av"));
+  for (size_t i = 0; i < n_values; i++)
+    g_variant_builder_add (&builder, "v", value_to_variant (&values[i]));
+  variant = g_variant_ref_sink (g_variant_builder_end (&builder));
+
+  result = server->func ((GForkRequest) request, valid_name, variant, socket, &text,
+                         server->user_data);
+  g_strlcpy (reason, text != NULL ? text : "", reason_size);
+  return result;
+}
+
+/**
+ * g_fork_serve:
+ * @arguments: (array zero-terminated=1): the arguments of the program, after its name
+ * @func: (scope call) (closure user_data): does what differs from one language to
+ *   another
+ * @user_data: data for @func
+ * @error: return location for an error
+ *
+ * Makes an interpreter a template: for programs that a runtime's keyfile names. This
+ * carries out the commands that are sent to it, calling @func for those that have to
+ * do with its language, and ends the process when a function has been run.
+ *
+ * The process is never forked. The keyfile has to say so.
+ *
+ * Returns: %FALSE with @error set, if the program was not started by the library;
+ *   otherwise it does not return
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_serve (const char * const  *arguments,
+              GForkRequestFunc     func,
+              gpointer             user_data,
+              GError             **error)
+{
+  g_autoptr (GPtrArray) argv = NULL;
+  Server server = { func, user_data };
+  struct gfork_language language = { on_request, &server };
+
+  g_return_val_if_fail (arguments != NULL, FALSE);
+  g_return_val_if_fail (func != NULL, FALSE);
+
+  argv = g_ptr_array_new ();
+  g_ptr_array_add (argv, (gpointer) g_get_prgname ());
+  for (; *arguments != NULL; arguments++)
+    g_ptr_array_add (argv, (gpointer) *arguments);
+
+  gfork_serve_language (argv->len, (char **) argv->pdata, &language);
+
+  g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
+               _("This program is started by the gspawnfork library"));
+  return FALSE;
+}
