@@ -685,17 +685,49 @@ g_fork_child_get_exited (GForkChild *child)
   return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
 }
 
+/* Of what /proc/PID/stat says, by proc_pid_stat(5). */
+enum
+{
+  STATE = 3,
+  FLAGS = 9,      /* 0x4 is PF_EXITING */
+  PENDING = 31,   /* signals */
+  EXIT_CODE = 52, /* since Linux 5.17 there as soon as a signal has decided it */
+  N_FIELDS = 52,
+};
+
+/* Does /proc say that the process is at its end, or must end? */
+static gboolean
+looks_doomed (pid_t pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%ld/stat", (long) pid);
+  g_autofree char *line = NULL;
+  g_auto (GStrv) fields = NULL;
+  const char *rest;
+  char state;
+
+  /* Field 2 is in parentheses, and may hold any character. */
+  if (!g_file_get_contents (path, &line, NULL, NULL) || (rest = strrchr (line, ')')) == NULL)
+    return FALSE;
+  fields = g_strsplit (rest, " ", N_FIELDS);
+  if (g_strv_length (fields) < EXIT_CODE - 1)
+    return FALSE;
+
+  state = fields[STATE - 2][0];
+  return strchr ("ZXx", state) != NULL
+         || (g_ascii_strtoull (fields[FLAGS - 2], NULL, 10) & 0x4) != 0
+         || (g_ascii_strtoull (fields[PENDING - 2], NULL, 10) & (1 << (SIGKILL - 1))) != 0
+         || (g_ascii_strtoull (fields[EXIT_CODE - 2], NULL, 10) != 0 && strchr ("Tt", state) == NULL);
+}
+
 /* Is it dead, or has it been sent a signal that it will not survive? The latter
  * matters, because its socket looks well until the process gets to run again.
  * process_mrelease() is meant to free the memory of a process that is about to
  * go; it refuses with EINVAL if the process is not, and that costs next to
- * nothing. */
+ * nothing. Where that is missing, /proc is read, and twice: while it is made up, the
+ * process may have gone from one sign of its end to another. */
 gboolean
 g_fork_child_is_dying (GForkChild *child)
 {
-  g_autofree char *path = NULL;
-  g_autofree char *line = NULL;
-  const char *rest;
   int result = ENOSYS;
   gboolean dead;
 
@@ -712,20 +744,7 @@ g_fork_child_is_dying (GForkChild *child)
   if (result != ENOSYS && result != EPERM)
     return result != EINVAL;
 
-  /* Field 3 is the state, field 9 the kernel's flags, of which PF_EXITING matters, and
-   * field 31 the pending signals (proc_pid_stat(5)). */
-  path = g_strdup_printf ("/proc/%ld/stat", (long) child->pid);
-  if (!g_file_get_contents (path, &line, NULL, NULL) || (rest = strrchr (line, ')')) == NULL)
-    return FALSE;
-  if (rest[1] == ' ' && strchr ("ZXx", rest[2]) != NULL)
-    return TRUE;
-  for (int field = 2; field < 31 && rest != NULL; field++)
-    {
-      rest = strchr (rest + 1, ' ');
-      if (field + 1 == 9 && rest != NULL && (g_ascii_strtoull (rest + 1, NULL, 10) & 4) != 0)
-        return TRUE;
-    }
-  return rest != NULL && (g_ascii_strtoull (rest + 1, NULL, 10) & (1 << (SIGKILL - 1))) != 0;
+  return looks_doomed (child->pid) || looks_doomed (child->pid);
 }
 
 /* Sends a signal to this process and to no other, even if its number is in use

@@ -2,11 +2,15 @@
 #
 # It does what serve/serve.c does for modules in C, command by command, with nothing
 # but the standard library; docs/runtimes.md tells the protocol. What it imports is
-# there in every worker, so it is little.
+# there in every worker, so it is little. After a fork, every page that is written to
+# costs a fault, and to use an object is to write to it, so the way from a fork to the
+# run goes past the wrappers that the standard library has around its own C code.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import _signal
+import _socket
 import atexit
 import errno
 import fcntl
@@ -29,6 +33,10 @@ SERVE_OPTION = '--gspawnfork-serve'
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
  MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
 READY, SYNCED, ERROR, EXITED = range(64, 68)
+
+SOL_SOCKET, SCM_RIGHTS = _socket.SOL_SOCKET, _socket.SCM_RIGHTS
+MSG_DONTWAIT, MSG_NOSIGNAL = _socket.MSG_DONTWAIT, _socket.MSG_NOSIGNAL
+MSG_CMSG_CLOEXEC, MSG_CTRUNC = _socket.MSG_CMSG_CLOEXEC, _socket.MSG_CTRUNC
 
 # The codes of GForkError.
 (FAILED, SPAWN, FORK_FAILED, THREADED, MODULE, FUNCTION, CALL_FAILED, EXEC_FAILED,
@@ -418,7 +426,7 @@ class Template:
     def flush(self, flags=0):
         while self.out:
             try:
-                n = self.socket.send(self.out, flags | socket.MSG_NOSIGNAL)
+                n = self.socket.send(self.out, flags | MSG_NOSIGNAL)
             except BlockingIOError:
                 return
             except OSError:
@@ -429,7 +437,7 @@ class Template:
     def answer(self, verb, payload):
         """Sends an answer, or keeps it until the socket takes it."""
         self.out += HEADER.pack(len(payload), verb, 0, 0) + payload
-        self.flush(socket.MSG_DONTWAIT)
+        self.flush(MSG_DONTWAIT)
 
     def answer_failure(self):
         self.out += self.report.to_frame()
@@ -442,13 +450,13 @@ class Template:
         pidfds = []
         try:
             pidfds.append(os.pidfd_open(os.getpid()))
-            socket.send_fds(self.socket, [HEADER.pack(len(payload), READY, 1, 0) + payload],
-                            pidfds, socket.MSG_NOSIGNAL)
+            self.socket.sendmsg([HEADER.pack(len(payload), READY, 1, 0) + payload],
+                                [(SOL_SOCKET, SCM_RIGHTS, TARGET.pack(pidfds[0]))], MSG_NOSIGNAL)
         except (AttributeError, OSError):
             # It can be done without.
             try:
                 self.socket.send(HEADER.pack(len(payload), READY, 0, 0) + payload,
-                                 socket.MSG_NOSIGNAL)
+                                 MSG_NOSIGNAL)
             except OSError:
                 pass
         for fd in pidfds:
@@ -604,21 +612,19 @@ class Template:
         self.unknown_code_ran = False
 
     def prepare_to_reap(self):
-        self.wake = socket.socketpair()
-        for end in self.wake:
-            end.setblocking(False)
+        self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.listen_to_ends()
 
     def listen_to_ends(self):
-        signal.set_wakeup_fd(self.wake[0].fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, ignore_signal)
+        _signal.set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGCHLD, ignore_signal)
 
     def stop_reaping(self):
         if self.wake is not None:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
             for end in self.wake:
-                end.close()
+                os.close(end)
             self.wake = None
 
     def become_child(self, sock):
@@ -633,7 +639,7 @@ class Template:
         self.children = {}
         self.stop_reaping()
         self.socket.close()
-        self.socket = socket.socket(fileno=sock)
+        self.socket = _socket.socket(fileno=sock)
         self.closed = False
         self.forked = True
         # Most are told at once to run something, and have no use for this title.
@@ -737,7 +743,7 @@ class Template:
             return
         holders = [argument for argument in self.arguments if argument.fd >= 0]
         control, *fds = self.place([self.socket.detach()] + [holder.fd for holder in holders])
-        self.socket = socket.socket(fileno=control)
+        self.socket = _socket.socket(fileno=control)
         for holder, fd in zip(holders, fds):
             holder.fd = fd
 
@@ -758,9 +764,9 @@ class Template:
 
         self.title.set(os.fsdecode(name), os.getppid())
         self.stop_reaping()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         self.answer_ready()
-        run(function, self.socket, args)
+        run(function, socket.socket(fileno=self.socket.detach()), args)
 
     def on_exec(self, payload, fds):
         if self.report is not None:
@@ -816,7 +822,7 @@ class Template:
         os.close(fds.pop())
 
         control, = self.place([self.socket.detach()])
-        self.socket = socket.socket(fileno=control)
+        self.socket = _socket.socket(fileno=control)
         close_all_but([target for _, target in self.placements] + [control])
 
     # The table and the loop
@@ -888,36 +894,36 @@ class Template:
         poll = select.poll()
         poll.register(self.socket, select.POLLIN | (select.POLLOUT if self.out else 0))
         if self.wake is not None:
-            poll.register(self.wake[1], select.POLLIN)
+            poll.register(self.wake[0], select.POLLIN)
         ready = dict(poll.poll())
 
-        if self.wake is not None and self.wake[1].fileno() in ready:
+        if self.wake is not None and self.wake[0] in ready:
             try:
-                self.wake[1].recv(4096)
+                os.read(self.wake[0], 4096)
             except BlockingIOError:
                 pass
             self.reap()
 
         events = ready.get(self.socket.fileno(), 0)
         if events & select.POLLOUT:
-            self.flush(socket.MSG_DONTWAIT)
+            self.flush(MSG_DONTWAIT)
         return events & ~select.POLLOUT
 
     def fill(self, flags):
         """Reads once. Returns whether that was not the end."""
         try:
             data, control, received, _ = self.socket.recvmsg(
-                READ_SIZE, CONTROL_SIZE, flags | socket.MSG_CMSG_CLOEXEC)
+                READ_SIZE, CONTROL_SIZE, flags | MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return True
         except OSError:
             return False
 
         for level, kind, content in control:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                n = len(content) // struct.calcsize('i')
-                self.fds += struct.unpack(f'={n}i', content[:n * struct.calcsize('i')])
-        if received & socket.MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
+            if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                n = len(content) // TARGET.size
+                self.fds += struct.unpack(f'={n}i', content[:n * TARGET.size])
+        if received & MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
             self.give_up('too many descriptors (see RLIMIT_NOFILE)')
         self.data += data
         return bool(data)
@@ -938,7 +944,7 @@ class Template:
                 continue
 
             # At the end, the application is gone or does not want to know any more.
-            if not self.fill(0 if alone else socket.MSG_DONTWAIT):
+            if not self.fill(0 if alone else MSG_DONTWAIT):
                 self.leave(0)
             self.handle_frames()
 
@@ -1008,7 +1014,7 @@ def start(argv):
     sys.argv[:] = ['']
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    template = Template(sock)
+    template = Template(_socket.socket(fileno=sock.detach()))
     # What is evaluated has a __main__ of its own, without what is here.
     template.program = sys.modules['__main__']
     main = sys.modules['__main__'] = types.ModuleType('__main__')

@@ -159,6 +159,11 @@ class Conformance(unittest.TestCase):
         control.socket.shutdown(socket.SHUT_WR)
         self.assert_ends(control, 0)
 
+    def test_close(self):
+        control = self.start()
+        control.send(CLOSE)
+        self.assert_ends(control, 0)
+
     def test_another_version(self):
         control = self.start('99')
         reason = self.assert_error(control.receive(), PROTOCOL, 0)
@@ -434,7 +439,7 @@ class Conformance(unittest.TestCase):
         self.assert_error(control.receive(), FAILED, CHDIR)
         child.close()
 
-    def test_children_outlive_the_commands(self):
+    def test_close_with_children(self):
         control = self.need_forks()
         child = control.fork(1)
         self.assert_ready(child, f'{MODULE}:conform_echo')

@@ -15,14 +15,18 @@ outside=$build/outside
 
 rm -rf "$build"
 meson setup "$build" "$top" --prefix="$prefix" --libdir=lib \
-  -Dwerror=true -Dauto_features=enabled -Dinstalled_tests=enabled
+  -Dwerror=true -Dauto_features=enabled -Dinstalled_tests=enabled \
+  -Dpython_overridesdir="$prefix/python/gi/overrides" \
+  -Dgjs_overridesdir="$prefix/share/gjs-1.0/overrides"
 meson install -C "$build"
 mkdir "$outside"
 
-unset GSPAWNFORK_HELPER GFORK_MODULE_PATH
+unset GSPAWNFORK_HELPER GFORK_MODULE_PATH GSPAWNFORK_RUNTIME_DIR
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 export LD_LIBRARY_PATH="$prefix/lib"
 export GI_TYPELIB_PATH="$prefix/lib/girepository-1.0"
+export PYTHONPATH="$prefix/python"
+export GJS_PATH="$prefix/share/gjs-1.0"
 # In the locale C nothing is translated; this one is always there.
 export LC_ALL=C.UTF-8
 
@@ -78,6 +82,12 @@ check "it speaks German where German is spoken" \
   shows "nirgends" env LANGUAGE=de "$outside/app" nirgends:answer
 check "Python finds the library" \
   shows "worker says hello" /usr/bin/python3 "$here/outside/app.py"
+check "a worker in Python works" \
+  shows "Hello, world!" env GFORK_MODULE_PATH="$top/docs/examples" PYTHONDONTWRITEBYTECODE=1 \
+    /usr/bin/python3 "$top/docs/examples/hello.py"
+check "a worker in JavaScript works" \
+  shows "Hello, world!" env GFORK_MODULE_PATH="$top/docs/examples" \
+    gjs -m "$top/docs/examples/hello.js"
 check "Vala compiles an application" \
   valac --directory "$outside" -o vala-app \
     --vapidir "$prefix/share/vala/vapi" --pkg gspawnfork-1.0 \
