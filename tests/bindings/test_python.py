@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -521,6 +522,59 @@ class Python(TestCase):
         self.assertEqual(sock.recv(100), b'still there')
         with self.assert_error(GFork.Error.LOST):
             template.fork().fork().prepare()
+
+
+@unittest.skipUnless(shutil.which('gjs'), 'gjs is not there')
+class JavaScript(TestCase):
+    """Workers in JavaScript."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.template = GFork.Template.new_for_runtime('gjs').require('js-worker')
+
+    def test_arguments(self):
+        told = ask(self.template.fork().send('héllo', b'\0\xff'), 'tell')
+        self.assertEqual(told['args'], [['string', 'héllo'], ['bytes', [0, 255]]])
+
+    def test_forks(self):
+        parent = self.template.fork().call('remember', 'a')
+        for word in 'b', 'c':
+            told = ask(parent.fork().call('remember', word), 'tell')
+            self.assertEqual(told['memory'], [['a'], [word]])
+
+    def test_status(self):
+        sock, process = run(self.template.fork().send('7'), 'exitLater')
+        process.wait()
+        self.assertEqual(process.get_exit_status(), 7)
+
+    def test_error(self):
+        with self.assert_error(GFork.Error.CALL, 'RangeError', 'js-worker.js, line '):
+            self.template.fork().call('fail').prepare()
+
+    def test_descriptors(self):
+        ours, theirs = socket.socketpair()
+        read_end, write_end = os.pipe()
+        with ours, theirs, open(write_end, 'wb') as writer:
+            sock, process = run(self.template.fork().send(theirs, writer), 'writeTo')
+            process.wait_check()
+            self.assertEqual(ours.recv(100), b'written by the worker')
+        with open(read_end, 'rb') as reader:
+            self.assertEqual(reader.read(), b'written by the worker')
+
+    def test_forks_get_the_descriptors(self):
+        # The template keeps what the application has closed.
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                parent = self.template.fork().send(theirs)
+            for _ in range(2):
+                sock, process = run(parent.fork(), 'writeTo')
+                self.assertEqual(ours.recv(100), b'written by the worker')
+                process.wait_check()
+            # And no longer than it is there.
+            parent.close()
+            del parent, sock, process
+            self.assertEqual(ours.recv(100), b'')
 
 
 class Runtimes(TestCase):

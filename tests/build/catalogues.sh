@@ -29,14 +29,25 @@ check ()
   fi
 }
 
-grep -rlE '\b(N_|_|C_|ngettext|g_dngettext) ?\(' gspawnfork --include='*.[ch]' | LC_ALL=C sort >"$work/with-messages"
+extract ()
+{
+  xgettext --from-code=UTF-8 --output="$work/messages.pot" \
+    --keyword=_ --keyword=N_ --keyword=C_:1c,2 --keyword=NC_:1c,2 \
+    --flag=_:1:pass-c-format --flag=N_:1:pass-c-format "$@"
+}
+
+# Without messages, xgettext makes no file.
+for source in $(find gspawnfork -name '*.[ch]' | LC_ALL=C sort)
+do
+  rm -f "$work/messages.pot"
+  extract "$source"
+  [ ! -f "$work/messages.pot" ] || echo "$source"
+done >"$work/with-messages"
 grep -v '^#' po/POTFILES | LC_ALL=C sort >"$work/listed"
 check "POTFILES lists the sources with messages" \
   diff "$work/with-messages" "$work/listed"
 
-xgettext --from-code=UTF-8 --files-from=po/POTFILES --output="$work/messages.pot" \
-  --keyword=_ --keyword=N_ --keyword=C_:1c,2 --keyword=NC_:1c,2 \
-  --flag=_:1:pass-c-format --flag=N_:1:pass-c-format
+extract --files-from=po/POTFILES
 
 for language in $(grep -v '^#' po/LINGUAS)
 do

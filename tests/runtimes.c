@@ -1,0 +1,220 @@
+/* runtimes.c: programs that key files name, and forks of what cannot be forked
+ *
+ * The helper itself serves as another runtime's program, so that nothing else is
+ * needed; tests/bindings/ has those of real languages.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *directory;
+
+/* The interpreter that is named takes the place of the first word. */
+#define HELPER "the-helper-by-another-name"
+
+static void
+write_keyfile (const char *name,
+               const char *content)
+{
+  g_autofree char *path = g_build_filename (directory, name, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_file_set_contents (path, content, -1, &error);
+  g_assert_no_error (error);
+}
+
+static void
+remove_keyfile (const char *name)
+{
+  g_autofree char *path = g_build_filename (directory, name, NULL);
+
+  g_unlink (path);
+}
+
+static GForkTemplate *
+make_unforkable (void)
+{
+  return g_fork_template_new_for_runtime ("unforkable");
+}
+
+/* A program that forks is told to fork. */
+static void
+test_forks (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("forkable");
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+
+  g_assert_cmpstr (g_fork_template_get_runtime (fork), ==, "forkable");
+  test_prepare (fork);
+  g_assert_cmpint (test_process_parent (g_fork_template_get_pid (fork)), ==,
+                   g_fork_template_get_pid (template));
+}
+
+/* One that does not is started again, and is the application's own child. */
+static void
+test_starts_again (void)
+{
+  g_autoptr (GForkTemplate) template = make_unforkable ();
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+
+  g_assert_cmpstr (g_fork_template_get_runtime (fork), ==, "unforkable");
+  g_assert_cmpint (g_fork_template_get_pid (fork), !=, g_fork_template_get_pid (template));
+  g_assert_cmpint (test_process_parent (g_fork_template_get_pid (fork)), ==, getpid ());
+}
+
+/* What the template was told, its forks and theirs are told, and what a fork is
+ * told, no other is. */
+static void
+test_replays (void)
+{
+  const char *const words[] = { "one", NULL };
+  g_autoptr (GForkTemplate) template = make_unforkable ();
+  g_autofree char *large = g_strnfill (100000, 'x');
+
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_setenv (template, "GFORK_TEST", "value");
+  g_fork_template_set_cwd (template, "/");
+  g_fork_template_call (template, "remember", words);
+  g_fork_template_send_arg (template, "first");
+  g_fork_template_send_arg (template, large);
+
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GForkTemplate) fork_of_fork = NULL;
+      g_autoptr (GSocket) socket = NULL;
+
+      g_fork_template_send_arg (fork, "third");
+      fork_of_fork = g_fork_template_fork (fork);
+      g_fork_template_call (fork_of_fork, "remember", words);
+      socket = test_run (fork_of_fork, "answer", NULL);
+      test_assert_answer (socket, "memory", "[one][one]");
+      test_assert_answer (socket, "n-args", "3");
+      test_assert_answer (socket, "arg 0", "first");
+      test_assert_answer (socket, "arg 1", large);
+      test_assert_answer (socket, "arg 2", "third");
+      test_assert_answer (socket, "env GFORK_TEST", "value");
+      test_assert_answer (socket, "cwd", "/");
+      test_assert_answer (socket, "strays", "none");
+    }
+}
+
+/* Descriptors are kept for forks, and closed with the last template. */
+static void
+test_keeps_descriptors (void)
+{
+  GForkTemplate *template = make_unforkable ();
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+  g_autofree char *all = NULL;
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_send_fd (template, write_end);
+  test_close_fd (&write_end);
+
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GSocket) socket = test_run (fork, "write_to_args", NULL);
+
+      test_assert_eof (socket);
+    }
+
+  g_object_unref (template);
+  all = test_read_fd (read_end);
+  g_assert_cmpstr (all, ==, "written by the workerwritten by the worker");
+}
+
+/* A fork fails like its template. */
+static void
+test_replays_errors (void)
+{
+  g_autoptr (GForkTemplate) template = make_unforkable ();
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "nowhere");
+  fork = g_fork_template_fork (template);
+  g_assert_false (g_fork_template_prepare (fork, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_MODULE, "nowhere");
+}
+
+/* There is nothing to fork any more. */
+static void
+test_closed (void)
+{
+  g_autoptr (GForkTemplate) template = make_unforkable ();
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_close (template);
+  fork = g_fork_template_fork (template);
+  g_assert_false (g_fork_template_prepare (fork, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_CLOSED);
+}
+
+/* Without an interpreter of one's own, it is the one that the key file names. */
+static void
+test_interpreter (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* It makes a fork of vfork, so that posix_spawn cannot tell the reason. */
+  if (g_getenv ("GFORK_TEST_VALGRIND") != NULL)
+    {
+      g_test_skip ("posix_spawn reports no errors under valgrind");
+      return;
+    }
+
+  g_fork_set_interpreter ("forkable", NULL);
+  template = g_fork_template_new_for_runtime ("forkable");
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_SPAWN, HELPER);
+  g_fork_set_interpreter ("forkable", g_getenv ("GSPAWNFORK_HELPER"));
+}
+
+int
+main (int   argc,
+      char *argv[])
+{
+  g_autoptr (GError) error = NULL;
+  int result;
+
+  if (g_getenv ("GSPAWNFORK_HELPER") == NULL)
+    {
+      g_print ("1..0 # SKIP Nothing tells where the helper is\n");
+      return 0;
+    }
+
+  directory = g_dir_make_tmp ("gspawnfork-XXXXXX", &error);
+  g_assert_no_error (error);
+  g_setenv ("GSPAWNFORK_RUNTIME_DIR", directory, TRUE);
+  write_keyfile ("forkable.runtime", "[Runtime]\nExec=" HELPER ";\n");
+  write_keyfile ("unforkable.runtime", "[Runtime]\nExec=" HELPER ";\nForks=false\n");
+  g_fork_set_interpreter ("forkable", g_getenv ("GSPAWNFORK_HELPER"));
+  g_fork_set_interpreter ("unforkable", g_getenv ("GSPAWNFORK_HELPER"));
+
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/runtimes/forks", test_forks);
+  g_test_add_func ("/runtimes/starts-again", test_starts_again);
+  g_test_add_func ("/runtimes/replays", test_replays);
+  g_test_add_func ("/runtimes/keeps-descriptors", test_keeps_descriptors);
+  g_test_add_func ("/runtimes/replays-errors", test_replays_errors);
+  g_test_add_func ("/runtimes/closed", test_closed);
+  g_test_add_func ("/runtimes/interpreter", test_interpreter);
+  result = g_test_run ();
+
+  remove_keyfile ("forkable.runtime");
+  remove_keyfile ("unforkable.runtime");
+  g_rmdir (directory);
+  g_free (directory);
+  return result;
+}
