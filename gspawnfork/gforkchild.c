@@ -747,6 +747,26 @@ g_fork_child_is_dying (GForkChild *child)
   return looks_doomed (child->pid) || looks_doomed (child->pid);
 }
 
+static gboolean
+set_kill_error (GForkChild  *child,
+                int          signum,
+                int          error_number,
+                GError     **error)
+{
+  GForkError code = G_FORK_ERROR_FAILED;
+
+  if (error_number == ESRCH)
+    code = g_fork_child_is_lost (child) ? G_FORK_ERROR_LOST : G_FORK_ERROR_CLOSED;
+  else if (error_number == ENOSYS)
+    code = G_FORK_ERROR_NOT_SUPPORTED;
+
+  g_set_error (error, G_FORK_ERROR, code, _("Could not send signal %d to process %d: %s"), signum,
+               (int) child->pid,
+               code == G_FORK_ERROR_LOST ? _("the template that it was forked from is gone")
+                                         : g_strerror (error_number));
+  return FALSE;
+}
+
 /* Sends a signal to this process and to no other, even if its number is in use
  * again: by its pidfd; or, since a number is free only after it was reaped, by
  * whoever has not reaped it. */
@@ -757,14 +777,9 @@ g_fork_child_kill (GForkChild  *child,
 {
   g_autoptr (GForkChannel) reaper = NULL;
   int result = -1;
-  pid_t pid = child->pid;
 
   if (g_fork_child_check (child))
-    {
-      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_CLOSED,
-                   _("Could not send signal %d to process %d: it has ended"), signum, (int) pid);
-      return FALSE;
-    }
+    return set_kill_error (child, signum, ESRCH, error);
 
   g_mutex_lock (&child->lock);
   errno = ESRCH;
@@ -795,19 +810,8 @@ g_fork_child_kill (GForkChild  *child,
           g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
           return TRUE;
         }
-      errno = g_fork_child_is_lost (child) ? ENOSYS : ESRCH;
+      errno = ESRCH;
     }
 
-  if (result != 0)
-    {
-      int saved_errno = errno;
-
-      g_set_error (error, G_FORK_ERROR,
-                   saved_errno == ESRCH    ? G_FORK_ERROR_CLOSED
-                   : saved_errno == ENOSYS ? G_FORK_ERROR_NOT_SUPPORTED
-                                           : G_FORK_ERROR_FAILED,
-                   _("Could not send signal %d to process %d: %s"), signum, (int) pid,
-                   g_strerror (saved_errno));
-    }
-  return result == 0;
+  return result == 0 || set_kill_error (child, signum, errno, error);
 }

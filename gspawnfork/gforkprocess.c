@@ -656,9 +656,9 @@ g_fork_process_get_max_rss (GForkProcess *self)
  * @self: a process
  * @signum: the number of a signal
  * @error: return location for an error: %G_FORK_ERROR_CLOSED if the process has
- *   ended, %G_FORK_ERROR_FAILED with the system's reason, or
- *   %G_FORK_ERROR_NOT_SUPPORTED if nothing on this system makes sure that no
- *   other process is hit
+ *   ended; %G_FORK_ERROR_LOST if nothing is known of it any more;
+ *   %G_FORK_ERROR_FAILED with the system's reason; or %G_FORK_ERROR_NOT_SUPPORTED if
+ *   nothing on this system makes sure that no other process is hit
  *
  * Sends a signal to this process, and never to another one that has got the same
  * number since.

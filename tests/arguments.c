@@ -527,6 +527,11 @@ test_too_many_in_flight (gconstpointer kind)
   g_autoptr (GError) error = NULL;
   int fds[2];
 
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
   if (!test_in_subprocess ())
     return;
 
@@ -569,6 +574,11 @@ test_too_many_in_flight_for_fork (void)
   g_autoptr (GError) error = NULL;
   int fds[2];
 
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
   if (!test_in_subprocess ())
     return;
 
@@ -611,6 +621,11 @@ test_too_many_for_busy_templates (void)
   GAsyncResult *results[N_TEMPLATES] = { NULL };
   TestFd unblock[N_TEMPLATES];
 
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
   if (!test_in_subprocess ())
     return;
 

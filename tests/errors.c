@@ -67,7 +67,7 @@ test_failed (gconstpointer kind)
 static gboolean
 skip_under_valgrind (void)
 {
-  if (g_getenv ("GFORK_TEST_VALGRIND") == NULL)
+  if (!test_under_valgrind ())
     return FALSE;
 
   g_test_skip ("posix_spawn reports no errors under valgrind");
