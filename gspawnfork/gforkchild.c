@@ -564,6 +564,8 @@ child_source_dispatch (GSource     *source,
       return G_SOURCE_REMOVE;
 
     case LOOK_UNREAPED:
+      /* It may be a child of this very process, which has detached it. */
+      g_fork_child_sweep ();
       /* The end of the reaping is a hang-up, which is always waited for. */
       if (deadline < 0)
         {
@@ -622,6 +624,12 @@ g_fork_child_listen (GForkChild        *child,
     return NULL;
 
   g_mutex_lock (&child->lock);
+  if (child->origin == FOREIGN && child->pidfd < 0)
+    {
+      /* Nothing will tell when it ends. */
+      end_and_unlock (child, LOST, NULL);
+      return NULL;
+    }
   if (child->state == ALIVE)
     {
       listener = g_new0 (GForkListener, 1);

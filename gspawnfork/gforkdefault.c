@@ -18,8 +18,8 @@ static GMutex lock;
 static GForkTemplate *default_template;
 
 /* The one of the process that this one was forked from. It cannot be freed, because
- * its locks may be held, but somebody should know it. */
-static GForkTemplate *inherited_template;
+ * its locks may be held, but somebody should know it (volatile, since nobody asks). */
+static GForkTemplate *volatile inherited_template;
 
 /* In a fork of the application. Another thread of the parent's may have held the
  * lock; nobody holds it here. */
@@ -107,6 +107,11 @@ g_fork_template_set_default (GForkTemplate *template_)
   g_autoptr (GForkTemplate) old = NULL;
 
   g_return_if_fail (template_ == NULL || G_FORK_IS_TEMPLATE (template_));
+
+  /* One that g_object_new() has made is forked off the default template now, not
+   * when it is that itself and the lock is held. */
+  if (template_ != NULL)
+    g_fork_template_peek_channel (template_);
 
   lock_default ();
   old = default_template;

@@ -20,6 +20,8 @@ struct _GForkSpares
 {
   GMutex lock;
   guint wanted;
+  guint coming;    /* that are being forked */
+  guint discarded; /* how often; what was forked before is no spare after it */
   GQueue ready; /* GForkChannel */
   gboolean ended;
 };
@@ -86,26 +88,51 @@ g_fork_spares_take (GForkSpares *spares)
   return channel;
 }
 
-/* Forks what is missing off the template at the other end of @channel. */
+/* Forks one off the template at the other end of @channel, if one is missing. The
+ * lock is not held meanwhile, since the template may be found dead, which ends the
+ * spares. Returns whether to go on. */
+static gboolean
+add_spare (GForkSpares  *spares,
+           GForkChannel *channel)
+{
+  GForkChannel *spare;
+  gboolean missing, useful;
+  guint discarded;
+
+  g_mutex_lock (&spares->lock);
+  missing = !spares->ended && spares->ready.length + spares->coming < spares->wanted;
+  spares->coming += missing;
+  discarded = spares->discarded;
+  g_mutex_unlock (&spares->lock);
+  if (!missing)
+    return FALSE;
+
+  spare = g_fork_channel_new_child (channel);
+  useful = !g_fork_channel_is_dying (spare);
+
+  g_mutex_lock (&spares->lock);
+  spares->coming--;
+  useful = useful && !spares->ended && discarded == spares->discarded
+           && spares->ready.length < spares->wanted;
+  if (useful)
+    g_queue_push_tail (&spares->ready, spare);
+  g_mutex_unlock (&spares->lock);
+
+  /* There is no use in trying again before there is an answer again. */
+  if (!useful)
+    {
+      g_fork_channel_unuse (spare);
+      g_fork_channel_unref (spare);
+    }
+  return useful;
+}
+
 void
 g_fork_spares_refill (GForkSpares  *spares,
                       GForkChannel *channel)
 {
-  g_mutex_lock (&spares->lock);
-  while (!spares->ended && spares->ready.length < spares->wanted)
-    {
-      GForkChannel *spare = g_fork_channel_new_child (channel);
-
-      if (!g_fork_channel_is_dying (spare))
-        g_queue_push_tail (&spares->ready, spare);
-      else
-        {
-          /* There is no use in trying again before there is an answer again. */
-          g_fork_channel_unref (spare);
-          break;
-        }
-    }
-  g_mutex_unlock (&spares->lock);
+  while (add_spare (spares, channel))
+    ;
 }
 
 void
@@ -114,6 +141,7 @@ g_fork_spares_discard (GForkSpares *spares)
   GQueue old;
 
   g_mutex_lock (&spares->lock);
+  spares->discarded++;
   old = spares->ready;
   g_queue_init (&spares->ready);
   g_mutex_unlock (&spares->lock);

@@ -1327,7 +1327,7 @@ g_fork_template_detach_async (GForkTemplate       *self,
 
   task = task_new (self, cancellable, callback, user_data, g_fork_template_detach_async);
   if (may_end (self, task))
-    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, NULL, 0, task);
+    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, "", 1, task);
 }
 
 /**

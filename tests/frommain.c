@@ -446,7 +446,9 @@ test_descriptors (void)
   executed_socket = g_fork_template_execv (executed, (const char *[]){ program, "1", "fds", NULL },
                                            G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
   g_assert_no_error (error);
-  test_assert_all_is (executed_socket, "0 1 2 3 ");
+  /* valgrind opens one of its own in the program that is executed. */
+  if (!test_under_valgrind ())
+    test_assert_all_is (executed_socket, "0 1 2 3 ");
 
   /* They have none of the application's pipe either. */
   test_close_fd (&write_end);

@@ -701,9 +701,10 @@ class Template:
             if pid == 0:
                 return
             # What a module has started is collected as well.
-            if pid in self.children:
+            child_id = self.children.pop(pid, None)
+            if child_id is not None:
                 self.answer(EXITED,
-                            EXITED_BODY.pack(self.children.pop(pid), status,
+                            EXITED_BODY.pack(child_id, status,
                                              round(usage.ru_utime * 1000000),
                                              round(usage.ru_stime * 1000000),
                                              usage.ru_maxrss * 1024))
@@ -714,6 +715,10 @@ class Template:
         if self.report is not None:
             self.answer_failure()
         else:
+            # Whoever takes the template over numbers its children anew, and must not
+            # be told of these. They are still reaped.
+            if payload:
+                self.children = dict.fromkeys(self.children)
             self.answer(SYNCED, PID.pack(self.pid, 0))
 
     def place(self, movable):

@@ -19,6 +19,9 @@
 /* Up to so many children are all asked whenever one has ended. */
 #define MANY 256
 
+/* No process is given this id. */
+#define NOBODYS UINT32_MAX
+
 /* An open hash from process to id, with linear probing: 5,000 children must not
  * make the next one's end slower. */
 static size_t
@@ -123,6 +126,15 @@ gfork_children_forget (struct gfork_children *children)
   children->ask_all_at = 0;
 }
 
+/* Whoever takes the template over numbers its children anew, and must not be told
+ * of these. They are still reaped. */
+void
+gfork_children_disown (struct gfork_children *children)
+{
+  for (size_t i = 0; children->n > 0 && i < children->size; i++)
+    children->table[i].id = NOBODYS;
+}
+
 static void
 take_out (struct gfork_children *children,
           size_t                 hole)
@@ -171,7 +183,8 @@ report (struct gfork_template *template,
     .max_rss = (uint64_t) usage->ru_maxrss * 1024,
   };
   take_out (&template->children, i);
-  gfork_answer (template, &frame, sizeof frame);
+  if (frame.exited.id != NOBODYS)
+    gfork_answer (template, &frame, sizeof frame);
 }
 
 /* Collects whoever has ended and tells the application. Processes that a module
@@ -259,7 +272,7 @@ gfork_children_kill (const struct gfork_children *children,
                      int                          signum)
 {
   for (size_t i = 0; children->n > 0 && i < children->size; i++)
-    if (children->table[i].pid != 0 && children->table[i].id == id)
+    if (children->table[i].pid != 0 && children->table[i].id == id && id != NOBODYS)
       {
         kill (children->table[i].pid, signum);
         return;

@@ -201,17 +201,21 @@ gfork_module_find (struct gfork_template *template,
 }
 
 /* Finds a function before a fork that is expected to run it. The search is done
- * once instead of in every fork, where it touches many pages. */
+ * once instead of in every fork, where it touches many pages. Nothing is loaded for
+ * that: the module would be there in forks that have not asked for it, and what its
+ * constructors do would be done to the template. */
 void
 gfork_module_hint (struct gfork_template *template,
                    const char            *function)
 {
   struct gfork_hint *hint = &template->hint;
+  const char *colon = strrchr (function, ':');
   char reason[512];
   enum gfork_code code;
 
   hint->function = NULL;
-  if (strlen (function) >= sizeof hint->name)
+  if (strlen (function) >= sizeof hint->name
+      || (colon != NULL && find_loaded (&template->modules, function, colon - function) == NULL))
     return;
 
   hint->function = gfork_module_find (template, function, &code, reason, sizeof reason);

@@ -224,13 +224,14 @@ on_sync (struct gfork_template *template,
     struct gfork_pid pid;
   } answer = { .pid = { .pid = template->pid } };
 
-  (void) frame;
   if (template->failed)
     {
       gfork_answer_failure (template);
       return;
     }
 
+  if (frame->length > 0)
+    gfork_children_disown (&template->children);
   gfork_header_set (&answer.header, GFORK_SYNCED, sizeof answer.pid, 0);
   gfork_answer (template, &answer, sizeof answer);
 }
@@ -265,6 +266,7 @@ on_call (struct gfork_template *template,
   enum gfork_code code;
 
   template->unknown_code_ran = true;
+  template->hint.function = NULL; /* as in on_require() */
   function = (GForkCallFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
   if (function == NULL)
     {

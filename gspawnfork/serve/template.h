@@ -178,6 +178,7 @@ void gfork_children_add (struct gfork_children *children,
                          pid_t                  pid,
                          uint32_t               id);
 void gfork_children_forget (struct gfork_children *children);
+void gfork_children_disown (struct gfork_children *children);
 void gfork_children_reap (struct gfork_template *template);
 int gfork_children_reap_in_time (struct gfork_template *template);
 void gfork_children_kill (const struct gfork_children *children,

@@ -40,7 +40,8 @@ enum gfork_verb
   GFORK_MODULE_PATH = 11,/* directories, joined by ':' */
   GFORK_FORK = 12,       /* uint32 id, optionally the name of a function that
                           is likely to be run +1 descriptor: the new control socket */
-  GFORK_SYNC = 13,       /* — */
+  GFORK_SYNC = 13,       /* —, or any octet: report no child any more, as another
+                          application takes over */
   GFORK_RUN = 14,        /* function */
   GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
   GFORK_KILL = 16,       /* struct gfork_kill */

@@ -48,7 +48,9 @@ class Control:
     def send(self, verb, payload=b'', fds=()):
         data = frame(verb, payload, len(fds))
         n = socket.send_fds(self.socket, [data], list(fds)) if fds else self.socket.send(data)
-        self.socket.sendall(data[n:])
+        # Not if there is nothing left: the other end may have left as well.
+        if n < len(data):
+            self.socket.sendall(data[n:])
         return self
 
     def read(self, length):
