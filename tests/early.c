@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__ ((visibility ("default")))
@@ -221,13 +222,17 @@ add (const char *path,
     }
 }
 
+#define NO_HELPER "/nonexistent/helper"
+
 /* The variable that chooses the helper is for some tests only; those that run in
- * another process find it here. */
+ * another process, where it is changed already, find it here. */
 static void
 keep_helper (void)
 {
-  if (g_getenv ("GSPAWNFORK_HELPER") != NULL)
-    g_setenv ("GFORK_TEST_HELPER", g_getenv ("GSPAWNFORK_HELPER"), FALSE);
+  const char *helper = g_getenv ("GSPAWNFORK_HELPER");
+
+  if (helper != NULL && strcmp (helper, NO_HELPER) != 0)
+    g_setenv ("GFORK_TEST_HELPER", helper, FALSE);
 }
 
 int
@@ -242,7 +247,7 @@ main (int    argc,
   age = "late";
   atexit (note_handler);
   keep_helper ();
-  g_setenv ("GSPAWNFORK_HELPER", "/nonexistent/helper", TRUE);
+  g_setenv ("GSPAWNFORK_HELPER", NO_HELPER, TRUE);
   g_test_init (&argc, &argv, NULL);
 
   add ("/early/serves", test_serves);
