@@ -48,7 +48,9 @@ assert_shows (GForkTemplate      *template,
 {
   g_autoptr (GSocket) socket = show (template, G_FORK_EXEC_SOCKET_STDOUT, NULL, words);
 
-  test_assert_all_is (socket, expected);
+  /* valgrind may have one of its own open in the program. */
+  if (!test_under_valgrind () || !g_str_equal (words[1], "fds"))
+    test_assert_all_is (socket, expected);
 }
 
 /* The program replaces the template, whatever kind it is: its pid and its status

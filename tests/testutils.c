@@ -176,14 +176,13 @@ test_process_state (GPid pid)
   return stat != NULL ? stat[0] : '\0';
 }
 
+/* 0 if there is no such process any more. */
 GPid
 test_process_parent (GPid pid)
 {
   g_autofree char *stat = read_stat (pid);
 
-  g_assert_nonnull (stat);
-
-  return atoi (stat + 2);
+  return stat != NULL ? atoi (stat + 2) : 0;
 }
 
 guint

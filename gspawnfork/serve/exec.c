@@ -144,5 +144,11 @@ gfork_exec (struct gfork_template *template,
 
   gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program, strerror (errno));
   gfork_answer_failure (template);
+
+  /* For those who look for leaks, since a fork does not end by exit(). */
+  free (argv);
+  free (keep);
+  if (n_args > 0)
+    free (args);
   _exit (127);
 }
