@@ -29,18 +29,18 @@ check ()
   fi
 }
 
-# Each block of C belongs to the example that was named last before it.
-awk -v work="$work" '
-  /^```/ { inside = !inside && $0 == "```c"; if (inside) printf "" >work "/" name; next }
-  inside { print >work "/" name }
-  !inside && match ($0, /docs\/examples\/[^)]*\.c/) {
-    name = substr ($0, RSTART + 14, RLENGTH - 14)
-  }' README.md
+# The blocks of code, in the order in which the files are shown.
+set -- hello-worker.c hello.c hello_worker.py hello.py hello-worker.js hello.js
+awk -v work="$work" -v names="$*" '
+  BEGIN { split (names, name, " ") }
+  /^```(c|python|js)$/ { inside = 1; n++; printf "" >work "/" name[n]; next }
+  /^```/ { inside = 0 }
+  inside { print >work "/" name[n] }' README.md
 
-for example in hello-worker.c hello.c
+for example
 do
-  # All but the copyright.
-  sed -n '/^#include/,$p' "docs/examples/$example" >"$work/code"
+  # All but the head.
+  sed -n '/^\(#include\|import\|export\)/,$p' "docs/examples/$example" >"$work/code"
   check "README.md shows $example as it is" \
     diff "$work/code" "$work/$example"
 done
