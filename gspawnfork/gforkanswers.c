@@ -141,7 +141,8 @@ on_synced (GForkChannel       *channel,
   Operation *operation = g_queue_peek_head (&channel->operations);
   struct gfork_pid pid;
 
-  if (operation == NULL || operation->await > G_FORK_AWAIT_DETACHED || frame->length != sizeof pid)
+  if (operation == NULL || operation->await > G_FORK_AWAIT_DETACHED
+      || frame->length != sizeof pid || frame->n_fds > 1)
     {
       actions->end_of_file = TRUE;
       return;
@@ -149,6 +150,8 @@ on_synced (GForkChannel       *channel,
 
   memcpy (&pid, frame->payload, sizeof pid);
   operation->pid = channel->pid = pid.pid;
+  operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
+  frame->n_fds = 0;
   g_queue_pop_head (&channel->operations);
   if (operation->await == G_FORK_AWAIT_DETACHED)
     {

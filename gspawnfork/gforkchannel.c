@@ -926,6 +926,5 @@ g_fork_channel_is_dying (GForkChannel *channel)
   if (poll_fd.fd < 0 || (child != NULL && g_fork_child_is_dying (child)))
     return TRUE;
 
-  /* Only of a direct child is more known than what the socket says. */
-  return (child == NULL || g_fork_child_get_pid (child) == 0) && poll (&poll_fd, 1, 0) > 0;
+  return poll (&poll_fd, 1, 0) > 0;
 }

@@ -239,6 +239,12 @@ g_fork_child_release (GForkChild *child)
       if (child->origin == FORKED)
         unused = g_fork_channel_ref (child->reaper);
       abandoned = child->origin == DIRECT;
+      /* Its template reaps it, and nobody will ask how it ended. */
+      if (!abandoned && child->pidfd >= 0 && child->listeners == NULL)
+        {
+          close (child->pidfd);
+          child->pidfd = -1;
+        }
     }
   g_mutex_unlock (&child->lock);
 
@@ -322,6 +328,24 @@ end_and_unlock (GForkChild                *child,
     g_fork_child_unref (child);
 }
 
+/* What the kernel remembers of a process that somebody else has reaped. */
+static gboolean
+get_exit_code (int                  pidfd,
+               struct gfork_exited *exited)
+{
+  struct pidfd_info_v0 info = { .mask = PIDFD_INFO_EXIT };
+
+#ifdef GFORK_PORTABLE
+  return FALSE;
+#endif
+  if (ioctl (pidfd, PIDFD_GET_INFO, &info) != 0 || (info.mask & PIDFD_INFO_EXIT) == 0)
+    return FALSE;
+
+  memset (exited, 0, sizeof *exited);
+  exited->wait_status = info.exit_code;
+  return TRUE;
+}
+
 /* What READY or SYNCED has told. Takes @pidfd, which may be -1. */
 void
 g_fork_child_set_pid (GForkChild *child,
@@ -342,8 +366,15 @@ void
 g_fork_child_set_exited (GForkChild                *child,
                          const struct gfork_exited *exited)
 {
+  struct gfork_exited known;
+
   g_mutex_lock (&child->lock);
-  end_and_unlock (child, exited->wait_status == -1 ? LOST : ENDED, exited);
+  if (exited->wait_status != -1)
+    end_and_unlock (child, ENDED, exited);
+  else if (child->pidfd >= 0 && get_exit_code (child->pidfd, &known))
+    end_and_unlock (child, ENDED, &known);
+  else
+    end_and_unlock (child, LOST, NULL);
 }
 
 /* The template that would have reported is gone. */
@@ -379,24 +410,6 @@ g_fork_child_set_orphan (GForkChild *child)
     if (l->data != NULL)
       g_fork_watch_release (l->data);
   g_slist_free (watches);
-}
-
-/* What the kernel remembers of a process that somebody else has reaped. */
-static gboolean
-get_exit_code (int                  pidfd,
-               struct gfork_exited *exited)
-{
-  struct pidfd_info_v0 info = { .mask = PIDFD_INFO_EXIT };
-
-#ifdef GFORK_PORTABLE
-  return FALSE;
-#endif
-  if (ioctl (pidfd, PIDFD_GET_INFO, &info) != 0 || (info.mask & PIDFD_INFO_EXIT) == 0)
-    return FALSE;
-
-  memset (exited, 0, sizeof *exited);
-  exited->wait_status = info.exit_code;
-  return TRUE;
 }
 
 static gint64
@@ -466,7 +479,11 @@ look (GForkChild *child,
       return LOOK_ALIVE;
     }
 
-  if (get_exit_code (child->pidfd, &exited))
+  /* Orphans come to the next subreaper above them, which may be this process. */
+  if ((poll_fd.revents & POLLHUP) == 0 && child->pid > 0 && child->origin == FOREIGN
+      && wait4 (child->pid, &exited.wait_status, WNOHANG, NULL) == child->pid)
+    end_and_unlock (child, ENDED, &exited);
+  else if (get_exit_code (child->pidfd, &exited))
     end_and_unlock (child, ENDED, &exited);
   else if (give_up || (poll_fd.revents & POLLHUP) != 0 || child->origin == DIRECT)
     end_and_unlock (child, LOST, NULL);
@@ -737,22 +754,24 @@ gboolean
 g_fork_child_is_dying (GForkChild *child)
 {
   int result = ENOSYS;
-  gboolean dead;
+  gboolean dead, direct;
 
   g_mutex_lock (&child->lock);
   dead = child->state != ALIVE;
+  direct = child->origin == DIRECT;
 #ifndef GFORK_PORTABLE
   if (!dead && child->pidfd >= 0)
     result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
 #endif
   g_mutex_unlock (&child->lock);
 
-  if (dead || child->pid == 0)
-    return dead;
+  if (dead)
+    return TRUE;
   if (result != ENOSYS && result != EPERM)
     return result != EINVAL;
 
-  return looks_doomed (child->pid) || looks_doomed (child->pid);
+  /* A number that somebody else may have reaped says nothing. */
+  return direct && (looks_doomed (child->pid) || looks_doomed (child->pid));
 }
 
 static gboolean

@@ -55,7 +55,7 @@ g_fork_call_later (GMainContext *context,
 {
   /* Once the source is attached, the thread that has the context may be done with
    * both. */
-  g_autoptr (GMainContext) kept = g_main_context_ref (context);
+  g_autoptr (GMainContext) kept G_GNUC_UNUSED = g_main_context_ref (context);
   g_autoptr (GSource) source = g_idle_source_new ();
 
   g_source_set_static_name (source, "[gspawnfork] result");
@@ -84,11 +84,25 @@ g_fork_call_in (GMainContext *context,
     g_fork_call_later (context, func, data);
 }
 
+/* Making a context needs a descriptor, and GLib aborts if there is none, so each
+ * thread keeps the one that it has made for its first synchronous call. */
+static GPrivate sync_context = G_PRIVATE_INIT ((GDestroyNotify) g_main_context_unref);
+
 void
 g_fork_sync_begin (GForkSync *sync)
 {
+  GMainContext *kept = g_private_get (&sync_context);
+
+  if (kept == NULL)
+    {
+      kept = g_main_context_new ();
+      g_private_set (&sync_context, kept);
+    }
+
   sync->result = NULL;
-  sync->context = g_main_context_new ();
+  /* It may be in use already, further down the stack. */
+  sync->context = g_main_context_is_owner (kept) ? g_main_context_new ()
+                                                 : g_main_context_ref (kept);
   sync->outer = g_private_get (&outer_context);
   g_private_set (&outer_context, g_main_context_ref_thread_default ());
   g_main_context_push_thread_default (sync->context);

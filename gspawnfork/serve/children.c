@@ -78,6 +78,20 @@ on_child (int        signum,
   signalled_pid = info->si_pid;
 }
 
+static void
+let_signals_in (void)
+{
+  struct sigaction action = { .sa_sigaction = on_child, .sa_flags = SA_NOCLDSTOP | SA_SIGINFO };
+  sigset_t child;
+
+  sigemptyset (&action.sa_mask);
+  sigaction (SIGCHLD, &action, NULL);
+
+  sigemptyset (&child);
+  sigaddset (&child, SIGCHLD);
+  sigprocmask (SIG_BLOCK, &child, NULL);
+}
+
 /* To be called before a fork, so that nothing can fail after it. */
 bool
 gfork_children_reserve (struct gfork_template *template)
@@ -86,11 +100,7 @@ gfork_children_reserve (struct gfork_template *template)
 
   if (!template->reaping)
     {
-      struct sigaction action = { .sa_sigaction = on_child,
-                                  .sa_flags = SA_NOCLDSTOP | SA_SIGINFO };
-
-      sigemptyset (&action.sa_mask);
-      sigaction (SIGCHLD, &action, NULL);
+      let_signals_in ();
       template->reaping = true;
     }
 
@@ -244,6 +254,32 @@ gfork_children_reap (struct gfork_template *template)
     report (template, i, wait_status, &usage);
   if (children->ask_all_at == 0)
     children->ask_all_at = milliseconds_now () + 1 + (int64_t) children->n / MANY;
+}
+
+/* After code that is not ours has run, which may have ignored the signal, or reaped
+ * what it had not forked. How such a child has ended cannot be known here. */
+void
+gfork_children_check (struct gfork_template *template)
+{
+  static const struct rusage none;
+  struct gfork_children *children = &template->children;
+
+  if (!template->reaping)
+    return;
+
+  let_signals_in ();
+  reap_all (template);
+  for (size_t i = 0; children->n > 0 && i < children->size;)
+    {
+      siginfo_t info;
+      pid_t pid = children->table[i].pid;
+
+      if (pid != 0 && waitid (P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
+          && errno == ECHILD)
+        report (template, i, -1, &none); /* which may move another one here */
+      else
+        i++;
+    }
 }
 
 /* Asks all children if it is time for that. Returns how many milliseconds it is

@@ -163,6 +163,17 @@ gfork_close_applications (int socket)
   free (keep);
 }
 
+bool
+gfork_placements_have (const struct gfork_placements *placements,
+                       int                            target)
+{
+  for (size_t i = 0; i < placements->n; i++)
+    if (placements->items[i].target == target)
+      return true;
+
+  return false;
+}
+
 /* Takes @fd, also when it fails. */
 bool
 gfork_placements_add (struct gfork_placements *placements,
@@ -172,22 +183,29 @@ gfork_placements_add (struct gfork_placements *placements,
                       size_t                   reason_size)
 {
   struct gfork_placement *grown;
+  struct rlimit limit;
 
-  for (size_t i = 0; i < placements->n; i++)
-    if (placements->items[i].target == target)
-      {
-        snprintf (reason, reason_size, "%s" GFORK_DETAIL "%d",
-                  N_("a descriptor is asked for twice"), target);
-        close (fd);
-        return false;
-      }
+  /* There, moving others out of the way needs one more. */
+  if (target < 0
+      || (getrlimit (RLIMIT_NOFILE, &limit) == 0 && (rlim_t) target + 1 >= limit.rlim_cur))
+    {
+      snprintf (reason, reason_size, "%s", strerror (EBADF));
+      close (fd);
+      return false;
+    }
+
+  if (gfork_placements_have (placements, target))
+    {
+      snprintf (reason, reason_size, "%s" GFORK_DETAIL "%d",
+                N_("a descriptor is asked for twice"), target);
+      close (fd);
+      return false;
+    }
 
   grown = realloc (placements->items, (placements->n + 1) * sizeof *grown);
-  if (grown == NULL || target < 0)
+  if (grown == NULL)
     {
-      snprintf (reason, reason_size, "%s", strerror (target < 0 ? EBADF : errno));
-      if (grown != NULL)
-        placements->items = grown;
+      snprintf (reason, reason_size, "%s", strerror (errno));
       close (fd);
       return false;
     }

@@ -58,7 +58,7 @@ collect_argv (const uint8_t  *words,
 }
 
 /* Everything that goes to a number of its own: the descriptors sent become 3, 4
- * and so on, and the socket those streams that were asked for. */
+ * and so on, as far as these are free, and the socket those streams that were asked for. */
 static bool
 collect_placements (struct gfork_placements *placements,
                     const GForkArg          *args,
@@ -71,9 +71,13 @@ collect_placements (struct gfork_placements *placements,
   int next = 3;
 
   for (size_t i = 0; i < n_args; i++)
-    if (args[i].fd >= 0
-        && !gfork_placements_add (placements, args[i].fd, next++, reason, reason_size))
-      return false;
+    {
+      while (gfork_placements_have (placements, next))
+        next++;
+      if (args[i].fd >= 0
+          && !gfork_placements_add (placements, args[i].fd, next, reason, reason_size))
+        return false;
+    }
 
   for (int stream = 0; stream <= 2; stream++)
     if ((flags & (GFORK_EXEC_SOCKET_STDIN << stream)) != 0)

@@ -10,6 +10,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,22 @@ gfork_module_require (struct gfork_modules *modules,
   return true;
 }
 
+/* dlsym() also looks into what the module is linked with, where there is a function
+ * of almost any name. */
+static void *
+find_own (void       *handle,
+          const char *name)
+{
+  void *found = dlsym (handle, name);
+  struct link_map *map;
+  Dl_info info;
+
+  if (found == NULL || dlinfo (handle, RTLD_DI_LINKMAP, &map) != 0 || dladdr (found, &info) == 0)
+    return found;
+
+  return (uintptr_t) info.dli_fbase == (uintptr_t) map->l_addr ? found : NULL;
+}
+
 /* Finds `name` in the modules, the newest first, or `module:name` in that module,
  * which is loaded if need be. On failure @code tells what was missing. */
 void *
@@ -179,12 +196,12 @@ gfork_module_find (struct gfork_template *template,
       if (!loaded)
         return NULL;
 
-      found = dlsym (find_loaded (modules, function, length)->handle, colon + 1);
+      found = find_own (find_loaded (modules, function, length)->handle, colon + 1);
     }
   else
     {
       for (size_t i = modules->n; i > 0 && found == NULL; i--)
-        found = dlsym (modules->items[i - 1].handle, function);
+        found = find_own (modules->items[i - 1].handle, function);
       if (found == NULL && (template->flags & GFORK_SERVE_PROGRAM) != 0)
         found = dlsym (RTLD_DEFAULT, function);
     }

@@ -184,10 +184,13 @@ send_failure (int                         socket,
   gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
 }
 
-/* Tells the application who this process is. From here on it may be signalled
- * through the descriptor, which no later process with this number answers to. */
-void
-gfork_answer_ready (struct gfork_template *template)
+/* Who this process is. From here on it can be signalled, and its end be seen, through
+ * the descriptor, which no later process with this number answers to. Returns whether
+ * it was sent. */
+static bool
+answer_with_pidfd (struct gfork_template *template,
+                   uint8_t                verb,
+                   int                    flags)
 {
   struct
   {
@@ -195,23 +198,31 @@ gfork_answer_ready (struct gfork_template *template)
     struct gfork_pid pid;
   } frame = { .pid = { .pid = getpid () } };
   int pidfd = -1;
-
-  flush (template, 0);
+  bool sent;
 
 #if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
   pidfd = syscall (SYS_pidfd_open, getpid (), 0);
 #endif
-  gfork_header_set (&frame.header, GFORK_READY, sizeof frame.pid, pidfd >= 0);
+  gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
+  sent = gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, flags) > 0;
 
   /* There may be too many descriptors under way; this one can be done without. */
-  if (gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, 0) < 0)
+  if (!sent && pidfd >= 0)
     {
       frame.header.n_fds = 0;
-      gfork_send (template->socket, &frame, sizeof frame, NULL, 0, 0);
+      sent = gfork_send (template->socket, &frame, sizeof frame, NULL, 0, flags) > 0;
     }
 
   if (pidfd >= 0)
     close (pidfd);
+  return sent;
+}
+
+void
+gfork_answer_ready (struct gfork_template *template)
+{
+  flush (template, 0);
+  answer_with_pidfd (template, GFORK_READY, 0);
 }
 
 static void
@@ -232,6 +243,10 @@ on_sync (struct gfork_template *template,
 
   if (frame->length > 0)
     gfork_children_disown (&template->children);
+  if (template->out_length == 0 && answer_with_pidfd (template, GFORK_SYNCED, MSG_DONTWAIT))
+    return;
+
+  /* In its turn, after what waits already. */
   gfork_header_set (&answer.header, GFORK_SYNCED, sizeof answer.pid, 0);
   gfork_answer (template, &answer, sizeof answer);
 }
@@ -249,6 +264,7 @@ on_require (struct gfork_template *template,
   template->hint.function = NULL;    /* the new module may have one of that name */
   if (!gfork_module_require (&template->modules, module, reason, sizeof reason))
     gfork_fail (template, GFORK_CODE_MODULE, GFORK_REQUIRE, module, reason);
+  gfork_children_check (template);
 }
 
 static void
@@ -295,6 +311,7 @@ on_call (struct gfork_template *template,
     }
   gfork_arguments_offer (NULL);
   free (args);
+  gfork_children_check (template);
 }
 
 static void

@@ -180,6 +180,7 @@ void gfork_children_add (struct gfork_children *children,
 void gfork_children_forget (struct gfork_children *children);
 void gfork_children_disown (struct gfork_children *children);
 void gfork_children_reap (struct gfork_template *template);
+void gfork_children_check (struct gfork_template *template);
 int gfork_children_reap_in_time (struct gfork_template *template);
 void gfork_children_kill (const struct gfork_children *children,
                           uint32_t                     id,
@@ -190,6 +191,8 @@ void gfork_fill_standard_streams (void);
 void gfork_close_all_but (int *keep,
                           size_t n);
 void gfork_close_applications (int socket);
+bool gfork_placements_have (const struct gfork_placements *placements,
+                            int                            target);
 bool gfork_placements_add (struct gfork_placements *placements,
                            int                      fd,
                            int                      target,

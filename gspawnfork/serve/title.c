@@ -93,9 +93,11 @@ void
 gfork_title_set (const char *what,
                  pid_t       parent)
 {
+  const char *colon = strrchr (what, ':');
   size_t end;
 
-  prctl (PR_SET_NAME, what);
+  /* Of the name there is room for fifteen characters. */
+  prctl (PR_SET_NAME, colon != NULL ? colon + 1 : what);
 
   if (area_size < 2)
     return;

@@ -49,7 +49,7 @@ enum gfork_verb
 
   /* from the process */
   GFORK_READY = 64,      /* struct gfork_pid +1 descriptor: its pidfd, if it has one */
-  GFORK_SYNCED = 65,     /* struct gfork_pid */
+  GFORK_SYNCED = 65,     /* struct gfork_pid, likewise */
   GFORK_ERROR = 66,      /* struct gfork_error, subject, reason */
   GFORK_EXITED = 67,     /* struct gfork_exited */
 };

@@ -1,0 +1,49 @@
+/* test-unruly.c: a module that does what is the template's business
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "test-module.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+EXPORT int ignore_children (const GForkArg *, size_t, char *, size_t);
+
+int
+ignore_children (const GForkArg *args,
+                 size_t          n_args,
+                 char           *error,
+                 size_t          error_size)
+{
+  signal (SIGCHLD, SIG_IGN);
+  return 0;
+}
+
+EXPORT int default_signals (const GForkArg *, size_t, char *, size_t);
+
+int
+default_signals (const GForkArg *args,
+                 size_t          n_args,
+                 char           *error,
+                 size_t          error_size)
+{
+  for (int signum = 1; signum < NSIG; signum++)
+    signal (signum, SIG_DFL);
+  return 0;
+}
+
+/* Waits until all that it can reap have ended. */
+EXPORT int reap_everybody (const GForkArg *, size_t, char *, size_t);
+
+int
+reap_everybody (const GForkArg *args,
+                size_t          n_args,
+                char           *error,
+                size_t          error_size)
+{
+  while (waitpid (-1, NULL, 0) > 0)
+    ;
+  return 0;
+}

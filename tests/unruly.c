@@ -1,0 +1,144 @@
+/* unruly.c: tests of templates in which a module does what is their own business
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <signal.h>
+
+static GForkTemplate *
+template_new (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_require (template, "test-unruly");
+  return g_steal_pointer (&template);
+}
+
+/* How the processes end is known, before and after the signal for it was ignored or
+ * its handler taken away. */
+static void
+test_signals (gconstpointer function)
+{
+  g_autoptr (GForkTemplate) template = template_new ();
+  g_autoptr (GForkTemplate) earlier = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) later = NULL;
+  g_autoptr (GForkProcess) earlier_process = NULL;
+  g_autoptr (GForkProcess) later_process = NULL;
+  g_autoptr (GSocket) earlier_socket = test_run (earlier, "answer", &earlier_process);
+  g_autoptr (GSocket) later_socket = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_call (template, function, NULL);
+  test_prepare (template);
+  later = g_fork_template_fork (template);
+  later_socket = test_run (later, "answer", &later_process);
+
+  test_send (earlier_socket, "exit 3\n");
+  g_assert_true (g_fork_process_wait (earlier_process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_exit_status (earlier_process), ==, 3);
+
+  g_fork_process_force_exit (later_process);
+  g_assert_true (g_fork_process_wait (later_process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_term_sig (later_process), ==, SIGKILL);
+}
+
+/* A process that somebody else has reaped is waited for no longer: its status is
+ * what the kernel remembers, or lost. */
+static void
+test_reaped_by_module (void)
+{
+  g_autoptr (GForkTemplate) template = template_new ();
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = test_run (child, "answer", &process);
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_call (template, "reap_everybody", NULL);
+  test_send (socket, "exit 3\n");
+  if (g_fork_process_wait (process, NULL, &error))
+    g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+  else
+    g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
+  test_prepare (template);
+}
+
+/* What the module is linked with has functions, too, but they are not its own. */
+static void
+test_functions_of_others (void)
+{
+  const char *functions[] = { "getpid", "test-worker:abort" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (functions); i++)
+    {
+      g_autoptr (GForkTemplate) template = template_new ();
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (g_fork_template_run (template, functions[i], NULL, NULL, &error));
+      g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_FUNCTION);
+    }
+}
+
+/* A default template that is a fork of another is replaced when it has died, too. */
+static void
+test_forked_default (void)
+{
+  g_autoptr (GForkTemplate) parent = g_fork_template_new_exec ();
+
+  for (guint i = 0; i < 20; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (parent);
+      g_autoptr (GForkTemplate) next = NULL;
+      g_autoptr (GSocket) socket = NULL;
+
+      test_prepare (fork);
+      g_fork_template_set_default (fork);
+      g_assert_no_errno (kill (g_fork_template_get_pid (fork), SIGKILL));
+      if (i % 2 == 0)
+        test_wait_for_end (g_fork_template_get_pid (fork));
+
+      next = test_template_new ();
+      socket = test_run (next, "answer", NULL);
+      test_assert_answer (socket, "memory", "nothing");
+    }
+  g_fork_template_set_default (NULL);
+}
+
+/* Nothing stays open here for processes that nobody has any more. */
+static void
+test_dropped_processes (void)
+{
+  g_autoptr (GForkTemplate) template = template_new ();
+  guint before;
+
+  test_prepare (template);
+  before = test_count_fds (0);
+  for (guint i = 0; i < 100; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = test_run (fork, "answer", &process);
+    }
+  g_assert_cmpuint (test_count_fds (0), <=, before + 5);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  g_test_add_data_func ("/unruly/signals/ignored", "ignore_children", test_signals);
+  g_test_add_data_func ("/unruly/signals/default", "default_signals", test_signals);
+  g_test_add_func ("/unruly/reaped-by-module", test_reaped_by_module);
+  g_test_add_func ("/unruly/functions-of-others", test_functions_of_others);
+  g_test_add_func ("/unruly/forked-default", test_forked_default);
+  g_test_add_func ("/unruly/dropped-processes", test_dropped_processes);
+
+  return g_test_run ();
+}
