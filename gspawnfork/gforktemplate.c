@@ -564,6 +564,8 @@ g_fork_template_require (GForkTemplate *self,
  * @args: (array zero-terminated=1) (nullable): strings for the function
  *
  * Calls a function in the template, so that what it sets up is there in all forks.
+ * Its name and the strings may have up to 16 MiB together; what is longer can be
+ * sent, and taken by the function with `g_fork_take_args()`.
  *
  * If the function reports a failure, the next operation fails with
  * %G_FORK_ERROR_CALL and its message; if it does not exist, with
