@@ -14,8 +14,8 @@ static GPrivate outer_context = G_PRIVATE_INIT (NULL);
 /* The context whose dispatching has brought the thread here. */
 static GPrivate dispatching_context = G_PRIVATE_INIT (NULL);
 
-/* The context of a synchronous call is gone when the call returns, so it must not
- * be given anything that goes on. */
+/* Nobody iterates the context of a synchronous call once that has returned, so it must
+ * not be given anything that goes on. */
 GMainContext *
 g_fork_ref_background_context (void)
 {

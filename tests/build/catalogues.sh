@@ -7,27 +7,9 @@
 
 set -eu
 
+. "$(dirname "$0")/tap.sh"
+
 cd "$1"
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-n=0
-
-# Runs a command, quietly unless it fails, and reports a test.
-check ()
-{
-  n=$((n + 1))
-  what=$1
-  shift
-  if "$@" >"$work/output" 2>&1
-  then
-    echo "ok $n $what"
-  else
-    echo "not ok $n $what"
-    sed 's/^/# /' "$work/output"
-  fi
-}
 
 extract ()
 {
