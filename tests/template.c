@@ -553,7 +553,8 @@ test_module_with_glib (void)
 }
 
 /* A function that returns leaves by exit(), so that handlers and destructors of
- * modules run, and buffers are written out; in the worker, and once. */
+ * modules run, and buffers are written out; in the worker, once, and before the
+ * application sees the end of file. */
 static void
 test_exit_handlers (gconstpointer function)
 {
@@ -572,18 +573,19 @@ test_exit_handlers (gconstpointer function)
   g_fork_template_call (template, "note_exits", (const char *[]){ path, NULL });
   child = g_fork_template_fork (template);
   socket = test_run (child, function, &process);
-  g_assert_true (g_fork_process_wait_check (process, NULL, &error));
-  g_assert_no_error (error);
-
+  test_assert_eof (socket);
   noted = test_read_fd (fd);
   expected = g_strdup_printf ("atexit %d\ndestructor %d\n",
                               g_fork_process_get_pid (process), g_fork_process_get_pid (process));
   g_assert_cmpstr (noted, ==, expected);
   g_assert_no_errno (unlink (path));
+
+  g_assert_true (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_no_error (error);
 }
 
 static void
-test_exit_writes_buffers (void)
+test_exit_writes_buffers (gconstpointer function)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GSocket) socket = NULL;
@@ -592,7 +594,8 @@ test_exit_writes_buffers (void)
 
   g_fork_template_require (template, "test-exit");
   tell_tale = test_add_tell_tale (template);
-  socket = test_run (template, "print_and_return", NULL);
+  socket = test_run (template, function, NULL);
+  test_assert_eof (socket);
   written = test_read_fd (tell_tale);
   g_assert_cmpstr (written, ==, "from the buffer");
 }
@@ -1462,7 +1465,10 @@ main (int    argc,
   g_test_add_func ("/template/qualified/call", test_qualified_call);
   g_test_add_data_func ("/template/exit-handlers/return", "return_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-handlers/exit", "exit_at_once", test_exit_handlers);
-  g_test_add_func ("/template/exit-writes-buffers", test_exit_writes_buffers);
+  g_test_add_data_func ("/template/exit-writes-buffers/return", "print_and_return",
+                        test_exit_writes_buffers);
+  g_test_add_data_func ("/template/exit-writes-buffers/number-of-socket", "reuse_number_of_socket",
+                        test_exit_writes_buffers);
 
   g_test_add_func ("/template/call", test_call);
   g_test_add_func ("/template/take-args/some", test_take_args);

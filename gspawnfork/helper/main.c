@@ -10,6 +10,12 @@
 
 #include <stdio.h>
 
+#ifdef __GLIBC__ /* which musl, for one, does not run */
+/* The only functions that run before the C library registers what takes modules down. */
+static void (*const before_all) (void) __attribute__ ((section (".preinit_array"), used))
+  = gfork_serve_register_exit;
+#endif
+
 int
 main (int    argc,
       char **argv)

@@ -149,17 +149,18 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
 /* Makes what was sent into what the function is given. Private and read-only:
  * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
  * that is never written to shares the same pages. */
+/* Not to touch the heap, which is worth four page faults. */
+GForkArg gfork_no_arguments[1];
+
 GForkArg *
 gfork_arguments_open (struct gfork_arguments *arguments,
                       char                   *reason,
                       size_t                  reason_size)
 {
-  static GForkArg none[1];
   GForkArg *args;
 
-  /* Not to touch the heap, which is worth four page faults. */
   if (arguments->n == 0)
-    return none;
+    return gfork_no_arguments;
 
   args = calloc (arguments->n, sizeof *args);
   if (args == NULL)

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Up to so many children are all asked whenever one has ended. */
 #define MANY 256
@@ -65,44 +67,43 @@ grow (struct gfork_children *children)
   return true;
 }
 
-/* Whose end the last signal was about. */
-static volatile sig_atomic_t signalled_pid;
-
-static void
-on_child (int        signum,
-          siginfo_t *info,
-          void      *context)
+/* The ends of children are read from a descriptor: a handler would cost its frame, two
+ * system calls and two page faults for each. Code that is not ours may have closed
+ * it, or put another in its place, or changed what becomes of the signal. */
+static bool
+listen_to_children (struct gfork_children *children)
 {
-  (void) signum;
-  (void) context;
-  signalled_pid = info->si_pid;
-}
-
-static void
-let_signals_in (void)
-{
-  struct sigaction action = { .sa_sigaction = on_child, .sa_flags = SA_NOCLDSTOP | SA_SIGINFO };
   sigset_t child;
+  int fd;
 
-  sigemptyset (&action.sa_mask);
-  sigaction (SIGCHLD, &action, NULL);
-
+  signal (SIGCHLD, SIG_DFL);
   sigemptyset (&child);
   sigaddset (&child, SIGCHLD);
   sigprocmask (SIG_BLOCK, &child, NULL);
+
+  fd = signalfd (children->signals, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0 && children->signals >= 0)
+    fd = signalfd (-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  children->signals = fd;
+  return fd >= 0;
 }
 
-/* To be called before a fork, so that nothing can fail after it. */
-bool
-gfork_children_reserve (struct gfork_template *template)
+/* A process that is no template any more, or that others are the children of. */
+void
+gfork_children_ignore (struct gfork_children *children)
 {
-  struct gfork_children *children = &template->children;
+  if (children->signals >= 0)
+    close (children->signals);
+  children->signals = -1;
+}
 
-  if (!template->reaping)
-    {
-      let_signals_in ();
-      template->reaping = true;
-    }
+/* To be called before a fork, so that nothing can fail after it. If something does
+ * now, errno says what. */
+bool
+gfork_children_reserve (struct gfork_children *children)
+{
+  if (children->signals < 0 && !listen_to_children (children))
+    return false;
 
   if (children->inherited)
     {
@@ -131,6 +132,7 @@ gfork_children_add (struct gfork_children *children,
 void
 gfork_children_forget (struct gfork_children *children)
 {
+  gfork_children_ignore (children);
   children->n = 0;
   children->inherited = true;
   children->ask_all_at = 0;
@@ -230,17 +232,23 @@ milliseconds_now (void)
   return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Collects those whose end was signalled. Signals that come together are one, so
- * all children have to be asked; but the kernel looks at every one of them for
- * that, which takes 0.3 ms when there are 5,000. With many, the one that the signal
- * names is collected now, and the others after a while that is in proportion. */
+/* To be called when there is something to read. Collects those whose end was
+ * signalled. Signals that come together are one, so all children have to be asked;
+ * but the kernel looks at every one of them for that, which takes 0.3 ms when there
+ * are 5,000. With many, the one that the signal names is collected now, and the
+ * others after a while that is in proportion. */
 void
 gfork_children_reap (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
+  struct signalfd_siginfo signal;
   struct rusage usage;
   int wait_status;
+  pid_t pid;
   size_t i;
+
+  if (read (children->signals, &signal, sizeof signal) != sizeof signal)
+    return;
 
   if (children->n <= MANY)
     {
@@ -248,9 +256,10 @@ gfork_children_reap (struct gfork_template *template)
       return;
     }
 
-  i = slot (children, signalled_pid);
-  if (signalled_pid > 0 && children->table[i].pid != 0
-      && wait4 (signalled_pid, &wait_status, WNOHANG, &usage) == signalled_pid)
+  pid = (pid_t) signal.ssi_pid;
+  i = slot (children, pid);
+  if (pid > 0 && children->table[i].pid != 0
+      && wait4 (pid, &wait_status, WNOHANG, &usage) == pid)
     report (template, i, wait_status, &usage);
   if (children->ask_all_at == 0)
     children->ask_all_at = milliseconds_now () + 1 + (int64_t) children->n / MANY;
@@ -264,10 +273,10 @@ gfork_children_check (struct gfork_template *template)
   static const struct rusage none;
   struct gfork_children *children = &template->children;
 
-  if (!template->reaping)
+  if (children->signals < 0)
     return;
 
-  let_signals_in ();
+  listen_to_children (children);
   reap_all (template);
   for (size_t i = 0; children->n > 0 && i < children->size;)
     {

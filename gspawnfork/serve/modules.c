@@ -162,6 +162,22 @@ find_own (void       *handle,
   return (uintptr_t) info.dli_fbase == (uintptr_t) map->l_addr ? found : NULL;
 }
 
+/* The function, if it is the one that was found before the fork. Compared by hand: the
+ * first use of strcmp() costs a fork a page fault. */
+void *
+gfork_module_expected (const struct gfork_template *template,
+                       const char                  *function)
+{
+  const struct gfork_hint *hint = &template->hint;
+  size_t i = 0;
+
+  if (hint->function == NULL)
+    return NULL;
+  while (function[i] == hint->name[i] && function[i] != '\0')
+    i++;
+  return function[i] == hint->name[i] ? hint->function : NULL;
+}
+
 /* Finds `name` in the modules, the newest first, or `module:name` in that module,
  * which is loaded if need be. On failure @code tells what was missing. */
 void *
@@ -175,8 +191,9 @@ gfork_module_find (struct gfork_template *template,
   const char *colon;
   void *found = NULL;
 
-  if (template->hint.function != NULL && strcmp (template->hint.name, function) == 0)
-    return template->hint.function;
+  found = gfork_module_expected (template, function);
+  if (found != NULL)
+    return found;
 
   colon = strrchr (function, ':');
   if (colon != NULL)

@@ -1,8 +1,8 @@
 /* serve.c: the far end: a loop that reads commands, and the table of commands
  *
  * One thread, and nothing but the C library. After every fork, each page that
- * either side writes to costs it a fault, so the state is one small structure on
- * the stack, and what is not needed is not touched.
+ * either side writes to costs it a fault, so the state is one small structure, and
+ * what is not needed is not touched.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,207 +23,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A template that is never without commands must look after its children, too. */
-#define ROUNDS_BETWEEN_REAPS 16
-
 #define TITLE "template"
 
-#define PAGE 4096
+/* With what else changes it is to fit into one page. Its own alignment must not keep the
+ * linker from putting it there, next to the rest. */
+_Static_assert (sizeof (struct gfork_template) <= 4096 - 512, "see there");
 
-_Static_assert (sizeof (struct gfork_template) <= PAGE, "see there");
+static struct gfork_template state;
 
-static struct gfork_template state __attribute__ ((aligned (PAGE)));
-
-/* ——— Leaving ——— */
-
-static _Noreturn void
-leave (struct gfork_template *template,
-       int                    status)
-{
-  if (template->forked)
-    _exit (status);
-  exit (status);
-}
-
-#ifdef __GLIBC__
-/* The handlers run in the reverse order of their registration: those of modules,
- * which came later, have run when this ends the process, and those of the
- * application that it was forked from never do. */
+/* Most forks are told at once what to run, and never have this title. */
 static void
-leave_before_the_application (int   status,
-                              void *data)
+take_title (struct gfork_template *template)
 {
-  (void) data;
-  fflush (NULL);
-  _exit (status);
-}
-#endif
-
-/* ——— Answers ——— */
-
-/* Records the first thing that went wrong. The template goes on serving as a
- * parent, and everyone who asks is told. */
-void
-gfork_fail (struct gfork_template *template,
-            enum gfork_code        code,
-            uint8_t                verb,
-            const char            *subject,
-            const char            *reason)
-{
-  struct gfork_failure *failure = &template->failure;
-
-  if (template->failed)
-    return;
-
-  template->failed = true;
-  failure->code = code;
-  failure->verb = verb;
-  failure->subject = strdup (subject);
-  snprintf (failure->reason, sizeof failure->reason, "%s", reason);
+  if (template->untitled)
+    gfork_title_set (TITLE, getppid ());
+  template->untitled = false;
 }
 
-static bool
-flush (struct gfork_template *template,
-       int                    flags)
-{
-  size_t done = 0;
-
-  while (done < template->out_length)
-    {
-      ssize_t n = gfork_send (template->socket, template->out + done, template->out_length - done,
-                              NULL, 0, flags);
-
-      if (n < 0)
-        {
-          if (errno != EAGAIN)
-            done = template->out_length; /* the end of file will be read in time */
-          break;
-        }
-      done += n;
-    }
-
-  template->out_length -= done;
-  if (done > 0)
-    memmove (template->out, template->out + done, template->out_length);
-  return template->out_length == 0;
-}
-
-/* Sends an answer, or keeps it until the socket takes it. */
-void
-gfork_answer (struct gfork_template *template,
-              const void            *frame,
-              size_t                 length)
-{
-  ssize_t n = 0;
-  uint8_t *grown;
-
-  if (template->out_length == 0)
-    {
-      n = gfork_send (template->socket, frame, length, NULL, 0, MSG_DONTWAIT);
-      if (n == (ssize_t) length || (n < 0 && errno != EAGAIN))
-        return;
-      if (n < 0)
-        n = 0;
-    }
-
-  grown = realloc (template->out, template->out_length + length - n);
-  if (grown == NULL)
-    leave (template, 127);
-
-  template->out = grown;
-  memcpy (grown + template->out_length, (const uint8_t *) frame + n, length - n);
-  template->out_length += length - n;
-}
-
-/* A subject is quoted in a sentence, so a piece of evaluated code is cut here. */
-#define MAX_SUBJECT 4096
-
-struct failure_frame
-{
-  struct gfork_header header;
-  struct gfork_error error;
-  char text[MAX_SUBJECT + 1 + sizeof ((struct gfork_failure *) NULL)->reason];
-};
-
-static size_t
-make_failure_frame (struct failure_frame       *frame,
-                    const struct gfork_failure *failure)
-{
-  size_t subject = failure->subject != NULL ? strnlen (failure->subject, MAX_SUBJECT) : 0;
-  size_t reason = strlen (failure->reason);
-  size_t length = sizeof frame->error + subject + 1 + reason + 1;
-
-  gfork_header_set (&frame->header, GFORK_ERROR, length, 0);
-  frame->error.code = failure->code;
-  frame->error.verb = failure->verb;
-  if (subject > 0)
-    memcpy (frame->text, failure->subject, subject);
-  frame->text[subject] = '\0';
-  memcpy (frame->text + subject + 1, failure->reason, reason + 1);
-  return sizeof frame->header + length;
-}
-
-void
-gfork_answer_failure (struct gfork_template *template)
-{
-  struct failure_frame frame;
-  size_t length = make_failure_frame (&frame, &template->failure);
-
-  gfork_answer (template, &frame, length);
-  flush (template, 0);
-}
-
-/* On a socket that nobody serves. */
-static void
-send_failure (int                         socket,
-              const struct gfork_failure *failure)
-{
-  struct failure_frame frame;
-  size_t length = make_failure_frame (&frame, failure);
-
-  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
-}
-
-/* Who this process is. From here on it can be signalled, and its end be seen, through
- * the descriptor, which no later process with this number answers to. Returns whether
- * it was sent. */
-static bool
-answer_with_pidfd (struct gfork_template *template,
-                   uint8_t                verb,
-                   int                    flags)
-{
-  struct
-  {
-    struct gfork_header header;
-    struct gfork_pid pid;
-  } frame = { .pid = { .pid = getpid () } };
-  int pidfd = -1;
-  bool sent;
-
-#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
-  pidfd = syscall (SYS_pidfd_open, getpid (), 0);
-#endif
-  gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
-  sent = gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, flags) > 0;
-
-  /* There may be too many descriptors under way; this one can be done without. */
-  if (!sent && pidfd >= 0)
-    {
-      frame.header.n_fds = 0;
-      sent = gfork_send (template->socket, &frame, sizeof frame, NULL, 0, flags) > 0;
-    }
-
-  if (pidfd >= 0)
-    close (pidfd);
-  return sent;
-}
-
-void
-gfork_answer_ready (struct gfork_template *template)
-{
-  flush (template, 0);
-  answer_with_pidfd (template, GFORK_READY, 0);
-}
+/* ——— Preparing ——— */
 
 static void
 on_sync (struct gfork_template *template,
@@ -241,17 +58,16 @@ on_sync (struct gfork_template *template,
       return;
     }
 
+  take_title (template);
   if (frame->length > 0)
     gfork_children_disown (&template->children);
-  if (template->out_length == 0 && answer_with_pidfd (template, GFORK_SYNCED, MSG_DONTWAIT))
+  if (template->out_length == 0 && gfork_answer_with_pidfd (template, GFORK_SYNCED, MSG_DONTWAIT))
     return;
 
   /* In its turn, after what waits already. */
   gfork_header_set (&answer.header, GFORK_SYNCED, sizeof answer.pid, 0);
   gfork_answer (template, &answer, sizeof answer);
 }
-
-/* ——— Preparing ——— */
 
 static void
 on_require (struct gfork_template *template,
@@ -429,8 +245,7 @@ become_child (struct gfork_template *template,
   template->out_length = 0;
   template->closed = false;
   template->forked = true;
-
-  gfork_title_set (TITLE, template->pid);
+  template->untitled = true;
   template->pid = getpid ();
 }
 
@@ -451,7 +266,7 @@ refuse_child (struct gfork_template      *template,
   gfork_header_set (&report.header, GFORK_EXITED, sizeof report.exited, 0);
   gfork_answer (template, &report, sizeof report);
 
-  send_failure (frame->fds[0], failure);
+  gfork_send_failure (frame->fds[0], failure);
 }
 
 /* Apart, to keep the stack of those who do fork small. */
@@ -505,9 +320,9 @@ on_fork (struct gfork_template *template,
     gfork_module_hint (template, (const char *) frame->payload + sizeof id);
   if (template->unknown_code_ran && !look_after_unknown_code (template, frame))
     return;
-  if (!gfork_children_reserve (template))
+  if (!gfork_children_reserve (&template->children))
     {
-      gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (ENOMEM));
+      gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
       return;
     }
 
@@ -577,7 +392,7 @@ gfork_place_for_run (struct gfork_template *template,
   return placed;
 }
 
-/* What a run needs besides the function. Apart, to keep the stack small. */
+/* Finds the function, and what it needs besides. Apart, to keep the stack small. */
 __attribute__ ((noinline)) static GForkArg *
 find_function (struct gfork_template *template,
                const char            *name,
@@ -609,8 +424,15 @@ on_run (struct gfork_template *template,
   GForkArg *args = NULL;
   sigset_t none;
 
+  gfork_children_ignore (&template->children);
   if (!template->failed)
-    args = find_function (template, name, &function);
+    {
+      function = (GForkRunFunc) gfork_module_expected (template, name);
+      if (function != NULL && template->arguments.n == 0 && template->placements.n == 0)
+        args = gfork_no_arguments;
+      else
+        args = find_function (template, name, &function);
+    }
   if (args == NULL)
     {
       gfork_answer_failure (template);
@@ -618,12 +440,11 @@ on_run (struct gfork_template *template,
     }
 
   gfork_title_set (name, getppid ());
-  if (template->reaping)
-    signal (SIGCHLD, SIG_DFL);
   sigemptyset (&none);
   sigprocmask (SIG_SETMASK, &none, NULL);
 
   gfork_answer_ready (template);
+  gfork_close_at_exit (template->socket);
   exit (function (template->socket, args, template->arguments.n));
 }
 
@@ -638,6 +459,7 @@ on_exec (struct gfork_template *template,
     }
 
   frame->n_fds = 0;
+  gfork_children_ignore (&template->children);
   gfork_exec (template, frame);
 }
 
@@ -695,7 +517,7 @@ give_up (struct gfork_template *template,
   template->failed = false;
   gfork_fail (template, GFORK_CODE_PROTOCOL, 0, "", reason);
   gfork_answer_failure (template);
-  leave (template, 1);
+  gfork_leave (template, 1);
 }
 
 static void
@@ -731,39 +553,61 @@ handle_frames (struct gfork_template *template)
       }
 }
 
-/* Waits for something to read, reaping meanwhile. SIGCHLD is let in only here,
- * so none is missed between looking and waiting. */
-static bool
-wait_for_commands (struct gfork_template *template)
+enum
 {
-  struct pollfd poll = { .fd = template->socket, .events = POLLIN };
-  int patience = gfork_children_reap_in_time (template);
-  struct timespec timeout = { patience / 1000, patience % 1000 * 1000000 };
-  sigset_t none;
+  COMMANDS = 1 << 0,
+  ENDS = 1 << 1,
+};
+
+/* Waits for something to read, and says what. */
+static unsigned
+wait_for_something (struct gfork_template *template)
+{
+  struct pollfd polls[] = {
+    { .fd = template->socket, .events = POLLIN },
+    { .fd = template->children.signals, .events = POLLIN },
+  };
+  unsigned ready = 0;
 
   if (template->out_length > 0)
-    poll.events |= POLLOUT;
+    polls[0].events |= POLLOUT;
+  if (poll (polls, 2, gfork_children_reap_in_time (template)) <= 0)
+    return 0;
 
-  sigemptyset (&none);
-  switch (ppoll (&poll, 1, patience >= 0 ? &timeout : NULL, &none))
+  if ((polls[0].revents & POLLOUT) != 0)
+    gfork_answer_flush (template, MSG_DONTWAIT);
+  if ((polls[0].revents & ~POLLOUT) != 0)
+    ready |= COMMANDS;
+  if (polls[1].revents != 0)
+    ready |= ENDS;
+  return ready;
+}
+
+static void
+read_commands (struct gfork_template *template,
+               int                    flags)
+{
+  switch (gfork_reader_fill (&template->reader, template->socket, false, flags))
     {
-    case -1:
-      template->unreaped_rounds = 0;
-      gfork_children_reap (template);
-      return false;
-    case 0:
-      return false;
-    }
+    case GFORK_FILL_DATA:
+      handle_frames (template);
+      break;
 
-  if ((poll.revents & POLLOUT) != 0)
-    flush (template, MSG_DONTWAIT);
-  if (++template->unreaped_rounds >= ROUNDS_BETWEEN_REAPS)
-    {
-      template->unreaped_rounds = 0;
-      gfork_children_reap (template);
-    }
+    case GFORK_FILL_AGAIN:
+      take_title (template);
+      break;
 
-  return (poll.revents & ~POLLOUT) != 0;
+    case GFORK_FILL_EOF:
+    case GFORK_FILL_RESET:
+      /* The application is gone, or does not want to know any more. */
+      gfork_leave (template, 0);
+
+    case GFORK_FILL_TRUNCATED:
+      give_up (template, N_("too many descriptors (see RLIMIT_NOFILE)"));
+
+    case GFORK_FILL_NO_MEMORY:
+      give_up (template, strerror (ENOMEM));
+    }
 }
 
 static _Noreturn void
@@ -771,35 +615,21 @@ serve (struct gfork_template *template)
 {
   for (;;)
     {
+      /* With nobody to look after, reading can do the waiting. */
       bool alone = template->children.n == 0 && template->out_length == 0;
+      unsigned ready = COMMANDS;
 
       if (template->closed && alone)
-        leave (template, 0);
-      /* With nobody to look after, reading can do the waiting. */
-      if (!alone && !wait_for_commands (template))
-        continue;
+        gfork_leave (template, 0);
+      if (!alone)
+        ready = wait_for_something (template);
 
-      switch (gfork_reader_fill (&template->reader, template->socket, false,
-                                 alone ? 0 : MSG_DONTWAIT))
-        {
-        case GFORK_FILL_DATA:
-          handle_frames (template);
-          break;
-
-        case GFORK_FILL_AGAIN:
-          break;
-
-        case GFORK_FILL_EOF:
-        case GFORK_FILL_RESET:
-          /* The application is gone, or does not want to know any more. */
-          leave (template, 0);
-
-        case GFORK_FILL_TRUNCATED:
-          give_up (template, N_("too many descriptors (see RLIMIT_NOFILE)"));
-
-        case GFORK_FILL_NO_MEMORY:
-          give_up (template, strerror (ENOMEM));
-        }
+      /* Commands first: somebody waits for what they do. A fork comes back from here,
+       * too, and has no children. */
+      if ((ready & COMMANDS) != 0)
+        read_commands (template, alone && !template->untitled ? 0 : MSG_DONTWAIT);
+      if ((ready & ENDS) != 0 && template->children.n > 0)
+        gfork_children_reap (template);
     }
 }
 
@@ -815,6 +645,7 @@ start (int                    socket,
   state.flags = flags;
   state.pid = getpid ();
   state.forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
+  state.children.signals = -1;
   state.unknown_code_ran = (flags & GFORK_SERVE_PROGRAM) != 0;
 
   sigemptyset (&child);
@@ -839,9 +670,7 @@ gfork_serve_fork (int socket)
   close (0);
   gfork_fill_standard_streams ();
 
-#ifdef __GLIBC__
-  on_exit (leave_before_the_application, NULL);
-#endif
+  gfork_leave_before_the_application ();
   start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN);
 }
 
@@ -875,7 +704,7 @@ check_version (int         socket,
   snprintf (failure.reason, sizeof failure.reason, "%s" GFORK_DETAIL "%d, %.16s",
             N_("the helper and the application speak different versions of the protocol"),
             GFORK_PROTOCOL_VERSION, version);
-  send_failure (socket, &failure);
+  gfork_send_failure (socket, &failure);
   exit (2);
 }
 

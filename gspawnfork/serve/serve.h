@@ -63,6 +63,10 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
+/* To be called before anything else is registered to be done at exit, and by nobody but
+ * the helper: has the application see a worker's end a little earlier. */
+void gfork_serve_register_exit (void);
+
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread, into a template that serves @socket. */
 _Noreturn void gfork_serve_fork (int socket);

@@ -15,6 +15,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+/* That there is no other thread is known without asking the kernel. */
+#define GFORK_NEVER_THREADED __libc_single_threaded
+#endif
+#endif
+
+#ifndef GFORK_NEVER_THREADED
+#define GFORK_NEVER_THREADED 0
+#endif
+
 /* Marks what the application translates. */
 #define N_(text) text
 
@@ -75,6 +87,7 @@ struct gfork_children
   struct gfork_child_entry *table;
   size_t size; /* a power of two, or 0 */
   size_t n;
+  int signals; /* tells of their ends; -1 as long as there was none */
   bool inherited; /* the table is the parent's */
   int64_t ask_all_at; /* in milliseconds of the monotonic clock, or 0 */
   struct gfork_child_entry few[16]; /* the table, as long as it is large enough */
@@ -111,11 +124,10 @@ struct gfork_template
   pid_t pid;
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
+  bool untitled; /* ps shows what it was forked from */
   bool closed;  /* no more commands will come, but for KILL */
   bool failed;  /* failure says why */
   bool unknown_code_ran; /* since the threads were counted and stdio flushed */
-  bool reaping; /* the handler for SIGCHLD is there */
-  unsigned unreaped_rounds;
 
   struct gfork_children children;
 
@@ -134,17 +146,32 @@ struct gfork_template
   struct gfork_failure failure;
 };
 
-/* serve.c */
+/* answers.c */
 void gfork_fail (struct gfork_template *template,
                  enum gfork_code        code,
                  uint8_t                verb,
                  const char            *subject,
                  const char            *reason);
+bool gfork_answer_flush (struct gfork_template *template,
+                         int                    flags);
 void gfork_answer (struct gfork_template *template,
                    const void            *frame,
                    size_t                 length);
 void gfork_answer_ready (struct gfork_template *template);
+bool gfork_answer_with_pidfd (struct gfork_template *template,
+                              uint8_t                verb,
+                              int                    flags);
 void gfork_answer_failure (struct gfork_template *template);
+void gfork_send_failure (int                         socket,
+                         const struct gfork_failure *failure);
+
+/* leave.c */
+_Noreturn void gfork_leave (struct gfork_template *template,
+                            int                    status);
+void gfork_close_at_exit (int socket);
+void gfork_leave_before_the_application (void);
+
+/* serve.c */
 void gfork_refuse_child (struct gfork_template    *template,
                          const struct gfork_frame *frame,
                          enum gfork_code           code,
@@ -166,6 +193,7 @@ bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
                                 uint64_t                length,
                                 char                   *reason,
                                 size_t                  reason_size);
+extern GForkArg gfork_no_arguments[1];
 GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
                                 char                   *reason,
                                 size_t                  reason_size);
@@ -173,11 +201,12 @@ void gfork_arguments_close (struct gfork_arguments *arguments);
 void gfork_arguments_offer (struct gfork_arguments *arguments);
 
 /* children.c */
-bool gfork_children_reserve (struct gfork_template *template);
+bool gfork_children_reserve (struct gfork_children *children);
 void gfork_children_add (struct gfork_children *children,
                          pid_t                  pid,
                          uint32_t               id);
 void gfork_children_forget (struct gfork_children *children);
+void gfork_children_ignore (struct gfork_children *children);
 void gfork_children_disown (struct gfork_children *children);
 void gfork_children_reap (struct gfork_template *template);
 void gfork_children_check (struct gfork_template *template);
@@ -220,6 +249,8 @@ bool gfork_module_require (struct gfork_modules *modules,
                            size_t                reason_size);
 void gfork_module_hint (struct gfork_template *template,
                         const char            *function);
+void *gfork_module_expected (const struct gfork_template *template,
+                             const char                  *function);
 void *gfork_module_find (struct gfork_template *template,
                          const char            *function,
                          enum gfork_code       *code,

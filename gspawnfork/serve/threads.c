@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-#include "serve/serve.h"
+#include "serve/template.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,17 +17,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifdef __GLIBC__
-#if __GLIBC_PREREQ(2, 32)
-#include <sys/single_threaded.h>
-#define NEVER_THREADED __libc_single_threaded
-#endif
-#endif
-
-#ifndef NEVER_THREADED
-#define NEVER_THREADED 0
-#endif
 
 /* A thread that was joined is still listed for a moment: the kernel wakes the
  * joiner before it takes the thread off its list. */
@@ -46,7 +35,7 @@ list_threads (char  *names,
   if (directory == NULL)
     {
       /* The C library knows at least whether there ever was a second one. */
-      if (NEVER_THREADED)
+      if (GFORK_NEVER_THREADED)
         return 1;
       snprintf (names, size, "/proc/self/task: %s", strerror (errno));
       return 0;

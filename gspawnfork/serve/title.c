@@ -88,16 +88,20 @@ put_number (size_t at,
 
 /* Titles the process "gspawnfork: WHAT [PARENT]", as far as there is room. By hand:
  * printf() would cost a fork half a dozen page faults, which is more than all
- * that it does otherwise. */
+ * that it does otherwise, and strrchr() one. */
 void
 gfork_title_set (const char *what,
                  pid_t       parent)
 {
-  const char *colon = strrchr (what, ':');
+  const char *name = what;
   size_t end;
 
+  for (const char *c = what; *c != '\0'; c++)
+    if (*c == ':')
+      name = c + 1;
+
   /* Of the name there is room for fifteen characters. */
-  prctl (PR_SET_NAME, colon != NULL ? colon + 1 : what);
+  prctl (PR_SET_NAME, name);
 
   if (area_size < 2)
     return;

@@ -54,8 +54,14 @@ gfork_reader_clear (struct gfork_reader *reader)
   if (reader->data != reader->first)
     free (reader->data);
 
-  gfork_reader_init (reader, reader->first, reader->first_size, reader->control,
-                     reader->control_size);
+  /* One by one: in a fork, memset() would be a page fault more. */
+  reader->data = reader->first;
+  reader->size = reader->first_size;
+  reader->start = reader->end = 0;
+  reader->full = false;
+  reader->fds = reader->first_fds;
+  reader->fds_size = sizeof reader->first_fds / sizeof *reader->first_fds;
+  reader->fds_start = reader->fds_end = 0;
 }
 
 /* The size of the frame that begins at @start, as far as is known. */

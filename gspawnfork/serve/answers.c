@@ -1,0 +1,181 @@
+/* answers.c: what the far end tells the application
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "serve/template.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Records the first thing that went wrong. The template goes on serving as a
+ * parent, and everyone who asks is told. */
+void
+gfork_fail (struct gfork_template *template,
+            enum gfork_code        code,
+            uint8_t                verb,
+            const char            *subject,
+            const char            *reason)
+{
+  struct gfork_failure *failure = &template->failure;
+
+  if (template->failed)
+    return;
+
+  template->failed = true;
+  failure->code = code;
+  failure->verb = verb;
+  failure->subject = strdup (subject);
+  snprintf (failure->reason, sizeof failure->reason, "%s", reason);
+}
+
+bool
+gfork_answer_flush (struct gfork_template *template,
+       int                    flags)
+{
+  size_t done = 0;
+
+  while (done < template->out_length)
+    {
+      ssize_t n = gfork_send (template->socket, template->out + done, template->out_length - done,
+                              NULL, 0, flags);
+
+      if (n < 0)
+        {
+          if (errno != EAGAIN)
+            done = template->out_length; /* the end of file will be read in time */
+          break;
+        }
+      done += n;
+    }
+
+  template->out_length -= done;
+  if (done > 0)
+    memmove (template->out, template->out + done, template->out_length);
+  return template->out_length == 0;
+}
+
+/* Sends an answer, or keeps it until the socket takes it. */
+void
+gfork_answer (struct gfork_template *template,
+              const void            *frame,
+              size_t                 length)
+{
+  ssize_t n = 0;
+  uint8_t *grown;
+
+  if (template->out_length == 0)
+    {
+      n = gfork_send (template->socket, frame, length, NULL, 0, MSG_DONTWAIT);
+      if (n == (ssize_t) length || (n < 0 && errno != EAGAIN))
+        return;
+      if (n < 0)
+        n = 0;
+    }
+
+  grown = realloc (template->out, template->out_length + length - n);
+  if (grown == NULL)
+    gfork_leave (template, 127);
+
+  template->out = grown;
+  memcpy (grown + template->out_length, (const uint8_t *) frame + n, length - n);
+  template->out_length += length - n;
+}
+
+/* A subject is quoted in a sentence, so a piece of evaluated code is cut here. */
+#define MAX_SUBJECT 4096
+
+struct failure_frame
+{
+  struct gfork_header header;
+  struct gfork_error error;
+  char text[MAX_SUBJECT + 1 + sizeof ((struct gfork_failure *) NULL)->reason];
+};
+
+static size_t
+make_failure_frame (struct failure_frame       *frame,
+                    const struct gfork_failure *failure)
+{
+  size_t subject = failure->subject != NULL ? strnlen (failure->subject, MAX_SUBJECT) : 0;
+  size_t reason = strlen (failure->reason);
+  size_t length = sizeof frame->error + subject + 1 + reason + 1;
+
+  gfork_header_set (&frame->header, GFORK_ERROR, length, 0);
+  frame->error.code = failure->code;
+  frame->error.verb = failure->verb;
+  if (subject > 0)
+    memcpy (frame->text, failure->subject, subject);
+  frame->text[subject] = '\0';
+  memcpy (frame->text + subject + 1, failure->reason, reason + 1);
+  return sizeof frame->header + length;
+}
+
+void
+gfork_answer_failure (struct gfork_template *template)
+{
+  struct failure_frame frame;
+  size_t length = make_failure_frame (&frame, &template->failure);
+
+  gfork_answer (template, &frame, length);
+  gfork_answer_flush (template, 0);
+}
+
+/* On a socket that nobody serves. */
+void
+gfork_send_failure (int                         socket,
+              const struct gfork_failure *failure)
+{
+  struct failure_frame frame;
+  size_t length = make_failure_frame (&frame, failure);
+
+  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
+}
+
+/* Who this process is. From here on it can be signalled, and its end be seen, through
+ * the descriptor, which no later process with this number answers to. Returns whether
+ * it was sent. */
+bool
+gfork_answer_with_pidfd (struct gfork_template *template,
+                   uint8_t                verb,
+                   int                    flags)
+{
+  struct
+  {
+    struct gfork_header header;
+    struct gfork_pid pid;
+  } frame = { .pid = { .pid = template->pid } };
+  int pidfd = -1;
+  bool sent;
+
+#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
+  pidfd = syscall (SYS_pidfd_open, template->pid, 0);
+#endif
+  gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
+  sent = gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, flags) > 0;
+
+  /* There may be too many descriptors under way; this one can be done without. */
+  if (!sent && pidfd >= 0)
+    {
+      frame.header.n_fds = 0;
+      sent = gfork_send (template->socket, &frame, sizeof frame, NULL, 0, flags) > 0;
+    }
+
+  if (pidfd >= 0)
+    close (pidfd);
+  return sent;
+}
+
+void
+gfork_answer_ready (struct gfork_template *template)
+{
+  gfork_answer_flush (template, 0);
+  gfork_answer_with_pidfd (template, GFORK_READY, 0);
+}
