@@ -584,6 +584,63 @@ test_exit_handlers (gconstpointer function)
   g_assert_no_error (error);
 }
 
+/* So is what the function itself has left to be done, in a worker that would otherwise
+ * have nothing to do. */
+static void
+test_exit_leavings (gconstpointer what)
+{
+  g_autofree char *module = test_build_path ("modules/test-exit.so");
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "test-leave");
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autofree char *written = NULL;
+      g_auto (TestFd) tell_tale = -1;
+
+      g_fork_template_send_arg (child, what);
+      tell_tale = test_add_tell_tale (child);
+      g_fork_template_send_arg (child, module);
+      socket = test_run (child, "leave", &process);
+      test_assert_eof (socket);
+      written = test_read_fd (tell_tale);
+      g_assert_cmpstr (written, ==, "done");
+      g_assert_true (g_fork_process_wait_check (process, NULL, &error));
+      g_assert_no_error (error);
+    }
+}
+
+/* exit() gives back what was read ahead. */
+static void
+test_exit_leaves_input (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  g_auto (TestFd) fd = g_file_open_tmp ("gspawnfork-XXXXXX", &path, &error);
+  g_auto (TestFd) tell_tale = -1;
+
+  g_assert_no_error (error);
+  g_assert_no_errno (unlink (path));
+  g_assert_cmpint (write (fd, "one\ntwo\n", 8), ==, 8);
+  g_assert_cmpint (lseek (fd, 0, SEEK_SET), ==, 0);
+
+  g_fork_template_require (template, "test-leave");
+  child = g_fork_template_fork (template);
+  g_fork_template_map_fd (child, fd, 0);
+  g_fork_template_send_arg (child, "input");
+  tell_tale = test_add_tell_tale (child);
+  socket = test_run (child, "leave", NULL);
+  test_assert_eof (socket);
+  g_assert_cmpint (lseek (fd, 0, SEEK_CUR), ==, 4);
+}
+
 static void
 test_exit_writes_buffers (gconstpointer function)
 {
@@ -1465,6 +1522,12 @@ main (int    argc,
   g_test_add_func ("/template/qualified/call", test_qualified_call);
   g_test_add_data_func ("/template/exit-handlers/return", "return_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-handlers/exit", "exit_at_once", test_exit_handlers);
+  g_test_add_data_func ("/template/exit-leavings/atexit", "atexit", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/on-exit", "on_exit", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/thread-local", "thread-local", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/destructor", "destructor", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/buffer", "buffer", test_exit_leavings);
+  g_test_add_func ("/template/exit-leaves-input", test_exit_leaves_input);
   g_test_add_data_func ("/template/exit-writes-buffers/return", "print_and_return",
                         test_exit_writes_buffers);
   g_test_add_data_func ("/template/exit-writes-buffers/number-of-socket", "reuse_number_of_socket",

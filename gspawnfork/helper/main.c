@@ -6,20 +6,18 @@
 
 #include "config.h"
 
+#include "helper/exit.h"
 #include "serve/serve.h"
 
 #include <stdio.h>
-
-#ifdef __GLIBC__ /* which musl, for one, does not run */
-/* The only functions that run before the C library registers what takes modules down. */
-static void (*const before_all) (void) __attribute__ ((section (".preinit_array"), used))
-  = gfork_serve_register_exit;
-#endif
 
 int
 main (int    argc,
       char **argv)
 {
+#ifdef HAVE_EXIT_ACCOUNT
+  gfork_serve_ask_before_exit (gfork_nothing_at_exit);
+#endif
   gfork_serve_command_line (argc, argv, 0);
 
   fprintf (stderr, "%s: this program is started by the gspawnfork library\n", argv[0]);

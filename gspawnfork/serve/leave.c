@@ -22,58 +22,54 @@ gfork_leave (struct gfork_template *template,
   exit (status);
 }
 
-static int socket_to_close = -1;
+static bool (*nothing_at_exit) (void);
 
-/* Has the communication socket closed when exit() has done all it has to. The kernel
- * would first take the memory apart, which takes longer, and the application
- * waits for the end of file. */
 void
-gfork_close_at_exit (int socket)
+gfork_serve_ask_before_exit (bool (*nothing_to_do) (void))
 {
-  socket_to_close = socket;
+  nothing_at_exit = nothing_to_do;
+}
+
+void
+gfork_leave_look_ahead (void)
+{
+  if (nothing_at_exit != NULL)
+    nothing_at_exit ();
+}
+
+/* A function has returned. The kernel closes descriptors when it has taken the memory
+ * apart, which is a third of a short worker's life, and the application waits for the
+ * end of file; so the socket is closed here, if nobody else can be using it. */
+_Noreturn void
+gfork_leave_run (struct gfork_template *template,
+                 int                    status)
+{
+#ifdef __GLIBC__
+  if (nothing_at_exit != NULL && GFORK_NEVER_THREADED && nothing_at_exit ())
+    {
+      fcloseall ();
+      close (template->socket);
+      _exit (status);
+    }
+#endif
+  (void) template;
+  exit (status);
 }
 
 #ifdef __GLIBC__
-/* The function may have closed it, and opened something else that got the number; but
- * nobody uses that any more, unless there are threads, nor has buffered anything. */
-static void
-close_socket (void)
-{
-  fflush (NULL);
-  if (socket_to_close >= 0 && GFORK_NEVER_THREADED)
-    close (socket_to_close);
-}
-
-static void
-on_last_exit (int   status,
-              void *data)
-{
-  (void) status;
-  (void) data;
-  close_socket ();
-}
-
+/* The handlers run in the reverse order of their registration: those of modules,
+ * which came later, have run when this ends the process, and those of the
+ * application that it was forked from never do. */
 static void
 on_exit_before_the_application (int   status,
                                 void *data)
 {
   (void) data;
-  close_socket ();
+  fflush (NULL);
   _exit (status);
 }
 #endif
 
-/* Handlers run in the reverse order of their registration. */
-void
-gfork_serve_register_exit (void)
-{
-#ifdef __GLIBC__
-  on_exit (on_last_exit, NULL);
-#endif
-}
-
-/* In a fork of an application. The handlers of modules, which come later, will have run
- * when this ends the process, and those of the application never do. */
 void
 gfork_leave_before_the_application (void)
 {

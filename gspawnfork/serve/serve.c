@@ -297,6 +297,7 @@ look_after_unknown_code (struct gfork_template    *template,
 
   /* What it has printed is printed once, not by every fork. */
   fflush (NULL);
+  gfork_leave_look_ahead ();
   template->unknown_code_ran = false;
   return true;
 }
@@ -444,8 +445,7 @@ on_run (struct gfork_template *template,
   sigprocmask (SIG_SETMASK, &none, NULL);
 
   gfork_answer_ready (template);
-  gfork_close_at_exit (template->socket);
-  exit (function (template->socket, args, template->arguments.n));
+  gfork_leave_run (template, function (template->socket, args, template->arguments.n));
 }
 
 static void

@@ -63,9 +63,10 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
-/* To be called before anything else is registered to be done at exit, and by nobody but
- * the helper: has the application see a worker's end a little earlier. */
-void gfork_serve_register_exit (void);
+/* Has @nothing_to_do asked before a worker leaves by exit(). If it returns true, exit()
+ * would do nothing but write out what stdio has buffered, which is then done
+ * without it. It is asked before forks as well, so that they know the answer. */
+void gfork_serve_ask_before_exit (bool (*nothing_to_do) (void));
 
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread, into a template that serves @socket. */

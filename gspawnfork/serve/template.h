@@ -168,7 +168,9 @@ void gfork_send_failure (int                         socket,
 /* leave.c */
 _Noreturn void gfork_leave (struct gfork_template *template,
                             int                    status);
-void gfork_close_at_exit (int socket);
+void gfork_leave_look_ahead (void);
+_Noreturn void gfork_leave_run (struct gfork_template *template,
+                                int                    status);
 void gfork_leave_before_the_application (void);
 
 /* serve.c */

@@ -19,7 +19,17 @@ EXPORT int exit_at_once (int socket, const GForkArg *args, size_t n_args);
 EXPORT int print_and_return (int socket, const GForkArg *args, size_t n_args);
 EXPORT int reuse_number_of_socket (int socket, const GForkArg *args, size_t n_args);
 
+EXPORT void set_note_fd (int fd);
+
 static char note_path[4096];
+static int note_fd = -1;
+
+/* From now on, the destructor says "done" there. */
+void
+set_note_fd (int fd)
+{
+  note_fd = fd;
+}
 
 static void
 note (const char *what)
@@ -47,6 +57,8 @@ note_handler (void)
 __attribute__ ((destructor)) static void
 note_destructor (void)
 {
+  if (note_fd >= 0 && write (note_fd, "done", 4) != 4)
+    _exit (105);
   note ("destructor");
 }
 

@@ -1,0 +1,77 @@
+/* test-leave.c: leaves something to be done at exit, in each way there is
+ *
+ * It has no destructor and registers nothing when it is loaded, so that the worker is
+ * one that has nothing to do at exit but for what its function has left.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "test-module.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What C++ calls for a thread-local object with a destructor. */
+extern int __cxa_thread_atexit_impl (void (*)(void *), void *, void *);
+extern void *__dso_handle;
+
+static int note_fd;
+
+/* Slowly, so that it is noticed if somebody does not wait for this. */
+static void
+note (void)
+{
+  usleep (20000);
+  if (write (note_fd, "done", 4) != 4)
+    _exit (100);
+}
+
+static void
+note_status (int   status,
+             void *data)
+{
+  note ();
+}
+
+static void
+note_object (void *object)
+{
+  note ();
+}
+
+/* The arguments are what to leave, and a descriptor that "done" is written to. */
+EXPORT int leave (int socket, const GForkArg *args, size_t n_args);
+
+int
+leave (int             socket,
+       const GForkArg *args,
+       size_t          n_args)
+{
+  const char *what = args[0].data;
+  char line[100];
+
+  note_fd = args[1].fd;
+  if (strcmp (what, "atexit") == 0)
+    return atexit (note);
+  if (strcmp (what, "on_exit") == 0)
+    return on_exit (note_status, NULL);
+  if (strcmp (what, "thread-local") == 0)
+    return __cxa_thread_atexit_impl (note_object, NULL, &__dso_handle);
+  if (strcmp (what, "destructor") == 0)
+    {
+      void *module = dlopen (args[2].data, RTLD_NOW);
+      void (*set_note_fd) (int) = (void (*) (int)) dlsym (module, "set_note_fd");
+
+      set_note_fd (note_fd);
+      return 0;
+    }
+  if (strcmp (what, "buffer") == 0)
+    return fputs ("done", fdopen (note_fd, "w")) < 0;
+  if (strcmp (what, "input") == 0)
+    return fgets (line, sizeof line, stdin) == NULL;
+  return 1;
+}
