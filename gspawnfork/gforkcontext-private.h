@@ -17,6 +17,7 @@ GMainContext *g_fork_ref_result_context     (GTask        *task);
 /* Around what a source of the library's own does. */
 GMainContext *g_fork_dispatch_begin         (GMainContext *context);
 void          g_fork_dispatch_end           (GMainContext *outer);
+gboolean      g_fork_is_dispatching         (GMainContext *context);
 
 void          g_fork_call_in                (GMainContext *context,
                                              GSourceFunc   func,

@@ -64,6 +64,14 @@ g_fork_call_later (GMainContext *context,
   g_source_attach (source, context);
 }
 
+/* Is the thread here because a source of the library's in @context is being
+ * dispatched? */
+gboolean
+g_fork_is_dispatching (GMainContext *context)
+{
+  return g_private_get (&dispatching_context) == context;
+}
+
 /* Calls @func in @context: at once if a source of the library's in it is being
  * dispatched, but never from within one of the user's calls, who would not
  * expect to be called back before it returns. */
@@ -72,7 +80,7 @@ g_fork_call_in (GMainContext *context,
                 GSourceFunc   func,
                 gpointer      data)
 {
-  if (g_private_get (&dispatching_context) == context)
+  if (g_fork_is_dispatching (context))
     {
       /* What is called may call the library, which is then such a call. */
       GMainContext *outer = g_fork_dispatch_begin (NULL);

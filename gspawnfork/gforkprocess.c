@@ -63,6 +63,7 @@ struct _GForkProcess
   GMainContext *context;
   GForkListener *listener;
   GWeakRef *self; /* what the listener has */
+  GSource *emission; /* of the signal, to come */
 };
 
 enum
@@ -84,6 +85,15 @@ free_weak (GWeakRef *weak)
   g_free (weak);
 }
 
+static GWeakRef *
+new_weak (GForkProcess *self)
+{
+  GWeakRef *weak = g_new0 (GWeakRef, 1);
+
+  g_weak_ref_init (weak, self);
+  return weak;
+}
+
 static gboolean
 emit_exited (gpointer user_data)
 {
@@ -91,6 +101,28 @@ emit_exited (gpointer user_data)
 
   g_signal_emit (self, signals[EXITED], 0, g_fork_child_get_exited (self->child)->wait_status);
   return G_SOURCE_REMOVE;
+}
+
+static gboolean
+emit_exited_weakly (gpointer user_data)
+{
+  GForkProcess *self = g_weak_ref_get (user_data);
+
+  return self != NULL ? emit_exited (self) : G_SOURCE_REMOVE;
+}
+
+/* The source does not keep the object, and goes with it: a program may never iterate
+ * the context. */
+static void
+emit_later (GForkProcess *self,
+            GMainContext *context)
+{
+  self->emission = g_idle_source_new ();
+  g_source_set_static_name (self->emission, "[gspawnfork] exited");
+  g_source_set_priority (self->emission, G_PRIORITY_DEFAULT);
+  g_source_set_callback (self->emission, emit_exited_weakly, new_weak (self),
+                         (GDestroyNotify) free_weak);
+  g_source_attach (self->emission, context);
 }
 
 static void
@@ -105,7 +137,13 @@ on_child_ended (GForkChild   *child,
   if (self == NULL)
     return;
 
-  g_fork_call_in (context, emit_exited, self);
+  if (g_fork_is_dispatching (context))
+    g_fork_call_in (context, emit_exited, self);
+  else
+    {
+      emit_later (self, context);
+      g_object_unref (self);
+    }
 }
 
 /* ——— The object ——— */
@@ -120,6 +158,12 @@ g_fork_process_dispose (GObject *object)
       if (g_fork_child_unlisten (self->child, self->listener))
         free_weak (self->self);
       self->listener = NULL;
+    }
+
+  if (self->emission != NULL)
+    {
+      g_source_destroy (self->emission);
+      g_clear_pointer (&self->emission, g_source_unref);
     }
 
   G_OBJECT_CLASS (g_fork_process_parent_class)->dispose (object);
@@ -173,14 +217,13 @@ g_fork_process_new_for_child (GForkChild   *child,
 
   g_fork_child_hold (child);
   self->child = g_fork_child_ref (child);
-  self->self = g_new0 (GWeakRef, 1);
-  g_weak_ref_init (self->self, self);
+  self->self = new_weak (self);
   self->listener = g_fork_child_listen (child, context, on_child_ended, self->self);
   if (self->listener == NULL)
     {
       /* It has ended already; but nobody could connect to the signal yet. */
       free_weak (self->self);
-      g_fork_call_later (context, emit_exited, g_object_ref (self));
+      emit_later (self, context);
     }
 
   return self;

@@ -845,6 +845,21 @@ test_only_the_process_is_kept (gconstpointer kind)
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 63);
 }
 
+/* In a program that never iterates its main context, nothing waits there for ever with
+ * the object of a worker that has ended. */
+static void
+test_nothing_keeps_it (gconstpointer kind)
+{
+  GForkProcess *process = NULL;
+  g_autoptr (GSocket) socket = start (kind, &process);
+
+  test_send (socket, "exit 64\n");
+  wait_for (process);
+  g_object_add_weak_pointer (G_OBJECT (process), (gpointer *) &process);
+  g_object_unref (process);
+  g_assert_null (process);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -868,6 +883,7 @@ main (int    argc,
   test_add_kinds ("/process/wait/check-async", test_wait_check_async);
   test_add_kinds ("/process/wait/outlasts-socket", test_wait_outlasts_socket);
   test_add_kinds ("/process/wait/only-the-process-is-kept", test_only_the_process_is_kept);
+  test_add_kinds ("/process/drop/nothing-keeps-it", test_nothing_keeps_it);
 
   test_add_kinds ("/process/exited", test_exited_signal);
   test_add_kinds ("/process/source/context", test_source);
