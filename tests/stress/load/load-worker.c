@@ -1,0 +1,81 @@
+/* load-worker.c: what is run under load
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "test-module.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
+EXPORT int leave_at_eof (int socket, const GForkArg *args, size_t n_args);
+EXPORT int hold_out (int socket, const GForkArg *args, size_t n_args);
+
+/* Returns the number that was sent. */
+EXPORT int
+leave_with (int             socket,
+            const GForkArg *args,
+            size_t          n_args)
+{
+  return atoi (args[0].data);
+}
+
+/* Returns the number that was sent, when the application has closed its end. */
+EXPORT int
+leave_at_eof (int             socket,
+              const GForkArg *args,
+              size_t          n_args)
+{
+  char octet;
+  ssize_t got;
+
+  do
+    got = read (socket, &octet, 1);
+  while (got > 0 || (got < 0 && errno == EINTR));
+
+  return got == 0 ? atoi (args[0].data) : 100;
+}
+
+/* Writes its pid and the status that it will leave with to the log, which is the
+ * third argument, and then lives until it is told to leave: by an octet "x" on its
+ * socket, or by the end of the descriptor that is the second. The application may go;
+ * any other octet it sends is sent back. */
+EXPORT int
+hold_out (int             socket,
+          const GForkArg *args,
+          size_t          n_args)
+{
+  struct pollfd fds[] = {
+    { .fd = args[1].fd, .events = POLLIN },
+    { .fd = socket, .events = POLLIN },
+  };
+  int status = atoi (args[0].data);
+
+  dprintf (args[2].fd, "%d %d\n", (int) getpid (), status);
+
+  for (;;)
+    {
+      char octet;
+      ssize_t got;
+
+      if (poll (fds, 2, -1) < 0)
+        continue;
+      if (fds[0].revents != 0)
+        return status;
+      if (fds[1].revents == 0)
+        continue;
+
+      got = read (socket, &octet, 1);
+      if (got == 1 && octet == 'x')
+        return status;
+      if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        continue;
+      if (got <= 0 || write (socket, &octet, 1) != 1)
+        fds[1].fd = -1;
+    }
+}
