@@ -114,6 +114,14 @@ typedef struct
   struct gfork_exited exited;
 } Exit;
 
+/* A process that is to be killed once the lock is not held. */
+typedef struct
+{
+  GForkChild *child;
+  struct gfork_pid pid;
+  int pidfd;
+} Condemned;
+
 /* gforkchannel.c */
 gboolean     g_fork_channel_is_ours         (GForkChannel *channel);
 void         g_fork_channel_flush           (GForkChannel *channel);
@@ -148,5 +156,8 @@ void         g_fork_operation_take          (Operation    *operation,
                                              GError       *error,
                                              Actions      *actions);
 void         g_fork_operation_finish        (Operation    *operation);
+void         g_fork_channel_condemn         (GForkChannel *channel,
+                                             Condemned    *condemned);
+void         g_fork_condemned_kill          (Condemned    *condemned);
 
 G_END_DECLS

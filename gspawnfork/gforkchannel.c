@@ -867,7 +867,7 @@ g_fork_channel_unuse (GForkChannel *channel)
 void
 g_fork_channel_close (GForkChannel *channel)
 {
-  g_autoptr (GForkChild) killed = NULL;
+  Condemned condemned = { NULL };
   Actions actions = { 0 };
   Operation *operation;
 
@@ -887,15 +887,12 @@ g_fork_channel_close (GForkChannel *channel)
     }
   else if (channel->state == FINAL && !g_queue_is_empty (&channel->operations))
     {
-      if (channel->child != NULL)
-        killed = g_fork_child_ref (channel->child);
+      g_fork_channel_condemn (channel, &condemned);
       g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, &actions);
     }
   g_mutex_unlock (&channel->lock);
 
-  /* It may be in the function already, with the answer still under way. */
-  if (killed != NULL)
-    g_fork_child_kill (killed, SIGKILL, NULL);
+  g_fork_condemned_kill (&condemned);
   g_fork_channel_take_actions (channel, &actions);
 }
 

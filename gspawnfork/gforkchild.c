@@ -377,7 +377,8 @@ g_fork_child_set_exited (GForkChild                *child,
     end_and_unlock (child, LOST, NULL);
 }
 
-/* The template that would have reported is gone. */
+/* The template that would have reported is gone. A process that has not said yet who it
+ * is may still come, and with a pidfd. */
 void
 g_fork_child_set_orphan (GForkChild *child)
 {
@@ -385,7 +386,8 @@ g_fork_child_set_orphan (GForkChild *child)
   GSList *watches = NULL;
 
   g_mutex_lock (&child->lock);
-  if (child->state == ALIVE && child->origin == FORKED && child->pidfd < 0)
+  if (child->state == ALIVE && child->origin == FORKED && child->pidfd < 0
+      && (child->pid != 0 || child->listeners != NULL))
     {
       end_and_unlock (child, LOST, NULL);
       return;

@@ -119,6 +119,56 @@ g_fork_operation_finish (Operation *operation)
 
 /* ——— Its beginning, and an early end ——— */
 
+/* Before a channel dies whose process may be in its function already, or on the way. It
+ * cannot answer any more, and leaves when it finds that out; if it has answered, the
+ * answer says whom to kill. So none remains, even if the template is not there to do
+ * it. */
+void
+g_fork_channel_condemn (GForkChannel *channel,
+                        Condemned    *condemned)
+{
+  Operation *operation = g_queue_peek_head (&channel->operations);
+  struct gfork_frame frame;
+
+  *condemned = (Condemned){ .pidfd = -1 };
+  if (channel->child == NULL)
+    return;
+
+  condemned->child = g_fork_child_ref (channel->child);
+  if (operation != NULL && operation->ready)
+    {
+      condemned->pid.pid = operation->pid;
+      condemned->pidfd = operation->pidfd;
+      operation->pidfd = -1;
+    }
+
+  shutdown (channel->fd, SHUT_RD);
+  while (gfork_reader_fill (&channel->reader, channel->fd, TRUE, MSG_DONTWAIT) == GFORK_FILL_DATA)
+    while (gfork_reader_next (&channel->reader, &frame) == GFORK_NEXT_FRAME)
+      {
+        if (frame.verb == GFORK_READY && frame.length == sizeof condemned->pid && frame.n_fds == 1
+            && condemned->pidfd < 0)
+          {
+            memcpy (&condemned->pid, frame.payload, sizeof condemned->pid);
+            condemned->pidfd = frame.fds[0];
+            frame.n_fds = 0;
+          }
+        gfork_frame_close_fds (&frame);
+      }
+}
+
+void
+g_fork_condemned_kill (Condemned *condemned)
+{
+  if (condemned->child == NULL)
+    return;
+
+  if (condemned->pidfd >= 0)
+    g_fork_child_set_pid (condemned->child, condemned->pid.pid, condemned->pidfd);
+  g_fork_child_kill (condemned->child, SIGKILL, NULL);
+  g_fork_child_unref (condemned->child);
+}
+
 static GError *
 cancelled_error (void)
 {
@@ -131,7 +181,7 @@ on_cancelled (GCancellable *cancellable,
 {
   GTask *task = user_data;
   GForkChannel *channel = g_task_get_task_data (task);
-  g_autoptr (GForkChild) killed = NULL;
+  Condemned condemned = { NULL };
   Operation *operation = NULL;
   Actions actions = { 0 };
   GMainContext *outer = g_fork_dispatch_begin (g_task_get_context (task));
@@ -155,15 +205,12 @@ on_cancelled (GCancellable *cancellable,
     }
   else if (operation != NULL)
     {
-      if (channel->child != NULL)
-        killed = g_fork_child_ref (channel->child);
+      g_fork_channel_condemn (channel, &condemned);
       g_fork_channel_die (channel, cancelled_error (), FALSE, &actions);
     }
   g_mutex_unlock (&channel->lock);
 
-  /* It may be in the function already, with the answer still under way. */
-  if (killed != NULL)
-    g_fork_child_kill (killed, SIGKILL, NULL);
+  g_fork_condemned_kill (&condemned);
   g_fork_channel_take_actions (channel, &actions);
   g_fork_dispatch_end (outer);
   return G_SOURCE_REMOVE;

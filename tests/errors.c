@@ -901,6 +901,111 @@ test_killed_together (gconstpointer kind)
     }
 }
 
+static gboolean
+can_signal (GForkProcess *process)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean can = g_fork_process_send_signal (process, SIGCONT, &error);
+
+  if (!can)
+    test_assert_error (error, G_FORK_ERROR_LOST);
+  return can;
+}
+
+/* A process whose template is killed before it was run is not lost, if others of the
+ * template's are not. */
+static void
+test_killed_before_ready (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) other_process = NULL;
+  g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) run_error = NULL;
+  g_auto (TestFd) unblock = -1;
+
+  test_block (child, &unblock);
+  test_prepare (template);
+  g_fork_template_run_async (child, "answer", NULL, test_store_result, &result);
+  kill_and_wait (g_fork_template_get_pid (template));
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_LOST);
+
+  test_close_fd (&unblock);
+  test_await (&result);
+  socket = g_fork_template_run_finish (child, result, &process, &run_error);
+  g_assert_no_error (run_error);
+  test_assert_answer (socket, "memory", "nothing");
+  g_assert_cmpint (can_signal (process), ==, can_signal (other_process));
+}
+
+/* A worker whose run is given up ends, although its template is not there to kill it:
+ * when its answer is on the way */
+static void
+test_killed_and_closed (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) other_process = NULL;
+  g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *traces = NULL;
+  g_auto (TestFd) tell_tale = test_add_tell_tale (child);
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+  char octet;
+
+  test_prepare (template);
+  test_pipe (&read_end, &write_end);
+  g_fork_template_send_fd (child, read_end);
+  g_fork_template_run_async (child, "write_and_wait", NULL, test_store_result, &result);
+  g_assert_cmpint (read (tell_tale, &octet, 1), ==, 1);
+  kill_and_wait (g_fork_template_get_pid (template));
+
+  g_fork_template_close (child);
+  test_await (&result);
+  g_assert_null (g_fork_template_run_finish (child, result, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_CLOSED);
+
+  test_close_fd (&write_end);
+  traces = test_read_fd (tell_tale);
+  if (can_signal (other_process))
+    g_assert_cmpstr (traces, ==, "");
+}
+
+/* and before it has answered. */
+static void
+test_killed_and_never_run (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) unblock = -1;
+  g_auto (TestFd) tell_tale = -1;
+
+  test_block (child, &unblock);
+  tell_tale = test_add_tell_tale (child);
+  test_prepare (template);
+  g_fork_template_run_async (child, "write_to_args", NULL, test_store_result, &result);
+  kill_and_wait (g_fork_template_get_pid (template));
+
+  g_fork_template_close (child);
+  test_await (&result);
+  g_assert_null (g_fork_template_run_finish (child, result, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_CLOSED);
+
+  test_close_fd (&unblock);
+  test_assert_fd_eof (tell_tale);
+}
+
 /* After the default template was killed, and that is known, the next new starts
  * another one, and works. */
 static void
@@ -1110,6 +1215,9 @@ main (int    argc,
   test_add_kinds ("/errors/killed/statuses", test_killed_statuses);
   test_add_kinds ("/errors/killed/together", test_killed_together);
   test_add_kinds ("/errors/killed/before-run", test_killed_before_run);
+  test_add_kinds ("/errors/killed/before-ready", test_killed_before_ready);
+  test_add_kinds ("/errors/killed/and-closed", test_killed_and_closed);
+  test_add_kinds ("/errors/killed/and-never-run", test_killed_and_never_run);
   g_test_add_func ("/errors/killed/default", test_killed_default);
   g_test_add_func ("/errors/killed/default-often", test_killed_default_often);
   g_test_add_func ("/errors/killed/default-async", test_killed_default_async);

@@ -444,7 +444,8 @@ class Template:
         self.flush()
 
     def answer_ready(self):
-        """Tells who this process is, with a descriptor that no later one answers to."""
+        """Tells who this process is, with a descriptor that no later one answers to.
+        If there is nobody to take it, there is nobody to run for."""
         self.flush()
         payload = PID.pack(os.getpid(), 0)
         pidfds = []
@@ -458,7 +459,7 @@ class Template:
                 self.socket.send(HEADER.pack(len(payload), READY, 0, 0) + payload,
                                  MSG_NOSIGNAL)
             except OSError:
-                pass
+                self.leave(0)
         for fd in pidfds:
             os.close(fd)
 

@@ -173,9 +173,11 @@ gfork_answer_with_pidfd (struct gfork_template *template,
   return sent;
 }
 
+/* If there is nobody to take it, there is nobody to run for. */
 void
 gfork_answer_ready (struct gfork_template *template)
 {
   gfork_answer_flush (template, 0);
-  gfork_answer_with_pidfd (template, GFORK_READY, 0);
+  if (!gfork_answer_with_pidfd (template, GFORK_READY, 0))
+    gfork_leave (template, 0);
 }

@@ -30,6 +30,7 @@ EXPORT int dump_args (int socket, const GForkArg *args, size_t n_args);
 EXPORT int fd_positions (int socket, const GForkArg *args, size_t n_args);
 EXPORT int check_pattern (int socket, const GForkArg *args, size_t n_args);
 EXPORT int write_to_args (int socket, const GForkArg *args, size_t n_args);
+EXPORT int write_and_wait (int socket, const GForkArg *args, size_t n_args);
 EXPORT int hang_up_and_wait (int socket, const GForkArg *args, size_t n_args);
 EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
 EXPORT int whoami (int socket, const GForkArg *args, size_t n_args);
@@ -483,6 +484,23 @@ write_to_args (int             socket,
       if (args[i].fd >= 0)
         write_string (args[i].fd, "written by the worker");
     }
+
+  return 0;
+}
+
+/* Leaves a trace in the first descriptor sent, waits for the end of the second, and then
+ * leaves another. */
+EXPORT int
+write_and_wait (int             socket,
+                const GForkArg *args,
+                size_t          n_args)
+{
+  char octet;
+
+  write_string (args[0].fd, "E");
+  while (read (args[1].fd, &octet, 1) < 0 && errno == EINTR)
+    ;
+  write_string (args[0].fd, "L");
 
   return 0;
 }
