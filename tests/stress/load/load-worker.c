@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
@@ -75,7 +76,7 @@ hold_out (int             socket,
         return status;
       if (got < 0 && (errno == EINTR || errno == EAGAIN))
         continue;
-      if (got <= 0 || write (socket, &octet, 1) != 1)
+      if (got <= 0 || send (socket, &octet, 1, MSG_NOSIGNAL) != 1)
         fds[1].fd = -1;
     }
 }
