@@ -43,7 +43,8 @@ lost_error (const struct gfork_exited *exited,
                       WEXITSTATUS (exited->wait_status));
 }
 
-/* A process whose template has died under it takes over its error. */
+/* A process whose template has died under it takes over its error. If that has been closed,
+ * it may have left for that reason, and says nothing about others. */
 static GError *
 error_of_parent (GForkChannel *parent)
 {
@@ -56,7 +57,8 @@ error_of_parent (GForkChannel *parent)
   g_mutex_lock (&parent->lock);
   if (parent->reported != NULL)
     error = g_error_copy (parent->reported);
-  else if (parent->state == GONE && parent->error != NULL)
+  else if (parent->state == GONE && parent->error != NULL
+           && !g_error_matches (parent->error, G_FORK_ERROR, G_FORK_ERROR_CLOSED))
     error = g_error_copy (parent->error);
   g_mutex_unlock (&parent->lock);
   return error;
@@ -67,7 +69,7 @@ g_fork_channel_end_of_file (GForkChannel *channel)
 {
   g_autoptr (GForkChild) child = NULL;
   g_autoptr (GForkChannel) parent = NULL;
-  GError *error;
+  GError *error = NULL;
   Actions actions = { 0 };
   gboolean answered;
 
@@ -80,7 +82,10 @@ g_fork_channel_end_of_file (GForkChannel *channel)
   g_mutex_unlock (&channel->lock);
 
   g_mutex_lock (&channel->lock);
-  error = channel->reported != NULL ? g_error_copy (channel->reported) : NULL;
+  if (channel->state == CLOSED)
+    error = g_fork_channel_closed_error ();
+  else if (channel->reported != NULL)
+    error = g_error_copy (channel->reported);
   g_mutex_unlock (&channel->lock);
 
   if (error == NULL)

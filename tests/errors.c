@@ -516,6 +516,26 @@ test_closed_after_close (gconstpointer kind)
   assert_closed (template);
 }
 
+/* So it is when its process has left, which stays for its workers no longer than they do. */
+static void
+test_closed_and_gone (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = test_run (child, "answer", &process);
+  g_autoptr (GError) error = NULL;
+
+  test_prepare (template);
+  g_fork_template_close (template);
+  test_send (socket, "exit 0\n");
+  g_assert_true (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_no_error (error);
+  test_wait_for_end (g_fork_template_get_pid (template));
+
+  assert_closed (template);
+}
+
 /* While a run is under way, nothing else can end the preparation, and the run is
  * not disturbed. */
 static void
@@ -1199,6 +1219,7 @@ main (int    argc,
   test_add_kinds ("/errors/closed/after-exec", test_closed_after_exec);
   test_add_kinds ("/errors/closed/after-detach", test_closed_after_detach);
   test_add_kinds ("/errors/closed/after-close", test_closed_after_close);
+  test_add_kinds ("/errors/closed/and-gone", test_closed_and_gone);
   g_test_add_func ("/errors/closed/while-running", test_closed_while_running);
   g_test_add_func ("/errors/closed/under-way", test_closed_under_way);
 
