@@ -827,12 +827,17 @@ g_fork_channel_has_children (GForkChannel *channel)
   if (!g_fork_channel_is_ours (channel))
     return FALSE;
 
+  g_mutex_lock (&channel->lock);
+  has = channel->children != NULL;
+  g_mutex_unlock (&channel->lock);
+  if (!has)
+    return FALSE;
+
   /* Some may have ended meanwhile. */
-  if (channel->children != NULL)
-    g_fork_channel_pump (channel, FALSE);
+  g_fork_channel_pump (channel, FALSE);
 
   g_mutex_lock (&channel->lock);
-  has = channel->children != NULL && g_hash_table_size (channel->children) > 0;
+  has = g_hash_table_size (channel->children) > 0;
   g_mutex_unlock (&channel->lock);
   return has;
 }

@@ -347,7 +347,7 @@ g_fork_template_get_spare_processes (GForkTemplate *self)
 {
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), 0);
 
-  return self->spare_processes;
+  return g_atomic_int_get (&self->spare_processes);
 }
 
 /**
@@ -367,10 +367,10 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
 {
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  if (self->spare_processes == spare_processes)
+  if (g_atomic_int_exchange ((int *) &self->spare_processes, (int) spare_processes)
+      == (int) spare_processes)
     return;
 
-  self->spare_processes = spare_processes;
   g_fork_channel_set_spares (get_channel (self), spare_processes);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SPARE_PROCESSES]);
 }
