@@ -13,8 +13,6 @@
 
 G_BEGIN_DECLS
 
-typedef struct _GForkListener GForkListener;
-
 /* Called once, in whatever thread noticed, without a lock held. */
 typedef void (*GForkListenerFunc) (GForkChild   *child,
                                    GMainContext *context,
@@ -47,12 +45,12 @@ gboolean       g_fork_child_is_lost    (GForkChild                *child);
 const struct gfork_exited *
                g_fork_child_get_exited (GForkChild                *child);
 
-GForkListener *g_fork_child_listen     (GForkChild                *child,
+gboolean       g_fork_child_listen     (GForkChild                *child,
                                         GMainContext              *context,
                                         GForkListenerFunc          func,
                                         gpointer                   data);
 gboolean       g_fork_child_unlisten   (GForkChild                *child,
-                                        GForkListener             *listener);
+                                        gconstpointer              data);
 
 gboolean       g_fork_child_kill       (GForkChild                *child,
                                         int                        signum,

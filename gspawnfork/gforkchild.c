@@ -69,14 +69,14 @@ typedef enum
   LOST,
 } State;
 
-struct _GForkListener
+typedef struct
 {
   GMainContext *context;
   GForkListenerFunc func;
   gpointer data;
   GForkWatch *watch; /* on the channel of the template that reaps, or */
   GSource *source;   /* on the process itself */
-};
+} GForkListener;
 
 struct _GForkChild
 {
@@ -630,8 +630,9 @@ child_source_new (GForkChild *child)
 }
 
 /* Calls @func when the process has ended, which is noticed at the latest when
- * @context is iterated. Returns %NULL if it has ended already. */
-GForkListener *
+ * @context is iterated. Returns %FALSE if it has ended already. @data, if somebody is to
+ * stop listening, is nobody else's. */
+gboolean
 g_fork_child_listen (GForkChild        *child,
                      GMainContext      *context,
                      GForkListenerFunc  func,
@@ -640,14 +641,14 @@ g_fork_child_listen (GForkChild        *child,
   GForkListener *listener = NULL;
 
   if (g_fork_child_check (child))
-    return NULL;
+    return FALSE;
 
   g_mutex_lock (&child->lock);
   if (child->origin == FOREIGN && child->pidfd < 0)
     {
       /* Nothing will tell when it ends. */
       end_and_unlock (child, LOST, NULL);
-      return NULL;
+      return FALSE;
     }
   if (child->state == ALIVE)
     {
@@ -666,28 +667,30 @@ g_fork_child_listen (GForkChild        *child,
     }
   g_mutex_unlock (&child->lock);
 
-  return listener;
+  return listener != NULL;
 }
 
-/* Returns whether it was still listening; if not, its function was called. */
+/* Returns whether somebody was still listening with @data; if not, the function was called,
+ * or will be at once. */
 gboolean
 g_fork_child_unlisten (GForkChild    *child,
-                       GForkListener *listener)
+                       gconstpointer  data)
 {
-  GSList *link;
+  GForkListener *listener = NULL;
 
   if (child->generation != g_fork_generation ())
     return FALSE;
 
   g_mutex_lock (&child->lock);
-  link = g_slist_find (child->listeners, listener);
-  if (link != NULL)
-    child->listeners = g_slist_delete_link (child->listeners, link);
+  for (GSList *l = child->listeners; l != NULL && listener == NULL; l = l->next)
+    if (((GForkListener *) l->data)->data == data)
+      listener = l->data;
+  child->listeners = g_slist_remove (child->listeners, listener);
   g_mutex_unlock (&child->lock);
 
-  if (link != NULL)
+  if (listener != NULL)
     listener_free (listener);
-  return link != NULL;
+  return listener != NULL;
 }
 
 /* ——— About it ——— */

@@ -61,7 +61,7 @@ struct _GForkProcess
 
   GForkChild *child;
   GMainContext *context;
-  GForkListener *listener;
+  gboolean listening;
   GWeakRef *self; /* what the listener has */
   GSource *emission; /* of the signal, to come */
 };
@@ -153,11 +153,11 @@ g_fork_process_dispose (GObject *object)
 {
   GForkProcess *self = G_FORK_PROCESS (object);
 
-  if (self->listener != NULL)
+  if (self->listening)
     {
-      if (g_fork_child_unlisten (self->child, self->listener))
+      if (g_fork_child_unlisten (self->child, self->self))
         free_weak (self->self);
-      self->listener = NULL;
+      self->listening = FALSE;
     }
 
   if (self->emission != NULL)
@@ -218,8 +218,8 @@ g_fork_process_new_for_child (GForkChild   *child,
   g_fork_child_hold (child);
   self->child = g_fork_child_ref (child);
   self->self = new_weak (self);
-  self->listener = g_fork_child_listen (child, context, on_child_ended, self->self);
-  if (self->listener == NULL)
+  self->listening = g_fork_child_listen (child, context, on_child_ended, self->self);
+  if (!self->listening)
     {
       /* It has ended already; but nobody could connect to the signal yet. */
       free_weak (self->self);
@@ -250,12 +250,23 @@ g_fork_process_get_pid (GForkProcess *self)
 
 /* ——— Waiting ——— */
 
+#define CANCEL_SOURCE "cancel-source"
+
+/* The source has the task, and the task the source, until one of them is through. */
+static void
+destroy_source (GSource *source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
 static gboolean
 return_waiting (gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
   GForkProcess *self = g_task_get_source_object (task);
 
+  g_object_set_data (G_OBJECT (task), CANCEL_SOURCE, NULL);
   if (g_fork_child_is_lost (self->child))
     g_task_return_new_error (task, G_FORK_ERROR, G_FORK_ERROR_LOST,
                              _("How process %d ended cannot be known: the template that it was "
@@ -281,19 +292,13 @@ on_wait_cancelled (GCancellable *cancellable,
   GTask *task = user_data;
   GForkProcess *self = g_task_get_source_object (task);
 
-  if (g_fork_child_unlisten (self->child, g_task_get_task_data (task)))
+  if (g_fork_child_unlisten (self->child, task))
     {
+      g_object_set_data (G_OBJECT (task), CANCEL_SOURCE, NULL);
       g_task_return_error_if_cancelled (task);
       g_object_unref (task);
     }
   return G_SOURCE_REMOVE;
-}
-
-static void
-destroy_source (GSource *source)
-{
-  g_source_destroy (source);
-  g_source_unref (source);
 }
 
 static void
@@ -303,37 +308,34 @@ wait_async (GForkProcess        *self,
             gpointer             user_data,
             gpointer             source_tag)
 {
-  GTask *task = g_task_new (self, cancellable, callback, user_data);
-  GForkListener *listener;
+  g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
+  GMainContext *context = g_task_get_context (task);
 
   g_task_set_source_tag (task, source_tag);
   if (g_task_return_error_if_cancelled (task))
-    {
-      g_object_unref (task);
-      return;
-    }
+    return;
 
   /* What is returned stays so, although the cancellable may be triggered before
    * the callback runs. */
   g_task_set_check_cancellable (task, FALSE);
 
-  g_object_ref (task);
-  listener = g_fork_child_listen (self->child, g_task_get_context (task), on_waited_for, task);
-  if (listener == NULL)
-    return_waiting (task);
-  else if (cancellable != NULL)
+  /* First of all, as the result may be returned by another thread, whose context it is,
+   * before the listening has begun here. */
+  if (cancellable != NULL)
     {
       GSource *source = g_cancellable_source_new (cancellable);
 
-      /* The task owns the source through the object data of its own, so that it
-       * goes when the task does. */
-      g_task_set_task_data (task, listener, NULL);
-      g_object_set_data_full (G_OBJECT (task), "cancel-source", source,
+      g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), g_object_ref (task),
+                             g_object_unref);
+      g_object_set_data_full (G_OBJECT (task), CANCEL_SOURCE, source,
                               (GDestroyNotify) destroy_source);
-      g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), task, NULL);
-      g_source_attach (source, g_task_get_context (task));
+      g_source_attach (source, context);
     }
-  g_object_unref (task);
+
+  if (!g_fork_child_listen (self->child, context, on_waited_for, g_object_ref (task)))
+    return_waiting (task);
+  else if (g_cancellable_is_cancelled (cancellable))
+    on_wait_cancelled (cancellable, task);
 }
 
 static gboolean
@@ -743,7 +745,6 @@ typedef struct
 {
   GSource source;
   GForkProcess *process;
-  GForkListener *listener;
   gboolean listening;
 } ProcessSource;
 
@@ -771,8 +772,7 @@ process_source_prepare (GSource *source,
   *timeout = -1;
   if (!self->listening)
     {
-      self->listener = g_fork_child_listen (self->process->child, g_source_get_context (source),
-                                            wake_up, NULL);
+      g_fork_child_listen (self->process->child, g_source_get_context (source), wake_up, self);
       self->listening = TRUE;
     }
   return process_source_ready (self);
@@ -805,8 +805,8 @@ process_source_finalize (GSource *source)
 {
   ProcessSource *self = (ProcessSource *) source;
 
-  if (self->listener != NULL)
-    g_fork_child_unlisten (self->process->child, self->listener);
+  if (self->listening)
+    g_fork_child_unlisten (self->process->child, self);
   g_object_unref (self->process);
 }
 
