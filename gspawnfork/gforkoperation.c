@@ -315,6 +315,13 @@ g_fork_channel_await (GForkChannel *channel,
     }
 
   operation->task = task;
+  /* Before it is looked whether it is cancelled: what is cancelled while the source is
+   * being attached may not wake up the context. */
+  if (cancellable != NULL)
+    {
+      operation->cancel_source = g_cancellable_source_new (cancellable);
+      g_task_attach_source (task, operation->cancel_source, G_SOURCE_FUNC (on_cancelled));
+    }
   if (error == NULL)
     error = g_fork_channel_refusal (channel);
   if (error == NULL && length > GFORK_MAX_PAYLOAD)
@@ -333,12 +340,6 @@ g_fork_channel_await (GForkChannel *channel,
         close (sent_fd);
       g_fork_channel_take_actions (channel, &actions);
       return TRUE;
-    }
-
-  if (cancellable != NULL)
-    {
-      operation->cancel_source = g_cancellable_source_new (cancellable);
-      g_task_attach_source (task, operation->cancel_source, G_SOURCE_FUNC (on_cancelled));
     }
 
   g_queue_push_tail (&channel->operations, operation);

@@ -320,7 +320,8 @@ wait_async (GForkProcess        *self,
   g_task_set_check_cancellable (task, FALSE);
 
   /* First of all, as the result may be returned by another thread, whose context it is,
-   * before the listening has begun here. */
+   * before this returns. What is cancelled while the source is being attached may not wake
+   * up the context, so it is looked for that below. */
   if (cancellable != NULL)
     {
       GSource *source = g_cancellable_source_new (cancellable);
