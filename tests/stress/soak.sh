@@ -11,8 +11,8 @@ set -eu
 
 build=$(cd "$1" && pwd)
 case ${2:-} in
-  --quick) loop=10000 others=4000 ;;
-  *) loop=200000 others=50000 ;;
+  --quick) loop=10000 others=4000 patience=120 ;;
+  *) loop=200000 others=50000 patience=3600 ;;
 esac
 
 export GSPAWNFORK_HELPER="$build/gspawnfork/helper/gspawnfork-helper"
@@ -21,6 +21,6 @@ status=0
 for work in "loop $loop" "never-iterated $others" "never-waited $others"
 do
   # Two words.
-  "$build/tests/stress/load/load-soak" $work || status=1
+  timeout $patience "$build/tests/stress/load/load-soak" $work || status=1
 done
 exit "$status"

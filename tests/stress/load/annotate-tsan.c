@@ -1,4 +1,4 @@
-/* annotate.c: tells the thread sanitizer of the order that GLib makes
+/* annotate-tsan.c: tells the thread sanitizer of the order that GLib makes
  *
  * GLib is not compiled for the sanitizer, and its locks are made of atomic operations and
  * futexes that this does not see. So these functions take the place of GLib's, say what
