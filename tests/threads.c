@@ -288,6 +288,58 @@ test_cancel_from_another (void)
   g_thread_join (thread);
 }
 
+static gpointer
+give_up_in_all_ways (gpointer data)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+
+  g_main_context_push_thread_default (context);
+  for (int i = 0; i < 40; i++)
+    {
+      g_autoptr (GForkTemplate) child = g_fork_template_fork (data);
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+
+      /* Dropped as it is, or */
+      if (i % 4 == 0)
+        continue;
+
+      g_fork_template_run_async (child, "echo", cancellable, test_store_result, &result);
+      if (i % 4 == 1)
+        g_cancellable_cancel (cancellable);
+      else if (i % 4 == 2)
+        g_fork_template_close (child);
+      test_await (&result);
+      socket = g_fork_template_run_finish (child, result, NULL, &error);
+
+      /* The answer may have been faster than the cancelling. */
+      if (i % 4 == 1 && socket == NULL)
+        g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      else if (i % 4 == 2)
+        test_assert_error (error, G_FORK_ERROR_CLOSED);
+      else
+        g_assert_no_error (error);
+    }
+  g_main_context_pop_thread_default (context);
+
+  return NULL;
+}
+
+/* All fork one template, and drop, cancel or close the forks. It remains what it was. */
+static void
+test_give_up_in_all (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+
+  in_threads (give_up_in_all_ways, template);
+  socket = test_run (template, "answer", &process);
+  test_assert_answer (socket, "memory", "nothing");
+}
+
 /* Contexts */
 
 typedef struct
@@ -372,6 +424,70 @@ test_own_context (gconstpointer kind)
 {
   g_thread_join (g_thread_new ("tester", do_all_in_own_context, (gpointer) kind));
   in_threads (do_all_in_own_context, (gpointer) kind);
+}
+
+typedef struct
+{
+  const TestKind *kind;
+  GThread *main_thread;
+  int n_pending;
+} Arrivals;
+
+static void
+on_arrival (GObject      *object,
+            GAsyncResult *result,
+            gpointer      user_data)
+{
+  Arrivals *arrivals = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_thread_self () == arrivals->main_thread);
+  if (g_fork_process_wait_finish (G_FORK_PROCESS (object), result, &error))
+    g_assert_cmpint (g_fork_process_get_exit_status (G_FORK_PROCESS (object)), ==, 6);
+  else
+    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_atomic_int_add (&arrivals->n_pending, -1);
+}
+
+static gpointer
+wait_without_context (gpointer data)
+{
+  Arrivals *arrivals = data;
+  g_autoptr (GForkTemplate) template = test_make (arrivals->kind);
+
+  for (int i = 0; i < 20; i++)
+    {
+      g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = test_run (child, "answer", &process);
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+      test_send (socket, "exit 6\n");
+      g_atomic_int_inc (&arrivals->n_pending);
+      g_fork_process_wait_async (process, cancellable, on_arrival, arrivals);
+      if (i % 2 == 0)
+        g_cancellable_cancel (cancellable);
+    }
+
+  g_atomic_int_add (&arrivals->n_pending, -1);
+  g_main_context_wakeup (NULL);
+  return NULL;
+}
+
+/* What is begun in threads that have no context arrives in the main thread, each once,
+ * though that may be at it before the call returns. */
+static void
+test_default_context (gconstpointer kind)
+{
+  Arrivals arrivals = { kind, g_thread_self (), N_THREADS };
+  GThread *threads[N_THREADS];
+
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("tester", wait_without_context, &arrivals);
+  while (g_atomic_int_get (&arrivals.n_pending) > 0)
+    g_main_context_iteration (NULL, TRUE);
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
 }
 
 /* So it is in the main thread with a context pushed, when the template is at home
@@ -548,10 +664,12 @@ main (int    argc,
   test_add_kinds ("/threads/send-from-all", test_send_from_all);
   test_add_kinds ("/threads/wait-in-all", test_wait_in_all);
   test_add_kinds ("/threads/run-in-all", test_run_in_all);
+  test_add_kinds ("/threads/give-up-in-all", test_give_up_in_all);
   g_test_add_func ("/threads/close-from-another", test_close_from_another);
   g_test_add_func ("/threads/cancel-from-another", test_cancel_from_another);
 
   test_add_kinds ("/threads/context/own", test_own_context);
+  test_add_kinds ("/threads/context/default", test_default_context);
   test_add_kinds ("/threads/context/pushed", test_pushed_context);
   test_add_kinds ("/threads/context/sync", test_sync_runs_nothing_else);
   test_add_kinds ("/threads/context/goes-away", test_context_goes_away);
