@@ -20,31 +20,67 @@
 
 /* ——— The end of file ——— */
 
-/* The error of a process that is gone. @status may be %NULL. */
-static GError *
-lost_error (const struct gfork_exited *exited,
-            gboolean                   answered)
+/* Who is at the other end, in the middle of a sentence. */
+static char *
+name_process (GForkChannel *channel)
 {
-  if (exited == NULL || exited->wait_status == -1)
-    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST, _("The process has ended unexpectedly"));
-
-  if (WIFSIGNALED (exited->wait_status))
-    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST,
-                        _("The process was killed by signal %d (%s)"),
-                        WTERMSIG (exited->wait_status),
-                        g_strsignal (WTERMSIG (exited->wait_status)));
-
-  /* The C library, too, uses this status if it could not execute a program. */
-  if (!answered && WEXITSTATUS (exited->wait_status) == 127)
-    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN, _("The helper could not be executed"));
-
-  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST,
-                      _("The process has ended unexpectedly, with exit status %d"),
-                      WEXITSTATUS (exited->wait_status));
+  if (channel->program != NULL)
+    return g_strdup_printf (_("the helper “%s”"), channel->program);
+  return g_strdup (channel->children != NULL ? _("the template") : _("the process"));
 }
 
-/* A process whose template has died under it takes over its error. If that has been closed,
- * it may have left for that reason, and says nothing about others. */
+/* What may have ended a process: code that is not ours, which it has been told to run
+ * and has not said that it has. %NULL if there is none. */
+static char *
+describe_told (GForkChannel *channel)
+{
+  g_autoptr (GString) told = NULL;
+
+  g_mutex_lock (&channel->lock);
+  for (GList *l = channel->told.head; l != NULL; l = l->next)
+    {
+      if (told == NULL)
+        told = g_string_new (channel->n_told - channel->told.length > channel->n_done ? "…, " : NULL);
+      else
+        g_string_append (told, ", ");
+      g_string_append (told, l->data);
+    }
+  g_mutex_unlock (&channel->lock);
+
+  return told != NULL ? g_string_free (g_steal_pointer (&told), FALSE) : NULL;
+}
+
+/* Why nothing comes from a process that is gone. @exited may be %NULL. */
+static GError *
+lost_error (GForkChannel              *channel,
+            const struct gfork_exited *exited,
+            gboolean                   answered)
+{
+  g_autofree char *process = name_process (channel);
+  g_autofree char *told = describe_told (channel);
+  g_autofree char *fact = NULL;
+
+  if (exited == NULL || exited->wait_status == -1)
+    fact = g_strdup_printf (_("%s has ended unexpectedly"), process);
+  else if (WIFSIGNALED (exited->wait_status))
+    fact = g_strdup_printf (_("%s was killed by signal %d (%s)"), process,
+                            WTERMSIG (exited->wait_status),
+                            g_strsignal (WTERMSIG (exited->wait_status)));
+  /* The C library, too, uses this status if it could not execute a program. */
+  else if (!answered && WEXITSTATUS (exited->wait_status) == 127)
+    return g_fork_reason_new (G_FORK_ERROR_SPAWN, _("%s could not be executed"), process);
+  else
+    fact = g_strdup_printf (_("%s has ended unexpectedly, with exit status %d"), process,
+                            WEXITSTATUS (exited->wait_status));
+
+  if (told == NULL)
+    return g_fork_reason_new (G_FORK_ERROR_LOST, "%s", fact);
+  /* Translators: what has happened to a process, and a list of commands */
+  return g_fork_reason_new (G_FORK_ERROR_LOST, _("%s, having been told: %s"), fact, told);
+}
+
+/* A process whose template has died before it could be forked takes over its error. If that
+ * has been closed, it may have left for that reason, and says nothing about others. */
 static GError *
 error_of_parent (GForkChannel *parent)
 {
@@ -79,22 +115,22 @@ g_fork_channel_end_of_file (GForkChannel *channel)
     child = g_fork_child_ref (channel->child);
   if (channel->parent != NULL)
     parent = g_fork_channel_ref (channel->parent);
-  g_mutex_unlock (&channel->lock);
-
-  g_mutex_lock (&channel->lock);
   if (channel->state == CLOSED)
     error = g_fork_channel_closed_error ();
   else if (channel->reported != NULL)
     error = g_error_copy (channel->reported);
+  else if (g_fork_channel_is_executed (channel))
+    error = g_fork_channel_closed_error ();
   g_mutex_unlock (&channel->lock);
 
-  if (error == NULL)
+  if (error == NULL && !answered)
     error = error_of_parent (parent);
   if (error == NULL)
     {
       if (child != NULL)
         g_fork_child_check_closed (child);
-      error = lost_error (child != NULL ? g_fork_child_get_exited (child) : NULL, answered);
+      error = lost_error (channel, child != NULL ? g_fork_child_get_exited (child) : NULL,
+                          answered);
     }
 
   g_mutex_lock (&channel->lock);
@@ -138,6 +174,16 @@ on_ready (GForkChannel       *channel,
     }
 }
 
+/* It has done the first @n_done of what it was told. */
+static void
+forget_told (GForkChannel *channel,
+             guint         n_done)
+{
+  channel->n_done = n_done;
+  while (channel->told.length > 0 && channel->n_told - channel->told.length < n_done)
+    g_free (g_queue_pop_head (&channel->told));
+}
+
 static void
 on_synced (GForkChannel       *channel,
            struct gfork_frame *frame,
@@ -158,6 +204,7 @@ on_synced (GForkChannel       *channel,
   operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
   frame->n_fds = 0;
   g_queue_pop_head (&channel->operations);
+  forget_told (channel, operation->n_told);
   if (operation->await == G_FORK_AWAIT_DETACHED)
     {
       operation->launch = g_fork_launch_new (-1, channel->child);
@@ -174,11 +221,12 @@ on_error (GForkChannel       *channel,
           Actions            *actions)
 {
   Operation *operation = g_queue_pop_head (&channel->operations);
+  g_autofree char *process = name_process (channel);
 
   /* It may also be the last word of a process that has given up, or of a template
    * that refused to fork: for whoever asks later. */
   g_clear_error (&channel->reported);
-  channel->reported = g_fork_error_new_from_frame (frame);
+  channel->reported = g_fork_error_new_from_frame (frame, process);
   if (operation == NULL)
     return;
 
@@ -247,10 +295,14 @@ handle_frame (GForkChannel       *channel,
     }
 
   if (actions->end_of_file && channel->error == NULL)
-    channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
-                                  _("The process does not speak the protocol: "
-                                    "unexpected answer of type %u"),
-                                  frame->verb);
+    {
+      g_autofree char *process = name_process (channel);
+
+      channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                                          _("%s does not speak the protocol: "
+                                            "unexpected answer of type %u"),
+                                          process, frame->verb);
+    }
   gfork_frame_close_fds (frame);
 }
 
@@ -272,9 +324,14 @@ handle_frames (GForkChannel *channel,
 
       case GFORK_NEXT_BAD:
         if (channel->error == NULL)
-          channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
-                                        _("The process does not speak the protocol: "
-                                          "malformed answer"));
+          {
+            g_autofree char *process = name_process (channel);
+
+            channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                                                _("%s does not speak the protocol: "
+                                                  "malformed answer"),
+                                                process);
+          }
         actions->end_of_file = TRUE;
         break;
       }
@@ -314,9 +371,9 @@ g_fork_channel_read (GForkChannel *channel,
 
         case GFORK_FILL_TRUNCATED:
           if (channel->error == NULL)
-            channel->error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                          _("A descriptor got lost: too many are open in this "
-                                            "process (see RLIMIT_NOFILE)"));
+            channel->error = g_fork_reason_new (G_FORK_ERROR_FAILED,
+                                                _("a descriptor got lost: too many are open in "
+                                                  "this process (see RLIMIT_NOFILE)"));
           actions->end_of_file = TRUE;
           break;
         }

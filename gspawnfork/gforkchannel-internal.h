@@ -37,7 +37,9 @@ typedef struct
   GSource *cancel_source;
   GSList *watches;
 
-  int user_fd; /* EXECUTED: the communication socket */
+  char *subject; /* what it runs or executes, for messages */
+  guint n_told;  /* of the channel's, when the command was sent */
+  int user_fd;   /* EXECUTED: the communication socket */
   gboolean ready;
   pid_t pid;
   int pidfd;
@@ -70,6 +72,7 @@ struct _GForkChannel
   gboolean answered;
 
   pid_t pid;
+  char *program;        /* that was executed to become it, or NULL; never changes */
   GForkChild *child;    /* the process at the other end */
   GForkChannel *parent; /* the one of the template that it is a fork of */
 
@@ -84,6 +87,11 @@ struct _GForkChannel
 
   GQueue operations;
   GSList *watches;
+
+  /* For messages: the commands that run code which is not ours. */
+  GQueue told;  /* those of which no answer says that they are done; the last few */
+  guint n_told; /* how many there were in all */
+  guint n_done; /* how many of these are done */
 
   GForkSpares *spares;  /* made when some are first wanted, and never replaced */
   GHashTable *children; /* id → GForkChild, of those not known to have ended */
@@ -126,6 +134,7 @@ typedef struct
 gboolean     g_fork_channel_is_ours         (GForkChannel *channel);
 void         g_fork_channel_flush           (GForkChannel *channel);
 void         g_fork_channel_update_watches  (GForkChannel *channel);
+gboolean     g_fork_channel_is_executed     (GForkChannel *channel);
 int          g_fork_channel_take_fd         (GForkChannel *channel,
                                              Actions      *actions);
 void         g_fork_channel_die             (GForkChannel *channel,

@@ -38,6 +38,8 @@ void          g_fork_launch_free               (GForkLaunch        *launch);
 GForkChannel *g_fork_channel_new               (int                 fd,
                                                 GForkChild         *child);
 GForkChannel *g_fork_channel_new_failed        (GError             *error);
+void          g_fork_channel_set_program       (GForkChannel       *channel,
+                                                const char         *program);
 GForkChannel *g_fork_channel_new_child         (GForkChannel       *parent);
 void          g_fork_channel_set_log           (GForkChannel       *channel,
                                                 GForkLog           *log);
@@ -54,6 +56,8 @@ void          g_fork_channel_close             (GForkChannel       *channel);
 
 pid_t         g_fork_channel_get_pid           (GForkChannel       *channel);
 void          g_fork_channel_check             (GForkChannel       *channel);
+void          g_fork_channel_wait              (GForkChannel       *channel,
+                                                int                 milliseconds);
 GError       *g_fork_channel_closed_error      (void);
 gboolean      g_fork_channel_is_dying          (GForkChannel       *channel);
 
@@ -73,6 +77,9 @@ void          g_fork_channel_fail              (GForkChannel       *channel,
                                                 GError             *error);
 
 gboolean      g_fork_channel_has_children      (GForkChannel       *channel);
+GError       *g_fork_await_error               (GForkAwait          await,
+                                                const void         *payload,
+                                                GError             *error);
 gboolean      g_fork_channel_await             (GForkChannel       *channel,
                                                 GForkAwait          await,
                                                 const void         *payload,

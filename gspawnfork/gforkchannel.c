@@ -41,6 +41,9 @@
  * again after this. */
 #define RETRY_AFTER (5 * G_TIME_SPAN_MILLISECOND)
 
+/* So many of the commands that are not known to be done are kept for messages. */
+#define MAX_TOLD 8
+
 /* Longer names of functions are looked for by every fork. */
 #define MAX_HINT 64
 
@@ -125,6 +128,14 @@ g_fork_channel_new_failed (GError *error)
   return channel;
 }
 
+/* To be called before there is anything to read. */
+void
+g_fork_channel_set_program (GForkChannel *channel,
+                            const char   *program)
+{
+  channel->program = g_strdup (program);
+}
+
 GForkChannel *
 g_fork_channel_ref (GForkChannel *channel)
 {
@@ -158,6 +169,8 @@ g_fork_channel_unref (GForkChannel *channel)
   g_clear_pointer (&channel->child, g_fork_child_unref);
   g_clear_pointer (&channel->parent, g_fork_channel_unref);
   g_free (channel->hint);
+  g_free (channel->program);
+  g_queue_clear_full (&channel->told, g_free);
   g_clear_pointer (&channel->spares, g_fork_spares_free);
   g_clear_pointer (&channel->log, g_fork_log_free);
   g_clear_error (&channel->error);
@@ -301,8 +314,25 @@ close_fds (const int *fds,
 GError *
 g_fork_channel_too_long_error (gsize length)
 {
-  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                      _("A command of %zu octets is too long"), length);
+  return g_fork_reason_new (G_FORK_ERROR_FAILED,
+                            _("%zu octets are more than the %d that a command may have"), length,
+                            GFORK_MAX_PAYLOAD);
+}
+
+/* Remembers a command that the process may not survive. Here @payload begins with what
+ * it is about. */
+static void
+remember_told (GForkChannel *channel,
+               guint8        verb,
+               const char   *payload)
+{
+  if (verb != GFORK_REQUIRE && verb != GFORK_CALL && verb != GFORK_EVAL)
+    return;
+
+  g_queue_push_tail (&channel->told, g_fork_command_describe (verb, payload));
+  channel->n_told++;
+  if (channel->told.length > MAX_TOLD)
+    g_free (g_queue_pop_head (&channel->told));
 }
 
 /* Queues a command. Takes the descriptors, in any case. */
@@ -323,7 +353,8 @@ g_fork_channel_send (GForkChannel *channel,
   if (length > GFORK_MAX_PAYLOAD)
     {
       close_fds (fds, n_fds);
-      g_fork_channel_fail (channel, g_fork_channel_too_long_error (length));
+      g_fork_channel_fail (channel, g_fork_reason_complete (g_fork_channel_too_long_error (length),
+                                                            verb, payload));
       return;
     }
 
@@ -336,6 +367,7 @@ g_fork_channel_send (GForkChannel *channel,
       if (channel->log != NULL && verb != GFORK_KILL)
         g_fork_log_append (channel->log, verb, payload, length, fds, n_fds);
       g_fork_queue_append (&channel->queue, verb, payload, length, fds, n_fds);
+      remember_told (channel, verb, payload);
       if (does_something (verb) || channel->queue.octets->len > MAX_HELD_OCTETS
           || channel->queue.fds->len > MAX_HELD_FDS)
         flush_and_watch (channel);
@@ -495,15 +527,15 @@ g_fork_watch_release (GForkWatch *watch)
 GError *
 g_fork_channel_closed_error (void)
 {
-  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_CLOSED,
-                      _("The template was closed, run, executed or detached before"));
+  return g_fork_reason_new (G_FORK_ERROR_CLOSED,
+                            _("the template was closed, run, executed or detached before"));
 }
 
 GError *
 g_fork_channel_inherited_error (void)
 {
-  return g_error_new (G_FORK_ERROR, G_FORK_ERROR_LOST,
-                      _("The template belongs to the process that this one was forked from"));
+  return g_fork_reason_new (G_FORK_ERROR_LOST,
+                            _("the template belongs to the process that this one was forked from"));
 }
 
 /* Takes the socket away; the caller closes it or hands it on. */
@@ -541,6 +573,15 @@ g_fork_channel_take_fd (GForkChannel *channel,
   return fd;
 }
 
+/* Will the end of file mean that the process has become another program? */
+gboolean
+g_fork_channel_is_executed (GForkChannel *channel)
+{
+  Operation *operation = g_queue_peek_head (&channel->operations);
+
+  return operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready;
+}
+
 /* Ends the channel. Everything under way ends with @error, which is taken, but for
  * a program that has been executed: that its end of the socket is gone is the
  * sign of it. */
@@ -550,12 +591,9 @@ g_fork_channel_die (GForkChannel *channel,
                     gboolean      other_end_gone,
                     Actions      *actions)
 {
+  gboolean executed = other_end_gone && g_fork_channel_is_executed (channel);
   Operation *operation;
-  gboolean executed;
 
-  operation = g_queue_peek_head (&channel->operations);
-  executed = operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready
-             && other_end_gone;
   if (channel->error == NULL)
     channel->error = executed ? g_fork_channel_closed_error () : g_error_copy (error);
 
@@ -741,9 +779,8 @@ g_fork_channel_new_child (GForkChannel *parent)
   g_fork_child_sweep ();
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-    return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
-                                                   _("Could not create a socket pair: %s"),
-                                                   g_strerror (errno)));
+    return g_fork_channel_new_failed (g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
+                                                            g_strerror (errno)));
 
   g_mutex_lock (&parent->lock);
   error = g_fork_channel_refusal (parent);
@@ -907,6 +944,25 @@ g_fork_channel_check (GForkChannel *channel)
 {
   if (g_fork_channel_is_ours (channel))
     g_fork_channel_pump (channel, TRUE);
+}
+
+/* Reads what there is, or what comes first within this time. */
+void
+g_fork_channel_wait (GForkChannel *channel,
+                     int           milliseconds)
+{
+  struct pollfd poll_fd = { .events = POLLIN };
+
+  if (!g_fork_channel_is_ours (channel))
+    return;
+
+  g_mutex_lock (&channel->lock);
+  poll_fd.fd = channel->fd;
+  g_mutex_unlock (&channel->lock);
+
+  if (poll_fd.fd >= 0)
+    poll (&poll_fd, 1, milliseconds);
+  g_fork_channel_pump (channel, FALSE);
 }
 
 /* Is the template no longer able to serve, or about to be? */

@@ -509,20 +509,38 @@ g_fork_child_check (GForkChild *child)
 }
 
 /* Like g_fork_child_check(), of a process whose socket is at its end: a process that
- * ends closes its descriptors a moment before it can be reaped. */
+ * ends closes its descriptors a moment before it can be reaped, by us or by its
+ * template, which then says so. */
 gboolean
 g_fork_child_check_closed (GForkChild *child)
 {
-  struct pollfd poll_fd = { .events = POLLIN };
+  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE_MS * 1000;
+  gint64 left;
 
   if (child->generation != g_fork_generation ())
     return TRUE;
 
-  g_mutex_lock (&child->lock);
-  poll_fd.fd = child->pidfd;
-  if (child->state == ALIVE && child->origin == DIRECT && child->pidfd >= 0)
-    poll (&poll_fd, 1, CLOSING_PATIENCE_MS);
-  g_mutex_unlock (&child->lock);
+  while (!g_fork_child_check (child) && (left = deadline - g_get_monotonic_time ()) > 0)
+    {
+      struct pollfd poll_fd = { .events = POLLIN };
+      g_autoptr (GForkChannel) reaper = NULL;
+      int milliseconds = (left + 999) / 1000;
+      Origin origin;
+
+      g_mutex_lock (&child->lock);
+      origin = child->origin;
+      poll_fd.fd = child->pidfd;
+      if (child->reaper != NULL)
+        reaper = g_fork_channel_ref (child->reaper);
+      else if (child->state == ALIVE && origin == DIRECT)
+        poll (&poll_fd, 1, child->pidfd >= 0 ? milliseconds : 1);
+      g_mutex_unlock (&child->lock);
+
+      if (origin == FOREIGN)
+        return FALSE;
+      if (reaper != NULL)
+        g_fork_channel_wait (reaper, milliseconds);
+    }
 
   return g_fork_child_check (child);
 }

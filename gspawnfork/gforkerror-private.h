@@ -11,8 +11,26 @@
 
 G_BEGIN_DECLS
 
-GError *g_fork_error_new_from_frame (const struct gfork_frame *frame);
+/* For messages: what the protocol has no verb for. */
+#define G_FORK_DETACH 255
+
+GError *g_fork_error_new_for        (GForkError                code,
+                                     guint8                    verb,
+                                     const char               *subject,
+                                     const char               *reason);
+GError *g_fork_error_new_from_frame (const struct gfork_frame *frame,
+                                     const char               *process);
 GError *g_fork_error_new_threaded   (const char               *threads,
                                      int                       n_threads);
+
+/* A fact that several operations may end with. It is no error for the user yet. */
+GError *g_fork_reason_new           (GForkError                code,
+                                     const char               *format,
+                                     ...) G_GNUC_PRINTF (2, 3);
+GError *g_fork_reason_complete      (GError                   *error,
+                                     guint8                    verb,
+                                     const char               *subject);
+char   *g_fork_command_describe     (guint8                    verb,
+                                     const char               *subject);
 
 G_END_DECLS

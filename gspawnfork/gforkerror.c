@@ -32,6 +32,12 @@ G_STATIC_ASSERT ((int) G_FORK_EXEC_SEARCH_PATH == (int) GFORK_EXEC_SEARCH_PATH);
 
 G_DEFINE_QUARK (g-fork-error-quark, g_fork_error)
 
+/* The domain of errors that are reasons only; no user ever sees one. */
+static G_DEFINE_QUARK (g-fork-reason-quark, g_fork_reason)
+
+/* Longer subjects, like code to evaluate, are cut in a message. */
+#define MAX_SUBJECT 256
+
 /* Errors come from everywhere, before any class is initialised. */
 __attribute__ ((constructor)) static void
 bind_text_domain (void)
@@ -74,8 +80,8 @@ translate_reason (const char *reason)
     }
 }
 
-/* What the far end was doing. The order of the arguments is the same in all, so
- * that one call serves. */
+/* What was to be done. The order of the arguments is the same in all, so that one
+ * call serves. */
 static const char *
 sentence (uint32_t verb)
 {
@@ -98,10 +104,16 @@ sentence (uint32_t verb)
       return N_("Could not unset the environment variable “%s”: %s");
     case GFORK_CHDIR:
       return N_("Could not change to the directory “%s”: %s");
+    case GFORK_MODULE_PATH:
+      return N_("Could not set the module path “%s”: %s");
     case GFORK_MAP_FD:
       return N_("Could not place a descriptor at %s: %s");
     case GFORK_FORK:
       return N_("Could not fork%s: %s");
+    case GFORK_SYNC:
+      return N_("Could not prepare the template%s: %s");
+    case G_FORK_DETACH:
+      return N_("Could not detach the template%s: %s");
     case GFORK_RUN:
       return N_("Could not run the function “%s”: %s");
     case GFORK_EXEC:
@@ -111,9 +123,76 @@ sentence (uint32_t verb)
     }
 }
 
-/* A GError for an ERROR frame; one about the protocol if it is not well-formed. */
+/* The error of a command of this verb, about @subject. */
 GError *
-g_fork_error_new_from_frame (const struct gfork_frame *frame)
+g_fork_error_new_for (GForkError  code,
+                      guint8      verb,
+                      const char *subject,
+                      const char *reason)
+{
+  return g_error_new (G_FORK_ERROR, code, _(sentence (verb)), subject, reason);
+}
+
+/* A command in few words: by the name of the method, which is the same in every language. */
+char *
+g_fork_command_describe (guint8      verb,
+                         const char *subject)
+{
+  static const char *const methods[] = {
+    [GFORK_REQUIRE] = "require",
+    [GFORK_CALL] = "call",
+    [GFORK_EVAL] = "eval",
+  };
+  g_autofree char *start = g_strndup (subject, MAX_SUBJECT);
+  g_autofree char *valid = g_utf8_make_valid (start, -1);
+
+  /* Translators: a method, and the module, function or code that it was given */
+  return g_strdup_printf (_("%s “%s”"), methods[verb], valid);
+}
+
+/* ——— Reasons ——— */
+
+GError *
+g_fork_reason_new (GForkError  code,
+                   const char *format,
+                   ...)
+{
+  va_list args;
+  GError *reason;
+
+  va_start (args, format);
+  reason = g_error_new_valist (g_fork_reason_quark (), code, format, args);
+  va_end (args);
+  return reason;
+}
+
+/* What ends an operation must say which: makes a sentence about the command of a
+ * mere reason, and leaves alone what is a sentence already. Takes @error. */
+GError *
+g_fork_reason_complete (GError     *error,
+                        guint8      verb,
+                        const char *subject)
+{
+  g_autoptr (GError) reason = NULL;
+  g_autofree char *start = NULL;
+  g_autofree char *valid = NULL;
+
+  if (error == NULL || error->domain != g_fork_reason_quark ())
+    return error;
+
+  reason = error;
+  start = g_strndup (subject, MAX_SUBJECT);
+  valid = g_utf8_make_valid (start, -1);
+  return g_fork_error_new_for (reason->code, verb, valid, reason->message);
+}
+
+/* ——— What the far end reports ——— */
+
+/* A GError for an ERROR frame; one about the protocol if it is not well-formed. It is
+ * a reason if the far end was not carrying out a command. @process tells who that is. */
+GError *
+g_fork_error_new_from_frame (const struct gfork_frame *frame,
+                             const char               *process)
 {
   struct gfork_error error;
   const uint8_t *rest = frame->payload + sizeof error;
@@ -130,19 +209,24 @@ g_fork_error_new_from_frame (const struct gfork_frame *frame)
       reason = gfork_next_string (&rest, &length);
     }
   if (subject == NULL || reason == NULL || error.code > G_FORK_ERROR_CLOSED)
-    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
-                        _("The process does not speak the protocol: malformed error"));
+    return g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                              _("%s does not speak the protocol: malformed error"), process);
 
   /* Names and messages from C may be in any encoding. */
   valid_subject = g_utf8_make_valid (subject, -1);
   valid_reason = translate_reason (reason);
 
-  if (error.verb == GFORK_EVAL && error.code == G_FORK_ERROR_NOT_SUPPORTED)
-    return g_error_new (G_FORK_ERROR, error.code,
-                        _("Could not evaluate code: this runtime has no such thing"));
+  if (error.verb == 0)
+    return g_fork_reason_new (error.code, _("%s gave up: %s"), process, valid_reason);
   if (error.code == G_FORK_ERROR_THREADED)
     return g_fork_error_new_threaded (valid_reason, -1);
+  if (error.code == G_FORK_ERROR_MODULE && error.verb != GFORK_REQUIRE)
+    {
+      g_autofree char *of_module = g_strdup_printf (_("its module could not be loaded: %s"),
+                                                    valid_reason);
 
-  return g_error_new (G_FORK_ERROR, error.code, _(sentence (error.verb)), valid_subject,
-                      valid_reason);
+      return g_fork_error_new_for (error.code, error.verb, valid_subject, of_module);
+    }
+
+  return g_fork_error_new_for (error.code, error.verb, valid_subject, valid_reason);
 }

@@ -145,18 +145,18 @@ start (const char         *program,
   GForkChild *child;
   GForkChannel *channel;
   pid_t pid;
-  int fds[2], result;
+  int fds[2] = { -1, -1 }, result = 0;
 
   g_fork_child_sweep ();
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-    return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
-                                                   _("Could not create a socket pair: %s"),
-                                                   g_strerror (errno)));
-
-  fds[0] = move_above (fds[0]);
-  fds[1] = move_above (fds[1]);
-  result = fds[0] < 0 || fds[1] < 0 ? EMFILE : spawn (&pid, program, argv, fds[1], search);
+    result = errno;
+  else
+    {
+      fds[0] = move_above (fds[0]);
+      fds[1] = move_above (fds[1]);
+      result = fds[0] < 0 || fds[1] < 0 ? EMFILE : spawn (&pid, program, argv, fds[1], search);
+    }
   if (fds[1] >= 0)
     close (fds[1]);
 
@@ -171,6 +171,7 @@ start (const char         *program,
 
   child = g_fork_child_new_direct (pid);
   channel = g_fork_channel_new (fds[0], child);
+  g_fork_channel_set_program (channel, program);
   g_fork_child_unref (child);
   return channel;
 }

@@ -16,7 +16,6 @@
 #include "serve/serve.h"
 
 #include <errno.h>
-#include <glib/gi18n-lib.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
@@ -47,8 +46,8 @@ g_fork_main_fork (GError **error)
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
     {
-      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FORK,
-                   _("Could not create a socket pair: %s"), g_strerror (errno));
+      g_propagate_error (error, g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
+                                                      g_strerror (errno)));
       return NULL;
     }
 
@@ -62,8 +61,8 @@ g_fork_main_fork (GError **error)
   close (fds[1]);
   if (pid < 0)
     {
-      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FORK, _("Could not fork: %s"),
-                   g_strerror (errno));
+      g_propagate_error (error, g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
+                                                      g_strerror (errno)));
       close (fds[0]);
       return NULL;
     }

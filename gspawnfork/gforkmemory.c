@@ -89,7 +89,7 @@ g_fork_memory_new (gconstpointer   data,
       if (fd >= 0)
         close (fd);
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                   _("Could not share %zu octets: %s"), length,
+                   _("Could not send %zu octets: %s"), length,
                    g_strerror (saved_errno));
       return -1;
     }

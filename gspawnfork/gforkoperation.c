@@ -11,7 +11,7 @@
 #include "gforkchannel-internal.h"
 
 #include "gforkcontext-private.h"
-#include "gforkerror.h"
+#include "gforkerror-private.h"
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>
@@ -46,13 +46,55 @@ g_fork_launch_new (int         fd,
   return launch;
 }
 
+static const guint8 verbs[] = {
+  [G_FORK_AWAIT_SYNCED] = GFORK_SYNC,
+  [G_FORK_AWAIT_DETACHED] = GFORK_SYNC,
+  [G_FORK_AWAIT_READY] = GFORK_RUN,
+  [G_FORK_AWAIT_EXECUTED] = GFORK_EXEC,
+};
+
+/* What the operation is about: the function or the program in its command. */
+static const char *
+find_subject (GForkAwait  await,
+              const void *payload)
+{
+  switch (await)
+    {
+    case G_FORK_AWAIT_READY:
+      return payload;
+    case G_FORK_AWAIT_EXECUTED:
+      return (const char *) payload + sizeof (guint32);
+    default:
+      return "";
+    }
+}
+
+static GError *
+complete_error (GForkAwait  await,
+                const char *subject,
+                GError     *error)
+{
+  return g_fork_reason_complete (error,
+                                 await == G_FORK_AWAIT_DETACHED ? G_FORK_DETACH : verbs[await],
+                                 subject);
+}
+
+/* What @error, which is taken, is for the user who has asked for this. */
+GError *
+g_fork_await_error (GForkAwait  await,
+                    const void *payload,
+                    GError     *error)
+{
+  return complete_error (await, find_subject (await, payload), error);
+}
+
 void
 g_fork_operation_take (Operation *operation,
                        GError    *error,
                        Actions   *actions)
 {
   if (operation->error == NULL)
-    operation->error = error;
+    operation->error = complete_error (operation->await, operation->subject, error);
   else
     g_clear_error (&error);
   actions->operations = g_slist_prepend (actions->operations, operation);
@@ -73,6 +115,7 @@ operation_return (gpointer user_data)
     g_task_return_pointer (operation->task, operation->launch,
                            (GDestroyNotify) g_fork_launch_free);
   g_object_unref (operation->task);
+  g_free (operation->subject);
   g_free (operation);
 
   if (channel != NULL)
@@ -113,6 +156,7 @@ g_fork_operation_finish (Operation *operation)
     {
       g_clear_error (&operation->error);
       g_clear_pointer (&operation->launch, g_fork_launch_free);
+      g_free (operation->subject);
       g_free (operation);
     }
 }
@@ -200,6 +244,7 @@ on_cancelled (GCancellable *cancellable,
       remains->task = NULL;
       remains->cancel_source = NULL;
       remains->watches = NULL;
+      remains->subject = g_strdup (operation->subject);
       g_queue_find (&channel->operations, operation)->data = remains;
       g_fork_operation_take (operation, cancelled_error (), &actions);
     }
@@ -248,8 +293,9 @@ make_communication_socket (int      *user_fd,
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
     {
-      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                   _("Could not create a socket pair: %s"), g_strerror (errno));
+      g_propagate_error (error, g_fork_reason_new (G_FORK_ERROR_FAILED,
+                                                   _("could not create a socket pair: %s"),
+                                                   g_strerror (errno)));
       return -1;
     }
 
@@ -267,12 +313,6 @@ g_fork_channel_await (GForkChannel *channel,
                       gsize         length,
                       GTask        *task)
 {
-  static const guint8 verbs[] = {
-    [G_FORK_AWAIT_SYNCED] = GFORK_SYNC,
-    [G_FORK_AWAIT_DETACHED] = GFORK_SYNC,
-    [G_FORK_AWAIT_READY] = GFORK_RUN,
-    [G_FORK_AWAIT_EXECUTED] = GFORK_EXEC,
-  };
   GCancellable *cancellable = g_task_get_cancellable (task);
   GMainContext *context = g_task_get_context (task);
   Operation *operation;
@@ -283,13 +323,15 @@ g_fork_channel_await (GForkChannel *channel,
 
   if (!g_fork_channel_is_ours (channel))
     {
-      g_task_return_error (task, g_fork_channel_inherited_error ());
+      g_task_return_error (task, g_fork_await_error (await, payload,
+                                                     g_fork_channel_inherited_error ()));
       g_object_unref (task);
       return TRUE;
     }
 
   operation = g_new0 (Operation, 1);
   operation->await = await;
+  operation->subject = g_strdup (find_subject (await, payload));
   operation->user_fd = operation->pidfd = -1;
   if (await == G_FORK_AWAIT_EXECUTED)
     sent_fd = make_communication_socket (&operation->user_fd, &error);
@@ -342,6 +384,7 @@ g_fork_channel_await (GForkChannel *channel,
       return TRUE;
     }
 
+  operation->n_told = channel->n_told;
   g_queue_push_tail (&channel->operations, operation);
   g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
   if (await != G_FORK_AWAIT_SYNCED)

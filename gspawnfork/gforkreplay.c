@@ -145,7 +145,7 @@ replay_frame (GForkChannel *channel,
 
   if (error != 0)
     g_fork_channel_fail (channel, g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
-                                               _("Could not keep what was sent: %s"),
+                                               _("Could not fork, as what was sent could not be kept: %s"),
                                                g_strerror (error)));
   else
     g_fork_channel_send (channel, frame->verb, payload, length, fds, frame->n_fds);

@@ -11,7 +11,7 @@
 #include "gforkchild-private.h"
 #include "gforkcontext-private.h"
 #include "gforkdefault-private.h"
-#include "gforkerror.h"
+#include "gforkerror-private.h"
 #include "gforkmain-private.h"
 #include "gforkmemory-private.h"
 #include "gforkmodulepath-private.h"
@@ -689,7 +689,16 @@ g_fork_template_send_bytes (GForkTemplate *self,
   send_octets (self, data, length, GFORK_ARG_BYTES);
 }
 
-/* Duplicates a descriptor, or has the next operation tell why not. */
+/* Has the next operation tell why a descriptor could not be sent. */
+static void
+fail_to_send (GForkTemplate *self,
+              int            fd)
+{
+  g_fork_channel_fail (get_channel (self),
+                       g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                    _("Could not send descriptor %d: %s"), fd, g_strerror (errno)));
+}
+
 static int
 duplicate (GForkTemplate *self,
            int            fd)
@@ -697,10 +706,7 @@ duplicate (GForkTemplate *self,
   int copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
 
   if (copy < 0)
-    g_fork_channel_fail (get_channel (self),
-                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                      _("Could not duplicate descriptor %d: %s"), fd,
-                                      g_strerror (errno)));
+    fail_to_send (self, fd);
   return copy;
 }
 
@@ -745,10 +751,7 @@ g_fork_template_take_fd (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
   if (fcntl (fd, F_SETFD, FD_CLOEXEC) != 0)
-    g_fork_channel_fail (get_channel (self),
-                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                      _("Could not send descriptor %d: %s"), fd,
-                                      g_strerror (errno)));
+    fail_to_send (self, fd);
   else
     g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, &fd, 1);
 }
@@ -832,8 +835,13 @@ g_fork_template_map_fd (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (target >= 0);
 
-  copy = duplicate (self, fd);
-  if (copy >= 0)
+  copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0)
+    g_fork_channel_fail (get_channel (self),
+                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                      _("Could not place descriptor %d at %d: %s"), fd, target,
+                                      g_strerror (errno)));
+  else
     g_fork_channel_send (get_channel (self), GFORK_MAP_FD, &payload, sizeof payload, &copy, 1);
 }
 
@@ -962,12 +970,14 @@ launch_to_socket (GForkLaunch   *launch,
 /* Only one of several threads, and only once. */
 static gboolean
 may_end (GForkTemplate *self,
+         GForkAwait     await,
+         gconstpointer  payload,
          GTask         *task)
 {
   if (g_atomic_int_compare_and_exchange (&self->ended, FALSE, TRUE))
     return TRUE;
 
-  g_task_return_error (task, g_fork_channel_closed_error ());
+  g_task_return_error (task, g_fork_await_error (await, payload, g_fork_channel_closed_error ()));
   g_object_unref (task);
   return FALSE;
 }
@@ -983,7 +993,7 @@ end_by (GForkTemplate *self,
 {
   GForkChannel *channel = get_channel (self);
 
-  if (!may_end (self, task))
+  if (!may_end (self, await, payload, task))
     return;
 
   if (!g_fork_channel_has_children (channel)
@@ -1328,7 +1338,7 @@ g_fork_template_detach_async (GForkTemplate       *self,
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   task = task_new (self, cancellable, callback, user_data, g_fork_template_detach_async);
-  if (may_end (self, task))
+  if (may_end (self, G_FORK_AWAIT_DETACHED, "", task))
     g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, "", 1, task);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -305,11 +306,13 @@ test_call_strange_messages (void)
   g_assert_true (g_utf8_validate (garbled_error->message, -1, NULL));
 }
 
-/* LOST: the process ends in the middle of a call. */
+/* LOST: the process ends in the middle of a call. The message says what was asked for,
+ * what it may have been that the process did not survive, and how it ended. */
 static void
 test_lost (gconstpointer kind)
 {
   const char *calls[] = { "crash", "vanish" };
+  const char *causes[] = { g_strsignal (SIGKILL), "exit status 3" };
 
   for (gsize i = 0; i < G_N_ELEMENTS (calls); i++)
     {
@@ -322,10 +325,175 @@ test_lost (gconstpointer kind)
       g_fork_template_call (template, calls[i], NULL);
       child = g_fork_template_fork (template);
       error = fail_to_run (template, "answer");
-      test_assert_error (error, G_FORK_ERROR_LOST);
+      test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”",
+                         "require “test-trouble”", calls[i], causes[i]);
       child_error = fail_to_prepare (child);
-      test_assert_error (child_error, G_FORK_ERROR_LOST);
+      test_assert_error (child_error, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
     }
+}
+
+/* What is known to be done is not what the process died of. */
+static void
+test_lost_later (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_call (template, "remember", (const char *[]){ "x", NULL });
+  test_prepare (template);
+  g_fork_template_require (template, "test-trouble");
+  g_fork_template_call (template, "crash", NULL);
+  error = fail_to_run (template, "answer");
+  test_assert_error (error, G_FORK_ERROR_LOST, "require “test-trouble”, call “crash”");
+  g_assert_null (strstr (error->message, "remember"));
+  g_assert_null (strstr (error->message, "…"));
+}
+
+/* Of very many commands the last ones are named. */
+static void
+test_lost_after_many (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "test-trouble");
+  for (int i = 0; i < 1000; i++)
+    g_fork_template_call (template, "remember", (const char *[]){ "x", NULL });
+  g_fork_template_call (template, "crash", NULL);
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_LOST, "…", "call “crash”");
+  g_assert_cmpuint (strlen (error->message), <, 1000);
+}
+
+/* The same for those that await something else. */
+static GError *
+fail_to_exec (GForkTemplate      *template,
+              const char * const *argv)
+{
+  g_autoptr (GSocket) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_fork_template_execv (template, argv, 0, NULL, NULL, &error);
+  g_assert_nonnull (error);
+  g_assert_null (socket);
+
+  return error;
+}
+
+static void
+test_lost_exec (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "test-trouble");
+  g_fork_template_call (template, "crash", NULL);
+  error = fail_to_exec (template, (const char *[]){ "/bin/true", NULL });
+  test_assert_error (error, G_FORK_ERROR_LOST, "the program “/bin/true”", "crash",
+                     g_strsignal (SIGKILL));
+}
+
+static void
+test_lost_detach (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "test-trouble");
+  g_fork_template_call (template, "vanish", NULL);
+  socket = g_fork_template_detach (template, NULL, &error);
+  test_assert_error (error, G_FORK_ERROR_LOST, "detach", "vanish", "exit status 3");
+}
+
+/* A command that is longer than what goes over the socket names itself. */
+static void
+test_too_long (gconstpointer kind)
+{
+  g_autofree char *string = g_strnfill (17 * 1024 * 1024, 'x');
+  g_autoptr (GForkTemplate) caller = test_make (kind);
+  g_autoptr (GForkTemplate) evaluator = test_make (kind);
+  g_autoptr (GForkTemplate) setter = test_make (kind);
+  g_autoptr (GForkTemplate) executor = test_make (kind);
+  g_autoptr (GForkTemplate) runner = test_make (kind);
+  g_autoptr (GError) call_error = NULL;
+  g_autoptr (GError) eval_error = NULL;
+  g_autoptr (GError) setenv_error = NULL;
+  g_autoptr (GError) exec_error = NULL;
+  g_autoptr (GError) run_error = NULL;
+
+  g_fork_template_call (caller, "remember", (const char *[]){ string, NULL });
+  call_error = fail_to_prepare (caller);
+  test_assert_error (call_error, G_FORK_ERROR_FAILED, "remember", "16777216");
+
+  g_fork_template_eval (evaluator, string, NULL);
+  eval_error = fail_to_prepare (evaluator);
+  test_assert_error (eval_error, G_FORK_ERROR_FAILED, "Evaluating", "“xxx", "16777216");
+  g_assert_cmpuint (strlen (eval_error->message), <, 1000);
+
+  g_fork_template_setenv (setter, "A_VARIABLE", string);
+  setenv_error = fail_to_prepare (setter);
+  test_assert_error (setenv_error, G_FORK_ERROR_FAILED, "A_VARIABLE", "16777216");
+
+  exec_error = fail_to_exec (executor, (const char *[]){ "/bin/echo", string, NULL });
+  test_assert_error (exec_error, G_FORK_ERROR_FAILED, "/bin/echo", "16777216");
+
+  run_error = fail_to_run (runner, string);
+  test_assert_error (run_error, G_FORK_ERROR_FAILED, "“xxx", "16777216");
+}
+
+/* A descriptor that is none is named, and the number that it was meant for. */
+static void
+test_bad_descriptors (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) sender = test_make (kind);
+  g_autoptr (GForkTemplate) giver = test_make (kind);
+  g_autoptr (GForkTemplate) mapper = test_make (kind);
+  g_autoptr (GError) send_error = NULL;
+  g_autoptr (GError) take_error = NULL;
+  g_autoptr (GError) map_error = NULL;
+
+  g_fork_template_send_fd (sender, 777777);
+  send_error = fail_to_prepare (sender);
+  test_assert_error (send_error, G_FORK_ERROR_FAILED, "send", "777777", g_strerror (EBADF));
+
+  g_fork_template_take_fd (giver, 777777);
+  take_error = fail_to_run (giver, "answer");
+  test_assert_error (take_error, G_FORK_ERROR_FAILED, "send", "777777", g_strerror (EBADF));
+
+  g_fork_template_map_fd (mapper, 777777, 55);
+  map_error = fail_to_prepare (mapper);
+  test_assert_error (map_error, G_FORK_ERROR_FAILED, "777777 at 55", g_strerror (EBADF));
+}
+
+/* FAILED: more descriptors than the process may have open. */
+static void
+test_too_many_descriptors (void)
+{
+  const struct rlimit few = { 60, 60 };
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
+  template = g_fork_template_new_exec ();
+  g_fork_template_require (template, "test-worker");
+  test_prepare (template);
+  for (int i = 0; i < 100; i++)
+    {
+      g_fork_template_send_fd (template, 2);
+      if (i % 20 == 0)
+        g_fork_template_call (template, "remember", (const char *[]){ "x", NULL });
+    }
+  error = fail_to_run (template, "answer");
+  test_assert_error (error, G_FORK_ERROR_FAILED, "the function “answer”", "RLIMIT_NOFILE");
 }
 
 /* A socket with nobody behind it, or rubbish. */
@@ -364,7 +532,7 @@ test_lost_socket (void)
   g_autoptr (GForkTemplate) template = new_from_rubbish (NULL, 0);
   g_autoptr (GError) error = fail_to_prepare (template);
 
-  test_assert_error (error, G_FORK_ERROR_LOST);
+  test_assert_error (error, G_FORK_ERROR_LOST, "prepare");
   close_other_end (template);
 }
 
@@ -385,12 +553,12 @@ test_protocol (void)
       g_autoptr (GForkTemplate) template = new_from_rubbish (rubbish[i], 16);
       g_autoptr (GError) error = fail_to_prepare (template);
 
-      test_assert_error (error, G_FORK_ERROR_PROTOCOL);
+      test_assert_error (error, G_FORK_ERROR_PROTOCOL, "prepare", "protocol");
       close_other_end (template);
     }
 }
 
-/* A helper that is another program does not answer. */
+/* A helper that is another program does not answer, and is named. */
 static void
 test_wrong_helper (void)
 {
@@ -403,7 +571,8 @@ test_wrong_helper (void)
   g_setenv ("GSPAWNFORK_HELPER", "/bin/true", TRUE);
   template = g_fork_template_new ();
   error = fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_LOST);
+  test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", "the helper “/bin/true”",
+                     "exit status 0");
 }
 
 /* NOT_SUPPORTED: C has no eval. */
@@ -415,7 +584,7 @@ test_not_supported_eval (gconstpointer kind)
 
   g_fork_template_eval (template, "1 + 1", NULL);
   error = fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_NOT_SUPPORTED);
+  test_assert_error (error, G_FORK_ERROR_NOT_SUPPORTED, "“1 + 1”");
 }
 
 /* NOT_SUPPORTED: nobody has installed that runtime. */
@@ -447,22 +616,22 @@ assert_closed (GForkTemplate *template)
   g_autoptr (GError) fork_error = NULL;
 
   run_error = fail_to_run (template, "answer");
-  test_assert_error (run_error, G_FORK_ERROR_CLOSED);
+  test_assert_error (run_error, G_FORK_ERROR_CLOSED, "the function “answer”");
 
   socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL }, 0, NULL, NULL, &exec_error);
-  test_assert_error (exec_error, G_FORK_ERROR_CLOSED);
+  test_assert_error (exec_error, G_FORK_ERROR_CLOSED, "the program “/bin/true”");
   g_assert_null (socket);
 
   socket = g_fork_template_detach (template, NULL, &detach_error);
-  test_assert_error (detach_error, G_FORK_ERROR_CLOSED);
+  test_assert_error (detach_error, G_FORK_ERROR_CLOSED, "detach");
   g_assert_null (socket);
 
   prepare_error = fail_to_prepare (template);
-  test_assert_error (prepare_error, G_FORK_ERROR_CLOSED);
+  test_assert_error (prepare_error, G_FORK_ERROR_CLOSED, "prepare");
 
   child = g_fork_template_fork (template);
   fork_error = fail_to_prepare (child);
-  test_assert_error (fork_error, G_FORK_ERROR_CLOSED);
+  test_assert_error (fork_error, G_FORK_ERROR_CLOSED, "prepare");
 
   /* Commands are taken, and come to nothing. */
   g_fork_template_require (template, "test-worker");
@@ -1209,8 +1378,15 @@ main (int    argc,
   test_add_kinds ("/errors/call/message", test_call);
   g_test_add_func ("/errors/call/strange-messages", test_call_strange_messages);
   test_add_kinds ("/errors/lost/in-call", test_lost);
+  test_add_kinds ("/errors/lost/later", test_lost_later);
+  g_test_add_func ("/errors/lost/after-many", test_lost_after_many);
+  test_add_kinds ("/errors/lost/exec", test_lost_exec);
+  test_add_kinds ("/errors/lost/detach", test_lost_detach);
   g_test_add_func ("/errors/lost/socket", test_lost_socket);
   g_test_add_func ("/errors/protocol", test_protocol);
+  test_add_kinds ("/errors/too-long", test_too_long);
+  test_add_kinds ("/errors/bad-descriptors", test_bad_descriptors);
+  g_test_add_func ("/errors/too-many-descriptors", test_too_many_descriptors);
   g_test_add_func ("/errors/wrong-helper", test_wrong_helper);
   test_add_kinds ("/errors/not-supported/eval", test_not_supported_eval);
   g_test_add_func ("/errors/not-supported/runtime", test_not_supported_runtime);

@@ -94,7 +94,7 @@ static void
 test_german (void)
 {
   const char *names[] = {
-    "no_such_function", "no-such-module", "refuse_silently", "/nonexistent/directory", "", "", "", "cobol"
+    "no_such_function", "no-such-module", "refuse_silently", "/nonexistent/directory", "1 + 1", "answer", "crash", "cobol"
   };
   g_auto (GStrv) english = get_errors ("C");
   g_auto (GStrv) german = get_errors ("de");

@@ -411,8 +411,8 @@ class Template:
         flush_streams()
         os._exit(status)
 
-    def give_up(self, reason):
-        self.report = Report(PROTOCOL, 0, b'', reason)
+    def give_up(self, reason, code=PROTOCOL):
+        self.report = Report(code, 0, b'', reason)
         self.answer_failure()
         self.leave(1)
 
@@ -930,7 +930,7 @@ class Template:
                 n = len(content) // TARGET.size
                 self.fds += struct.unpack(f'={n}i', content[:n * TARGET.size])
         if received & MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
-            self.give_up('too many descriptors (see RLIMIT_NOFILE)')
+            self.give_up('too many descriptors (see RLIMIT_NOFILE)', FAILED)
         self.data += data
         return bool(data)
 

@@ -134,8 +134,8 @@ static void
 on_eval (struct gfork_template *template,
          struct gfork_frame    *frame)
 {
-  (void) frame;
-  gfork_fail (template, GFORK_CODE_NOT_SUPPORTED, GFORK_EVAL, "", "");
+  gfork_fail (template, GFORK_CODE_NOT_SUPPORTED, GFORK_EVAL, (const char *) frame->payload,
+              N_("this runtime does not evaluate code"));
 }
 
 static void
@@ -511,11 +511,12 @@ is_command (const struct gfork_frame *frame)
 
 static _Noreturn void
 give_up (struct gfork_template *template,
+         enum gfork_code        code,
          const char            *reason)
 {
   /* Not gfork_fail(): this is the failure to report, even after another. */
   template->failed = false;
-  gfork_fail (template, GFORK_CODE_PROTOCOL, 0, "", reason);
+  gfork_fail (template, code, 0, "", reason);
   gfork_answer_failure (template);
   gfork_leave (template, 1);
 }
@@ -541,11 +542,11 @@ handle_frames (struct gfork_template *template)
         return;
 
       case GFORK_NEXT_BAD:
-        give_up (template, N_("malformed frame"));
+        give_up (template, GFORK_CODE_PROTOCOL, N_("malformed frame"));
 
       case GFORK_NEXT_FRAME:
         if (!is_command (&frame))
-          give_up (template, N_("malformed command"));
+          give_up (template, GFORK_CODE_PROTOCOL, N_("malformed command"));
         if (!template->failed || (commands[frame.verb].flags & PREPARES) == 0)
           handle_frame (template, &frame);
         gfork_frame_close_fds (&frame);
@@ -603,10 +604,10 @@ read_commands (struct gfork_template *template,
       gfork_leave (template, 0);
 
     case GFORK_FILL_TRUNCATED:
-      give_up (template, N_("too many descriptors (see RLIMIT_NOFILE)"));
+      give_up (template, GFORK_CODE_FAILED, N_("too many descriptors (see RLIMIT_NOFILE)"));
 
     case GFORK_FILL_NO_MEMORY:
-      give_up (template, strerror (ENOMEM));
+      give_up (template, GFORK_CODE_FAILED, strerror (ENOMEM));
     }
 }
 
