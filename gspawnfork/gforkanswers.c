@@ -35,12 +35,14 @@ static char *
 describe_told (GForkChannel *channel)
 {
   g_autoptr (GString) told = NULL;
+  gboolean more;
 
   g_mutex_lock (&channel->lock);
+  more = channel->n_told - channel->told.length > channel->n_done;
   for (GList *l = channel->told.head; l != NULL; l = l->next)
     {
       if (told == NULL)
-        told = g_string_new (channel->n_told - channel->told.length > channel->n_done ? "…, " : NULL);
+        told = g_string_new (more ? "…, " : NULL);
       else
         g_string_append (told, ", ");
       g_string_append (told, l->data);

@@ -144,9 +144,10 @@ replay_frame (GForkChannel *channel,
     error = duplicate (fds, frame->fds, frame->n_fds);
 
   if (error != 0)
-    g_fork_channel_fail (channel, g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
-                                               _("Could not fork, as what was sent could not be kept: %s"),
-                                               g_strerror (error)));
+    g_fork_channel_fail (channel,
+                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
+                                      _("Could not fork, as what was sent could not be kept: %s"),
+                                      g_strerror (error)));
   else
     g_fork_channel_send (channel, frame->verb, payload, length, fds, frame->n_fds);
 }

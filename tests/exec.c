@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Executes tests/show, which has to work. */
@@ -298,12 +299,91 @@ test_many_fds (void)
       return;
     }
 
-  for (int i = 0; i < 400; i++)
+  for (int i = 0; i < 600; i++)
     {
       g_fork_template_send_fd (template, 2);
       g_string_append_printf (expected, "%d ", 3 + i);
     }
   assert_shows (template, WORDS ("1", "fds"), expected->str);
+}
+
+/* Every number below RLIMIT_NOFILE can be had, also when hardly one is free: the
+ * highest ones in reverse, so that each descriptor stands where another one is
+ * wanted. */
+static void
+test_map_highest (void)
+{
+  const struct rlimit few = { 64, 64 };
+  const int highest = 63, n = 58;
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) beyond = NULL;
+  g_autoptr (GPtrArray) words = NULL;
+  g_autoptr (GString) expected = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) null = -1;
+  g_auto (TestFd) zero = -1;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+  zero = open ("/dev/zero", O_RDWR | O_CLOEXEC);
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
+  template = g_fork_template_new_exec ();
+  beyond = g_fork_template_fork (template);
+
+  words = g_ptr_array_new_with_free_func (g_free);
+  g_ptr_array_add (words, g_strdup ("1"));
+  g_ptr_array_add (words, g_strdup ("file"));
+  expected = g_string_new (NULL);
+  for (int i = 0; i < n; i++)
+    {
+      g_fork_template_map_fd (template, i % 3 == 0 ? null : zero, highest - i);
+      test_prepare (template);
+      g_ptr_array_add (words, g_strdup_printf ("%d", highest - i));
+      g_string_append (expected, i % 3 == 0 ? "[/dev/null]" : "[/dev/zero]");
+    }
+  g_ptr_array_add (words, NULL);
+  assert_shows (template, (const char *const *) words->pdata, expected->str);
+
+  g_fork_template_map_fd (beyond, null, highest + 1);
+  g_assert_false (g_fork_template_prepare (beyond, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_FAILED, "64", "RLIMIT_NOFILE");
+}
+
+/* Two descriptors that each stand where the other one is wanted change places. */
+static void
+test_map_crosswise (void)
+{
+  g_auto (TestFd) null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+  g_auto (TestFd) zero = open ("/dev/zero", O_RDWR | O_CLOEXEC);
+  g_auto (TestFd) full = open ("/dev/full", O_RDWR | O_CLOEXEC);
+  const int files[] = { null, zero, full };
+  const char *const names[] = { "[/dev/null]", "[/dev/zero]", "[/dev/full]" };
+
+  /* Whichever numbers they have got when they arrive. */
+  for (int first = 3; first < 9; first++)
+    for (int turn = 0; turn < 3; turn++)
+      {
+        g_autoptr (GForkTemplate) template = g_fork_template_new ();
+        g_autoptr (GString) expected = g_string_new (NULL);
+        char numbers[3][8];
+
+        for (int i = 0; i < 3; i++)
+          g_fork_template_map_fd (template, files[i], first + (i + turn) % 3);
+        for (int i = 0; i < 3; i++)
+          {
+            g_snprintf (numbers[i], sizeof numbers[i], "%d", first + i);
+            g_string_append (expected, names[(i + 3 - turn) % 3]);
+          }
+        assert_shows (template, WORDS ("1", "file", numbers[0], numbers[1], numbers[2]),
+                      expected->str);
+      }
 }
 
 /* map_fd places a descriptor at its number, also one that is taken while others
@@ -565,6 +645,8 @@ main (int    argc,
   test_add_kinds ("/exec/fds/numbered", test_fds_are_numbered);
   g_test_add_func ("/exec/fds/many", test_many_fds);
   test_add_kinds ("/exec/fds/map", test_map_fd);
+  g_test_add_func ("/exec/fds/map-highest", test_map_highest);
+  g_test_add_func ("/exec/fds/map-crosswise", test_map_crosswise);
   test_add_kinds ("/exec/fds/nothing-leaks", test_nothing_leaks);
 
   test_add_kinds ("/exec/errors/sync", test_errors);

@@ -16,8 +16,10 @@ import errno
 import fcntl
 import gc
 import importlib
+import itertools
 import mmap
 import os
+import resource
 import select
 import signal
 import socket
@@ -574,8 +576,10 @@ class Template:
     def on_map_fd(self, payload, fds):
         target, = TARGET.unpack_from(payload)
         fd = fds.pop()
-        if target < 0:
-            reason = os.strerror(errno.EBADF)
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if target < 0 or (limit != resource.RLIM_INFINITY and target >= limit):
+            reason = ('RLIMIT_NOFILE does not let the process have that number'
+                      f'{DETAIL}{limit}')
         elif any(target == other for _, other in self.placements):
             reason = f'a descriptor is asked for twice{DETAIL}{target}'
         else:
@@ -724,24 +728,46 @@ class Template:
 
     def place(self, movable):
         """Puts every descriptor where it is wanted. What stands there and is still
-        needed moves out of the way first. Returns where the movable ones are."""
-        if not self.placements:
-            return movable
+        needed moves out of the way first: movable ones to anywhere, and of those to be
+        placed as few as possible, because there may be hardly a free number below
+        RLIMIT_NOFILE. Returns where the movable ones are."""
+        wanted = {target: fd for fd, target in self.placements}
+        standing = {fd: target for fd, target in self.placements}
 
-        lowest = max(3, 1 + max(target for _, target in self.placements))
-        targets = {target for _, target in self.placements}
+        def move_aside(fd):
+            lowest = 3
+            while True:
+                moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+                if moved not in wanted:
+                    os.close(fd)
+                    return moved
+                os.close(moved)
+                lowest = moved + 1
 
-        def move_up(fd):
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-            os.close(fd)
-            return moved
+        def place_chain(target):
+            """And then, one after another, the one that wants the free number."""
+            while target in wanted and wanted[target] in standing:
+                fd = wanted[target]
+                del standing[fd]
+                if fd == target:
+                    os.set_inheritable(fd, True)
+                    return
+                os.dup2(fd, target)
+                os.close(fd)
+                target = fd
 
-        movable = [move_up(fd) if fd in targets else fd for fd in movable]
-        for placement in self.placements:
-            placement[0] = move_up(placement[0])
+        movable = [move_aside(fd) if fd in wanted else fd for fd in movable]
+        # Each chain begins with a number that none of them stands at.
         for fd, target in self.placements:
-            os.dup2(fd, target)
-            os.close(fd)
+            if target not in standing or fd == target:
+                place_chain(target)
+        # Those that are left want each other's numbers.
+        while standing:
+            fd, target = standing.popitem()
+            moved = move_aside(fd)
+            wanted[target] = moved
+            standing[moved] = target
+            place_chain(fd)
         return movable
 
     def place_for_run(self):
@@ -817,7 +843,8 @@ class Template:
             argv.append(data)
 
         taken = {target for _, target in self.placements}
-        wanted = [(argument.fd, 3 + i) for i, argument in enumerate(descriptors)]
+        free = (number for number in itertools.count(3) if number not in taken)
+        wanted = [(argument.fd, next(free)) for argument in descriptors]
         for stream in range(3):
             if flags & (SOCKET_STDIN << stream):
                 wanted.append((os.dup(fds[0]), stream))

@@ -183,13 +183,14 @@ gfork_placements_add (struct gfork_placements *placements,
                       size_t                   reason_size)
 {
   struct gfork_placement *grown;
-  struct rlimit limit;
+  struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
 
-  /* There, moving others out of the way needs one more. */
-  if (target < 0
-      || (getrlimit (RLIMIT_NOFILE, &limit) == 0 && (rlim_t) target + 1 >= limit.rlim_cur))
+  getrlimit (RLIMIT_NOFILE, &limit);
+  if (target < 0 || (rlim_t) target >= limit.rlim_cur)
     {
-      snprintf (reason, reason_size, "%s", strerror (EBADF));
+      snprintf (reason, reason_size, "%s" GFORK_DETAIL "%llu",
+                N_("RLIMIT_NOFILE does not let the process have that number"),
+                (unsigned long long) limit.rlim_cur);
       close (fd);
       return false;
     }
@@ -223,21 +224,82 @@ gfork_placements_close (struct gfork_placements *placements)
   placements->n = 0;
 }
 
+/* Moves a descriptor to where none is wanted, above *@lowest, and sets that to where to
+ * go on for the next one. */
 static bool
-move_up (int *fd,
-         int  lowest)
+move_aside (const struct gfork_placements *placements,
+            int                           *fd,
+            int                           *lowest)
 {
-  int moved = fcntl (*fd, F_DUPFD_CLOEXEC, lowest);
+  int moved;
 
-  if (moved < 0)
-    return false;
-  close (*fd);
-  *fd = moved;
+  while ((moved = fcntl (*fd, F_DUPFD_CLOEXEC, *lowest)) >= 0)
+    {
+      *lowest = moved + 1;
+      if (!gfork_placements_have (placements, moved))
+        {
+          close (*fd);
+          *fd = moved;
+          return true;
+        }
+      close (moved);
+    }
+
+  return false;
+}
+
+/* The one that is not yet in its place and stands at @number; or, with @wanting, is to
+ * be put there. */
+static struct gfork_placement *
+find_unplaced (struct gfork_placements *placements,
+               size_t                   n_placed,
+               int                      number,
+               bool                     wanting)
+{
+  for (size_t i = n_placed; i < placements->n; i++)
+    if ((wanting ? placements->items[i].target : placements->items[i].fd) == number)
+      return &placements->items[i];
+
+  return NULL;
+}
+
+/* Places @next, and then, one after another, the one that wants the number that has
+ * become free. Those that are placed stand first in the array. */
+static bool
+place_chain (struct gfork_placements *placements,
+             size_t                  *n_placed,
+             struct gfork_placement  *next)
+{
+  while (next != NULL)
+    {
+      struct gfork_placement placed = *next;
+
+      if (placed.fd == placed.target)
+        {
+          if (fcntl (placed.fd, F_SETFD, 0) != 0)
+            return false;
+        }
+      else
+        {
+          if (dup2 (placed.fd, placed.target) < 0)
+            return false;
+          close (placed.fd);
+        }
+
+      *next = placements->items[*n_placed];
+      placements->items[*n_placed] = (struct gfork_placement){ placed.target, placed.target };
+      ++*n_placed;
+      next = placed.fd == placed.target
+                 ? NULL
+                 : find_unplaced (placements, *n_placed, placed.fd, true);
+    }
+
   return true;
 }
 
-/* Puts every descriptor where it is wanted. What stands there and is still
- * needed, @movable, moves out of the way first. */
+/* Puts every descriptor where it is wanted. What stands there and is still needed moves
+ * out of the way first: @movable to anywhere, and of those to be placed as few as
+ * possible, because there may be hardly a free number below RLIMIT_NOFILE. */
 bool
 gfork_place (struct gfork_placements *placements,
              int                    **movable,
@@ -245,29 +307,40 @@ gfork_place (struct gfork_placements *placements,
              char                    *reason,
              size_t                   reason_size)
 {
+  size_t n_placed = 0;
   int lowest = 3;
 
-  if (placements->n == 0)
-    return true;
-
-  for (size_t i = 0; i < placements->n; i++)
-    if (placements->items[i].target >= lowest)
-      lowest = placements->items[i].target + 1;
-
-  for (size_t i = 0; i < placements->n; i++)
-    for (size_t j = 0; j < n_movable; j++)
-      if (*movable[j] == placements->items[i].target && !move_up (movable[j], lowest))
-        goto failed;
-
-  for (size_t i = 0; i < placements->n; i++)
-    if (!move_up (&placements->items[i].fd, lowest))
+  for (size_t j = 0; j < n_movable; j++)
+    if (gfork_placements_have (placements, *movable[j])
+        && !move_aside (placements, movable[j], &lowest))
       goto failed;
 
-  for (size_t i = 0; i < placements->n; i++)
+  /* Each chain begins with a number that none of them stands at. */
+  for (size_t i = 0; i < placements->n;)
     {
-      if (dup2 (placements->items[i].fd, placements->items[i].target) < 0)
+      struct gfork_placement *in_the_way;
+
+      i = i < n_placed ? n_placed : i;
+      if (i == placements->n)
+        break;
+      in_the_way = find_unplaced (placements, n_placed, placements->items[i].target, false);
+      if (in_the_way != NULL && in_the_way != &placements->items[i])
+        i++;
+      else if (!place_chain (placements, &n_placed, &placements->items[i]))
         goto failed;
-      close (placements->items[i].fd);
+    }
+
+  /* Those that are left want each other's numbers. */
+  while (n_placed < placements->n)
+    {
+      struct gfork_placement *first = &placements->items[n_placed];
+      int number = first->fd;
+
+      lowest = 3;
+      if (!move_aside (placements, &first->fd, &lowest)
+          || !place_chain (placements, &n_placed,
+                           find_unplaced (placements, n_placed, number, true)))
+        goto failed;
     }
 
   return true;

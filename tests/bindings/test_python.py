@@ -477,6 +477,28 @@ class Python(TestCase):
         with self.assert_error(GFork.Error.EXEC, '/nowhere', 'No such file'):
             self.template.fork().execv(['/nowhere'])
 
+    def test_execv_with_descriptors_in_each_others_places(self):
+        read_end, write_end = os.pipe()
+        null = os.open('/dev/null', os.O_RDWR)
+        zero = os.open('/dev/zero', os.O_RDWR)
+        flags = GFork.ExecFlags.SEARCH_PATH | GFork.ExecFlags.SOCKET_STDOUT
+        script = 'for i in "$@"; do readlink /proc/self/fd/$i; done; echo also >&3'
+        for first in range(4, 12):
+            fork = self.template.fork()
+            fork.map_fd(null, first).map_fd(zero, first + 1).map_fd(null, first + 2)
+            fork.map_fd(zero, first + 3).map_fd(write_end, 3).send_fd(zero)
+            sent = 4 if first > 4 else first + 4
+            numbers = [str(first + i) for i in range(4)] + [str(sent)]
+            conversation, process = fork.execv(['bash', '-c', script, '-', *numbers], flags)
+            told = read_all(GFork.python_socket(conversation)).decode().split()
+            self.assertEqual(told, ['/dev/null', '/dev/zero'] * 2 + ['/dev/zero'])
+            process.wait_check()
+            self.assertEqual(os.read(read_end, 100), b'also\n')
+        with self.assert_error(GFork.Error.FAILED, 'RLIMIT_NOFILE'):
+            self.template.fork().map_fd(null, 1 << 30).prepare()
+        for fd in read_end, write_end, null, zero:
+            os.close(fd)
+
     def test_sent_descriptors_are_closed_with_the_template(self):
         # Whoever waits for the end of something must not wait for a worker.
         template = self.template.fork()
