@@ -59,6 +59,7 @@ void          g_fork_channel_check             (GForkChannel       *channel);
 void          g_fork_channel_wait              (GForkChannel       *channel,
                                                 int                 milliseconds);
 GError       *g_fork_channel_closed_error      (void);
+gboolean      g_fork_channel_is_doomed         (GForkChannel       *channel);
 gboolean      g_fork_channel_is_dying          (GForkChannel       *channel);
 
 void          g_fork_channel_send              (GForkChannel       *channel,
@@ -80,6 +81,7 @@ gboolean      g_fork_channel_has_children      (GForkChannel       *channel);
 GError       *g_fork_await_error               (GForkAwait          await,
                                                 const void         *payload,
                                                 GError             *error);
+void          g_fork_channel_ask_pid           (GForkChannel       *channel);
 gboolean      g_fork_channel_await             (GForkChannel       *channel,
                                                 GForkAwait          await,
                                                 const void         *payload,

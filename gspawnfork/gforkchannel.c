@@ -965,9 +965,10 @@ g_fork_channel_wait (GForkChannel *channel,
   g_fork_channel_pump (channel, FALSE);
 }
 
-/* Is the template no longer able to serve, or about to be? */
+/* Is the process at the other end gone, or about to go? Its socket alone does not tell
+ * at once: its template may not have come to closing its own copy. */
 gboolean
-g_fork_channel_is_dying (GForkChannel *channel)
+g_fork_channel_is_doomed (GForkChannel *channel)
 {
   struct pollfd poll_fd = { 0 };
   g_autoptr (GForkChild) child = NULL;
@@ -976,7 +977,7 @@ g_fork_channel_is_dying (GForkChannel *channel)
     return TRUE;
 
   g_mutex_lock (&channel->lock);
-  poll_fd.fd = channel->state == OPEN ? channel->fd : -1;
+  poll_fd.fd = channel->fd;
   if (channel->child != NULL)
     child = g_fork_child_ref (channel->child);
   g_mutex_unlock (&channel->lock);
@@ -985,4 +986,19 @@ g_fork_channel_is_dying (GForkChannel *channel)
     return TRUE;
 
   return poll (&poll_fd, 1, 0) > 0;
+}
+
+/* Is the template no longer able to serve, or about to be? */
+gboolean
+g_fork_channel_is_dying (GForkChannel *channel)
+{
+  gboolean open;
+
+  if (!g_fork_channel_is_ours (channel))
+    return TRUE;
+
+  g_mutex_lock (&channel->lock);
+  open = channel->state == OPEN;
+  g_mutex_unlock (&channel->lock);
+  return !open || g_fork_channel_is_doomed (channel);
 }

@@ -777,11 +777,12 @@ gboolean
 g_fork_child_is_dying (GForkChild *child)
 {
   int result = ENOSYS;
-  gboolean dead, direct;
+  gboolean dead;
+  pid_t pid;
 
   g_mutex_lock (&child->lock);
   dead = child->state != ALIVE;
-  direct = child->origin == DIRECT;
+  pid = child->pid;
 #ifndef GFORK_PORTABLE
   if (!dead && child->pidfd >= 0)
     result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
@@ -793,10 +794,11 @@ g_fork_child_is_dying (GForkChild *child)
   if (result != ENOSYS && result != EPERM)
     return result != EINVAL;
 
-  /* A number that somebody else may have reaped says nothing. */
-  return direct && (looks_doomed (child->pid) || looks_doomed (child->pid));
+  /* If the number is another process's by now, ours has ended, which its socket tells. */
+  return pid > 0 && (looks_doomed (pid) || looks_doomed (pid));
 }
 
+/* EOWNERDEAD stands for a process whose template is gone. */
 static gboolean
 set_kill_error (GForkChild  *child,
                 int          signum,
@@ -805,7 +807,9 @@ set_kill_error (GForkChild  *child,
 {
   GForkError code = G_FORK_ERROR_FAILED;
 
-  if (error_number == ESRCH)
+  if (error_number == EOWNERDEAD)
+    code = G_FORK_ERROR_LOST;
+  else if (error_number == ESRCH)
     code = g_fork_child_is_lost (child) ? G_FORK_ERROR_LOST : G_FORK_ERROR_CLOSED;
   else if (error_number == ENOSYS)
     code = G_FORK_ERROR_NOT_SUPPORTED;
@@ -855,12 +859,15 @@ g_fork_child_kill (GForkChild  *child,
 
       /* Only a template that lives can do it. If it does not, nobody can. */
       g_fork_channel_check (reaper);
-      if (!g_fork_child_check (child))
+      if (g_fork_child_check (child))
+        errno = ESRCH;
+      else if (g_fork_channel_is_doomed (reaper))
+        errno = EOWNERDEAD;
+      else
         {
           g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
           return TRUE;
         }
-      errno = ESRCH;
     }
 
   return result == 0 || set_kill_error (child, signum, errno, error);

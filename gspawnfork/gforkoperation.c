@@ -303,6 +303,37 @@ make_communication_socket (int      *user_fd,
   return fds[1];
 }
 
+/* Asks a process that others forked for its number, and for its pidfd, without which
+ * nobody can see that it is about to go; or sees whether it has answered. */
+void
+g_fork_channel_ask_pid (GForkChannel *channel)
+{
+  gboolean asked = TRUE;
+
+  if (!g_fork_channel_is_ours (channel) || g_fork_channel_get_pid (channel) != 0)
+    return;
+
+  g_mutex_lock (&channel->lock);
+  if (channel->state == OPEN && g_queue_is_empty (&channel->operations))
+    {
+      Operation *operation = g_new0 (Operation, 1);
+
+      operation->await = G_FORK_AWAIT_SYNCED;
+      operation->subject = g_strdup ("");
+      operation->user_fd = operation->pidfd = -1;
+      operation->n_told = channel->n_told;
+      g_queue_push_tail (&channel->operations, operation);
+      g_fork_queue_append (&channel->queue, GFORK_SYNC, NULL, 0, NULL, 0);
+      g_fork_channel_flush (channel);
+      g_fork_channel_update_watches (channel);
+      asked = FALSE;
+    }
+  g_mutex_unlock (&channel->lock);
+
+  if (asked)
+    g_fork_channel_check (channel);
+}
+
 /* Sends the command that @await says, and returns @task, which it takes, when the
  * answer has come. Returns %FALSE, with nothing done and nothing taken, if the
  * template must not end because it has children to reap. */

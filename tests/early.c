@@ -126,6 +126,27 @@ test_new_exec_is_fresh (void)
   g_fork_template_set_default (NULL);
 }
 
+/* A default template, which is a fork of what was forked early, that was sent a signal
+ * to kill it is replaced, the first time. */
+static void
+test_killed_default (void)
+{
+  for (int i = 0; i < 50; i++)
+    {
+      g_autoptr (GForkTemplate) template = g_fork_template_new ();
+      g_autoptr (GForkTemplate) next = NULL;
+      g_autoptr (GSocket) socket = test_run (template, "answer", NULL);
+      g_autoptr (GSocket) next_socket = NULL;
+      gint64 pid = test_ask_number (socket, "ppid");
+
+      g_assert_no_errno (kill (pid, SIGKILL));
+      next = g_fork_template_new ();
+      next_socket = test_run (next, "answer", NULL);
+      test_assert_answer (next_socket, "memory", "nothing");
+      g_assert_cmpint (test_ask_number (next_socket, "ppid"), !=, pid);
+    }
+}
+
 static gpointer
 make_in_thread (gpointer data)
 {
@@ -257,6 +278,7 @@ main (int    argc,
   add ("/early/threads-do-not-matter", test_threads_do_not_matter);
   add ("/early/hygiene", test_hygiene);
   g_test_add_func ("/early/again", test_again);
+  g_test_add_func ("/early/killed-default", test_killed_default);
   add ("/early/killed", test_killed);
 
   return g_test_run ();

@@ -84,22 +84,30 @@ test_functions_of_others (void)
     }
 }
 
-/* A default template that is a fork of another is replaced when it has died, too. */
+/* A default template that is a fork of another is replaced when it has died, too, the
+ * first time after it was sent the signal; whether it was prepared or not. */
 static void
-test_forked_default (void)
+test_forked_default (gconstpointer data)
 {
+  gboolean prepared = GPOINTER_TO_INT (data);
   g_autoptr (GForkTemplate) parent = g_fork_template_new_exec ();
 
-  for (guint i = 0; i < 20; i++)
+  for (guint i = 0; i < 50; i++)
     {
       g_autoptr (GForkTemplate) fork = g_fork_template_fork (parent);
+      g_autoptr (GForkTemplate) first = NULL;
       g_autoptr (GForkTemplate) next = NULL;
+      g_autoptr (GSocket) first_socket = NULL;
       g_autoptr (GSocket) socket = NULL;
+      GPid pid;
 
-      test_prepare (fork);
+      if (prepared)
+        test_prepare (fork);
       g_fork_template_set_default (fork);
-      g_assert_no_errno (kill (g_fork_template_get_pid (fork), SIGKILL));
-      test_wait_for_end (g_fork_template_get_pid (fork));
+      first = test_template_new ();
+      first_socket = test_run (first, "answer", NULL);
+      pid = test_ask_number (first_socket, "ppid");
+      g_assert_no_errno (kill (pid, SIGKILL));
 
       next = test_template_new ();
       socket = test_run (next, "answer", NULL);
@@ -138,7 +146,10 @@ main (int    argc,
   g_test_add_data_func ("/unruly/signals/default", "default_signals", test_signals);
   g_test_add_func ("/unruly/reaped-by-module", test_reaped_by_module);
   g_test_add_func ("/unruly/functions-of-others", test_functions_of_others);
-  g_test_add_func ("/unruly/forked-default", test_forked_default);
+  g_test_add_data_func ("/unruly/forked-default/prepared", GINT_TO_POINTER (TRUE),
+                        test_forked_default);
+  g_test_add_data_func ("/unruly/forked-default/unprepared", GINT_TO_POINTER (FALSE),
+                        test_forked_default);
   g_test_add_func ("/unruly/dropped-processes", test_dropped_processes);
 
   return g_test_run ();
