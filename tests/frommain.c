@@ -23,6 +23,9 @@
 
 EXPORT int tell_snapshot (int socket, const GForkArg *args, size_t n_args);
 EXPORT int use_main_loop (int socket, const GForkArg *args, size_t n_args);
+EXPORT int wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
+                                                              const GForkArg *args,
+                                                              size_t          n_args);
 
 static const char *snapshot = "from the beginning";
 static char *note_path;
@@ -559,10 +562,78 @@ test_title (void)
   g_assert_true (g_str_has_prefix (title, "gspawnfork: answer ["));
 }
 
+#define SHORT_NAME "x"
+#define LONG_NAME "wait_for_the_end_under_a_name_that_is_rather_long"
+
+EXPORT int
+wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
+                                                   const GForkArg *args,
+                                                   size_t          n_args)
+{
+  char octet;
+
+  while (read (socket, &octet, 1) > 0)
+    ;
+  return 0;
+}
+
+/* What a program with this as all of its command line prints: the title of a worker of
+ * its own. */
+static void
+print_title (void)
+{
+  g_autoptr (GForkTemplate) template = new_from_main ();
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = test_run (child, LONG_NAME, &process);
+  g_autofree char *title = test_read_proc (g_fork_process_get_pid (process), "cmdline");
+
+  g_print ("%s", title);
+}
+
+/* So it does in a program whose command line has no room for it, if the system lets a
+ * process have more. */
+static void
+test_title_of_short_name (void)
+{
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  char *argv[] = { program, (char *) SHORT_NAME, NULL };
+  g_autofree char *title = NULL;
+  g_autofree char *errors = NULL;
+  g_autoptr (GError) error = NULL;
+  int wait_status;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind gives its processes a command line of its own");
+      return;
+    }
+
+  g_assert_true (g_spawn_sync (NULL, argv, NULL, G_SPAWN_FILE_AND_ARGV_ZERO, NULL, NULL, &title,
+                               &errors, &wait_status, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_spawn_check_wait_status (wait_status, &error));
+  g_assert_no_error (error);
+  if (strlen (title) == strlen (SHORT_NAME))
+    {
+      g_test_skip ("the system does not let a process have a longer title");
+      return;
+    }
+
+  g_assert_true (g_str_has_prefix (title, "gspawnfork: " LONG_NAME " ["));
+  g_assert_true (g_str_has_suffix (title, "]"));
+}
+
 int
 main (int    argc,
       char **argv)
 {
+  if (strcmp (argv[0], SHORT_NAME) == 0)
+    {
+      print_title ();
+      return 0;
+    }
+
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/from-main/functions", test_functions);
@@ -577,7 +648,8 @@ main (int    argc,
   g_test_add_func ("/from-main/signals", test_signals);
   g_test_add_func ("/from-main/main-loop", test_main_loop_in_worker);
   g_test_add_func ("/from-main/as-default", test_as_default);
-  g_test_add_func ("/from-main/title", test_title);
+  g_test_add_func ("/from-main/title/any", test_title);
+  g_test_add_func ("/from-main/title/of-short-name", test_title_of_short_name);
 
   return g_test_run ();
 }

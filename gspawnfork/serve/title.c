@@ -12,7 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
+
+/* As much as a function's name is likely to need. */
+#define ROOM 160
 
 /* The memory that the kernel shows as the command line. */
 static char *area;
@@ -32,36 +37,107 @@ gfork_title_use_arguments (int    argc,
   area_size = area_used = end - argv[0];
 }
 
-/* For a fork of an application, whose argv nobody handed over: the bounds stand
- * in fields 48 and 49 of /proc/self/stat (proc_pid_stat(5)). */
-void
-gfork_title_use_proc (void)
+/* Of what /proc/PID/stat says, by proc_pid_stat(5). */
+enum
+{
+  START_CODE = 26,
+  END_CODE = 27,
+  START_STACK = 28,
+  START_DATA = 45,
+  END_DATA = 46,
+  START_BRK = 47,
+  ARG_START = 48,
+  ARG_END = 49,
+  ENV_START = 50,
+  ENV_END = 51,
+  N_FIELDS
+};
+
+static bool
+read_stat (unsigned long *values)
 {
   char line[1024];
   const char *field;
   FILE *file = fopen ("/proc/self/stat", "re");
-  unsigned long start, end;
   size_t n;
 
   if (file == NULL)
-    return;
+    return false;
   n = fread (line, 1, sizeof line - 1, file);
   fclose (file);
   line[n] = '\0';
 
   /* The name in field 2 may hold anything, even parentheses. */
   field = strrchr (line, ')');
-  for (int i = 2; i < 48 && field != NULL; i++)
-    field = strchr (field + 1, ' ');
-  if (field == NULL || sscanf (field, " %lu %lu", &start, &end) != 2 || start == 0 || end <= start)
+  for (int i = 3; i < N_FIELDS; i++)
+    {
+      if (field == NULL || (field = strchr (field, ' ')) == NULL)
+        return false;
+      values[i] = strtoul (++field, NULL, 10);
+    }
+
+  return true;
+}
+
+/* Tells the kernel to show other memory than the stack's beginning, where there is no
+ * more room than the program's command line takes. It wants to hear all about the
+ * process again, but the user need not be privileged. That must be memory of no file. */
+static bool
+make_room (const unsigned long *values)
+{
+#if defined(PR_SET_MM_MAP) && !defined(GFORK_PORTABLE)
+  struct prctl_mm_map map = {
+    .start_code = values[START_CODE],
+    .end_code = values[END_CODE],
+    .start_data = values[START_DATA],
+    .end_data = values[END_DATA],
+    .start_brk = values[START_BRK],
+    .brk = (unsigned long) sbrk (0),
+    .start_stack = values[START_STACK],
+    .env_start = values[ENV_START],
+    .env_end = values[ENV_END],
+    .exe_fd = -1,
+  };
+  char *memory = mmap (NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+  if (memory == MAP_FAILED)
+    return false;
+
+  map.arg_start = (unsigned long) memory;
+  map.arg_end = map.arg_start + ROOM;
+  if (prctl (PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0)
+    {
+      area = memory;
+      area_size = area_used = ROOM;
+      return true;
+    }
+
+  munmap (memory, ROOM);
+#else
+  (void) values;
+#endif
+  return false;
+}
+
+/* For a fork of an application, whose argv nobody handed over. If the kernel does not
+ * let it have more room, titles are cut to the length of the command line. */
+void
+gfork_title_use_proc (void)
+{
+  unsigned long values[N_FIELDS];
+
+  if (!read_stat (values) || values[ARG_START] == 0 || values[ARG_END] <= values[ARG_START])
     return;
 
   /* Some tools give a program a copy of its arguments, and need the original. */
-  if ((char *) start != program_invocation_name)
+  if ((char *) values[ARG_START] != program_invocation_name)
     return;
 
-  area = (char *) start;
-  area_size = area_used = end - start;
+  if (values[ARG_END] - values[ARG_START] < ROOM && make_room (values))
+    return;
+
+  area = (char *) values[ARG_START];
+  area_size = area_used = values[ARG_END] - values[ARG_START];
 }
 
 static size_t
