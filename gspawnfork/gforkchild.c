@@ -737,15 +737,19 @@ g_fork_child_get_exited (GForkChild *child)
 enum
 {
   STATE = 3,
+  PARENT = 4,
   FLAGS = 9,      /* 0x4 is PF_EXITING */
   PENDING = 31,   /* signals */
   EXIT_CODE = 52, /* since Linux 5.17 there as soon as a signal has decided it */
   N_FIELDS = 52,
 };
 
-/* Does /proc say that the process is at its end, or must end? */
+/* Does /proc say that the child of @parent (0 if that is not known) is at its end, or
+ * must end? If there is no process of that number it has ended; one that has another
+ * parent is an orphan, or another process. */
 static gboolean
-looks_doomed (pid_t pid)
+looks_doomed (pid_t pid,
+              pid_t parent)
 {
   g_autofree char *path = g_strdup_printf ("/proc/%ld/stat", (long) pid);
   g_autofree char *line = NULL;
@@ -753,11 +757,14 @@ looks_doomed (pid_t pid)
   const char *rest;
   char state;
 
+  if (!g_file_get_contents (path, &line, NULL, NULL))
+    return kill (pid, 0) != 0 && errno == ESRCH;
   /* Field 2 is in parentheses, and may hold any character. */
-  if (!g_file_get_contents (path, &line, NULL, NULL) || (rest = strrchr (line, ')')) == NULL)
+  if ((rest = strrchr (line, ')')) == NULL)
     return FALSE;
   fields = g_strsplit (rest, " ", N_FIELDS);
-  if (g_strv_length (fields) < EXIT_CODE - 1)
+  if (g_strv_length (fields) < EXIT_CODE - 1
+      || (parent != 0 && g_ascii_strtoll (fields[PARENT - 2], NULL, 10) != parent))
     return FALSE;
 
   state = fields[STATE - 2][0];
@@ -777,12 +784,16 @@ gboolean
 g_fork_child_is_dying (GForkChild *child)
 {
   int result = ENOSYS;
-  gboolean dead;
-  pid_t pid;
+  pid_t pid, parent = 0;
+  gboolean dead, ours;
 
   g_mutex_lock (&child->lock);
   dead = child->state != ALIVE;
   pid = child->pid;
+  /* What was taken over may come from where numbers mean other processes. */
+  ours = child->origin != FOREIGN && pid > 0;
+  if (!dead && ours)
+    parent = child->origin == DIRECT ? getpid () : g_fork_channel_get_pid (child->reaper);
 #ifndef GFORK_PORTABLE
   if (!dead && child->pidfd >= 0)
     result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
@@ -795,7 +806,7 @@ g_fork_child_is_dying (GForkChild *child)
     return result != EINVAL;
 
   /* If the number is another process's by now, ours has ended, which its socket tells. */
-  return pid > 0 && (looks_doomed (pid) || looks_doomed (pid));
+  return ours && (looks_doomed (pid, parent) || looks_doomed (pid, parent));
 }
 
 /* EOWNERDEAD stands for a process whose template is gone. */

@@ -116,6 +116,34 @@ test_forked_default (gconstpointer data)
   g_fork_template_set_default (NULL);
 }
 
+/* It is dead also if somebody else has its end of the socket: a process that a module
+ * has forked, or, for a moment, the template that it was forked from. */
+static void
+test_default_leaves_a_fork (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) next = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+  GPid pid;
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_require (template, "test-unruly");
+  g_fork_template_send_fd (template, read_end);
+  g_fork_template_call (template, "leave_a_fork", NULL);
+  test_prepare (template);
+  pid = g_fork_template_get_pid (template);
+  g_fork_template_set_default (template);
+
+  g_assert_no_errno (kill (pid, SIGKILL));
+  test_wait_for_end (pid);
+  next = test_template_new ();
+  socket = test_run (next, "answer", NULL);
+  test_assert_answer (socket, "memory", "nothing");
+  g_fork_template_set_default (NULL);
+}
+
 /* Nothing stays open here for processes that nobody has any more. */
 static void
 test_dropped_processes (void)
@@ -150,6 +178,7 @@ main (int    argc,
                         test_forked_default);
   g_test_add_data_func ("/unruly/forked-default/unprepared", GINT_TO_POINTER (FALSE),
                         test_forked_default);
+  test_add_kinds ("/unruly/default-leaves-a-fork", test_default_leaves_a_fork);
   g_test_add_func ("/unruly/dropped-processes", test_dropped_processes);
 
   return g_test_run ();

@@ -7,7 +7,9 @@
 #include "test-module.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 EXPORT int ignore_children (const GForkArg *, size_t, char *, size_t);
 
@@ -45,5 +47,33 @@ reap_everybody (const GForkArg *args,
 {
   while (waitpid (-1, NULL, 0) > 0)
     ;
+  return 0;
+}
+
+/* Leaves a process with all that the template has open, its socket too, until the
+ * descriptor that was sent is at its end. */
+EXPORT int leave_a_fork (const GForkArg *, size_t, char *, size_t);
+
+int
+leave_a_fork (const GForkArg *args,
+              size_t          n_args,
+              char           *error,
+              size_t          error_size)
+{
+  const GForkArg *taken;
+  char octet;
+
+  if (g_fork_take_args (&taken) != 1)
+    {
+      snprintf (error, error_size, "expected one descriptor");
+      return 1;
+    }
+  if (fork () == 0)
+    {
+      while (read (taken[0].fd, &octet, 1) > 0)
+        ;
+      _exit (0);
+    }
+  close (taken[0].fd);
   return 0;
 }
