@@ -150,6 +150,31 @@ test_dead_spares (void)
   g_assert_cmpuint (count_children (parent), ==, 3);
 }
 
+/* A template that is found dead when its spares are refilled ends them, as it ends
+ * everything else. */
+static void
+test_dead_template (gconstpointer how)
+{
+  g_autoptr (GForkTemplate) template = template_with_spares ();
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+  g_autoptr (GError) error = NULL;
+
+  test_prepare (fork);
+  g_assert_no_errno (kill (g_fork_template_get_pid (template), SIGKILL));
+  test_wait_for_end (g_fork_template_get_pid (template));
+
+  /* When it is found depends on how often it was forked. */
+  for (guint i = 0; i < 100; i++)
+    {
+      if (how != NULL)
+        g_fork_template_set_spare_processes (template, 3 + i);
+      else
+        test_prepare (fork);
+    }
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
+}
+
 /* They end when fewer are wanted, and with the template. */
 static void
 test_they_end (void)
@@ -211,6 +236,8 @@ main (int    argc,
   g_test_add_func ("/spares/taken-and-refilled", test_taken_and_refilled);
   g_test_add_func ("/spares/commands-reach-forks", test_commands_reach_forks);
   g_test_add_func ("/spares/dead", test_dead_spares);
+  g_test_add_data_func ("/spares/dead-template/setting", "setting", test_dead_template);
+  g_test_add_data_func ("/spares/dead-template/answers", NULL, test_dead_template);
   g_test_add_func ("/spares/they-end", test_they_end);
   g_test_add_func ("/spares/run-template", test_run_template);
   g_test_add_func ("/spares/threaded", test_threaded);

@@ -7,6 +7,7 @@
 #include "testutils.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -184,6 +185,50 @@ test_set_default (void)
   other_socket = test_run (other, "answer", NULL);
   test_assert_answer (other_socket, "memory", "nothing");
   g_assert_cmpint (test_ask_number (other_socket, "ppid"), !=, g_fork_template_get_pid (chosen));
+}
+
+/* One that g_object_new() has made has no process until it is used. It gets it off
+ * the default template that there was, also if that has died. */
+static void
+test_set_default_not_started (void)
+{
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) chosen = g_object_new (G_FORK_TYPE_TEMPLATE, NULL);
+      g_autoptr (GForkTemplate) template = NULL;
+      g_autoptr (GSocket) socket = NULL;
+
+      if (i == 2)
+        g_assert_no_errno (kill (test_default_pid (), SIGKILL));
+      g_fork_template_set_default (chosen);
+      g_fork_template_require (chosen, "test-worker");
+      template = g_fork_template_new ();
+      socket = test_run (template, "answer", NULL);
+      test_prepare (chosen);
+      g_assert_cmpint (test_ask_number (socket, "ppid"), ==, g_fork_template_get_pid (chosen));
+    }
+  g_fork_template_set_default (NULL);
+}
+
+/* One that has died is replaced at the next use. */
+static void
+test_set_default_dead (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) chosen = test_make (kind);
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) current = NULL;
+  g_autoptr (GSocket) socket = NULL;
+
+  test_prepare (chosen);
+  g_assert_no_errno (kill (g_fork_template_get_pid (chosen), SIGKILL));
+  g_fork_template_set_default (chosen);
+
+  template = test_template_new ();
+  current = g_fork_template_dup_default ();
+  g_assert_true (current != chosen);
+  socket = test_run (template, "answer", NULL);
+  test_assert_answer (socket, "memory", "nothing");
+  g_fork_template_set_default (NULL);
 }
 
 /* Forking */
@@ -475,6 +520,33 @@ test_qualified_function (void)
   child_socket = test_run (child, "test-other:whoami", NULL);
   test_assert_all_is (socket, "test-worker");
   test_assert_all_is (child_socket, "test-other");
+}
+
+/* Its module is loaded in the process that runs it, and in no other: neither in the
+ * template that this is a fork of, nor in further forks. */
+static void
+test_qualified_loads_nothing_else (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) runner = g_fork_template_fork (template);
+      g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
+      g_autoptr (GSocket) socket = test_run (runner, "test-other:only_here", NULL);
+      g_autoptr (GSocket) none = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *maps = NULL;
+
+      none = g_fork_template_run (other, "only_here", NULL, NULL, &error);
+      g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_FUNCTION);
+      g_assert_null (none);
+
+      test_prepare (template);
+      maps = test_read_proc (g_fork_template_get_pid (template), "maps");
+      g_assert_nonnull (strstr (maps, "test-worker.so"));
+      g_assert_null (strstr (maps, "test-other.so"));
+    }
 }
 
 static void
@@ -1430,6 +1502,56 @@ test_detach_to_another_process (void)
   g_assert_true (g_subprocess_get_successful (subprocess));
 }
 
+/* How the workers of before end is no news of those that are forked afterwards. */
+static void
+test_detach_statuses (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) adopted = NULL;
+  GForkTemplate *parents[4];
+  GForkProcess *processes[4] = { NULL };
+  GSocket *sockets[4];
+  g_autoptr (GSocket) control = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (int i = 0; i < 4; i++)
+    {
+      if (i == 2)
+        {
+          control = g_fork_template_detach (template, NULL, &error);
+          g_assert_no_error (error);
+          adopted = g_fork_template_new_from_socket (control);
+        }
+      parents[i] = g_fork_template_fork (i < 2 ? template : adopted);
+      sockets[i] = test_run (parents[i], "answer", &processes[i]);
+    }
+
+  /* Those of before end first, and the template has learnt of it. */
+  for (int i = 0; i < 4; i++)
+    {
+      GPid pid = g_fork_process_get_pid (processes[i]);
+      g_autofree char *exit = g_strdup_printf ("exit %d\n", 31 + i);
+
+      test_send (sockets[i], exit);
+      test_wait_for_end (pid);
+      while (test_process_exists (pid))
+        test_prepare (adopted);
+      test_prepare (adopted);
+    }
+
+  for (int i = 0; i < 4; i++)
+    {
+      if (g_fork_process_wait (processes[i], NULL, &error))
+        g_assert_cmpint (g_fork_process_get_exit_status (processes[i]), ==, 31 + i);
+      else
+        g_assert_cmpint (i, <, 2);
+      g_clear_error (&error);
+      g_object_unref (processes[i]);
+      g_object_unref (sockets[i]);
+      g_object_unref (parents[i]);
+    }
+}
+
 /* Otherwise */
 
 /* A name that is missing is a programming error, and reported as one. */
@@ -1501,6 +1623,8 @@ main (int    argc,
   g_test_add_func ("/template/spare-processes-property", test_spare_processes_property);
   g_test_add_func ("/template/default/shared", test_default_is_shared);
   g_test_add_func ("/template/default/set", test_set_default);
+  g_test_add_func ("/template/default/set-not-started", test_set_default_not_started);
+  test_add_kinds ("/template/default/set-dead", test_set_default_dead);
 
   test_add_kinds ("/template/fork/clones", test_fork_clones);
   g_test_add_func ("/template/fork/separates", test_fork_separates);
@@ -1518,6 +1642,7 @@ main (int    argc,
   g_test_add_func ("/template/require/add-module-path", test_add_module_path);
   g_test_add_func ("/template/require/glib", test_module_with_glib);
   g_test_add_func ("/template/qualified/function", test_qualified_function);
+  test_add_kinds ("/template/qualified/loads-nothing-else", test_qualified_loads_nothing_else);
   g_test_add_func ("/template/qualified/path", test_qualified_path);
   g_test_add_func ("/template/qualified/call", test_qualified_call);
   g_test_add_data_func ("/template/exit-handlers/return", "return_at_once", test_exit_handlers);
@@ -1571,6 +1696,7 @@ main (int    argc,
   test_add_kinds ("/template/detach/same-process", test_detach);
   g_test_add_func ("/template/detach/fork", test_detach_and_fork);
   g_test_add_func ("/template/detach/another-process", test_detach_to_another_process);
+  test_add_kinds ("/template/detach/statuses", test_detach_statuses);
 
   g_test_add_func ("/template/programming-errors", test_programming_errors);
   test_add_kinds ("/template/no-descriptor-left", test_no_descriptor_left);
