@@ -34,7 +34,8 @@ typedef struct
   GAsyncResult *result;
 } GForkSync;
 
-void          g_fork_sync_begin             (GForkSync    *sync);
+gboolean      g_fork_sync_begin             (GForkSync    *sync,
+                                             GError      **error);
 void          g_fork_sync_done              (GObject      *source,
                                              GAsyncResult *result,
                                              gpointer      sync);

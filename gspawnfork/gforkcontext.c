@@ -8,6 +8,13 @@
 
 #include "gforkcontext-private.h"
 
+#include "gforkerror.h"
+
+#include <errno.h>
+#include <glib/gi18n-lib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 /* The context that the thread had before it began a synchronous call. */
 static GPrivate outer_context = G_PRIVATE_INIT (NULL);
 
@@ -96,10 +103,36 @@ g_fork_call_in (GMainContext *context,
  * thread keeps the one that it has made for its first synchronous call. */
 static GPrivate sync_context = G_PRIVATE_INIT ((GDestroyNotify) g_main_context_unref);
 
-void
-g_fork_sync_begin (GForkSync *sync)
+/* The contexts that a synchronous call may make: its own, the one that the thread has
+ * without it, and that of the thread that GTask starts. */
+#define MAX_NEW_CONTEXTS 3
+
+static gboolean
+can_make_contexts (GError **error)
+{
+  int fds[MAX_NEW_CONTEXTS], n = 0, saved_errno;
+
+  while (n < MAX_NEW_CONTEXTS && (fds[n] = eventfd (0, EFD_CLOEXEC)) >= 0)
+    n++;
+  saved_errno = errno;
+  for (int i = 0; i < n; i++)
+    close (fds[i]);
+
+  if (n < MAX_NEW_CONTEXTS)
+    g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                 _("Could not create a main context to wait in: %s"), g_strerror (saved_errno));
+  return n == MAX_NEW_CONTEXTS;
+}
+
+/* Returns %FALSE, with nothing begun, if there are no descriptors for it. */
+gboolean
+g_fork_sync_begin (GForkSync  *sync,
+                   GError    **error)
 {
   GMainContext *kept = g_private_get (&sync_context);
+
+  if ((kept == NULL || g_main_context_is_owner (kept)) && !can_make_contexts (error))
+    return FALSE;
 
   if (kept == NULL)
     {
@@ -114,6 +147,7 @@ g_fork_sync_begin (GForkSync *sync)
   sync->outer = g_private_get (&outer_context);
   g_private_set (&outer_context, g_main_context_ref_thread_default ());
   g_main_context_push_thread_default (sync->context);
+  return TRUE;
 }
 
 void

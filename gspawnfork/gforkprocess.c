@@ -424,7 +424,8 @@ g_fork_process_wait (GForkProcess  *self,
   g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  g_fork_sync_begin (&sync);
+  if (!g_fork_sync_begin (&sync, error))
+    return FALSE;
   g_fork_process_wait_async (self, cancellable, g_fork_sync_done, &sync);
   ended = g_fork_process_wait_finish (self, g_fork_sync_wait (&sync), error);
   g_fork_sync_end (&sync);

@@ -1091,7 +1091,8 @@ g_fork_template_prepare (GForkTemplate  *self,
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  g_fork_sync_begin (&sync);
+  if (!g_fork_sync_begin (&sync, error))
+    return FALSE;
   g_fork_template_prepare_async (self, cancellable, g_fork_sync_done, &sync);
   prepared = g_fork_template_prepare_finish (self, g_fork_sync_wait (&sync), error);
   g_fork_sync_end (&sync);
@@ -1191,7 +1192,8 @@ g_fork_template_run (GForkTemplate  *self,
   g_return_val_if_fail (function != NULL, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  g_fork_sync_begin (&sync);
+  if (!g_fork_sync_begin (&sync, error))
+    return NULL;
   g_fork_template_run_async (self, function, cancellable, g_fork_sync_done, &sync);
   socket = g_fork_template_run_finish (self, g_fork_sync_wait (&sync), process, error);
   g_fork_sync_end (&sync);
@@ -1305,7 +1307,8 @@ g_fork_template_execv (GForkTemplate       *self,
   g_return_val_if_fail (argv != NULL && argv[0] != NULL, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  g_fork_sync_begin (&sync);
+  if (!g_fork_sync_begin (&sync, error))
+    return NULL;
   g_fork_template_execv_async (self, argv, flags, cancellable, g_fork_sync_done, &sync);
   socket = g_fork_template_execv_finish (self, g_fork_sync_wait (&sync), process, error);
   g_fork_sync_end (&sync);
@@ -1393,7 +1396,8 @@ g_fork_template_detach (GForkTemplate  *self,
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  g_fork_sync_begin (&sync);
+  if (!g_fork_sync_begin (&sync, error))
+    return NULL;
   g_fork_template_detach_async (self, cancellable, g_fork_sync_done, &sync);
   socket = g_fork_template_detach_finish (self, g_fork_sync_wait (&sync), error);
   g_fork_sync_end (&sync);

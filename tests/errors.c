@@ -7,6 +7,7 @@
 #include "testutils.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -1358,6 +1359,200 @@ test_killed_before_run (gconstpointer kind)
   test_assert_error (run_error, G_FORK_ERROR_LOST);
 }
 
+/* No descriptors left */
+
+/* Uses up all descriptors but for so many. */
+static GArray *
+use_up_descriptors (guint left)
+{
+  GArray *used = g_array_new (FALSE, FALSE, sizeof (int));
+  int fd;
+
+  while ((fd = open ("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+    g_array_append_val (used, fd);
+  g_assert_cmpint (errno, ==, EMFILE);
+  g_assert_cmpuint (used->len, >=, left);
+  for (guint i = 0; i < left; i++)
+    close (g_array_index (used, int, --used->len));
+
+  return used;
+}
+
+static void
+give_back_descriptors (GArray *used)
+{
+  for (guint i = 0; i < used->len; i++)
+    close (g_array_index (used, int, i));
+  g_array_unref (used);
+}
+
+static gboolean
+lower_descriptor_limit (void)
+{
+  const struct rlimit few = { 100, 100 };
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return FALSE;
+    }
+  if (!test_in_subprocess ())
+    return FALSE;
+
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
+  return TRUE;
+}
+
+static gpointer
+run_in_thread (gpointer data)
+{
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_fork_template_run (data, "answer", &process, NULL, &error);
+  g_assert_true ((socket == NULL) == (error != NULL));
+  g_assert_true ((process == NULL) == (error != NULL));
+
+  return error;
+}
+
+/* A synchronous call, also the first one of a thread, ends with an error that says
+ * what is missing, however many descriptors are. */
+static void
+test_no_descriptors_to_wait (gconstpointer in_thread)
+{
+  gboolean succeeded = FALSE;
+
+  if (!lower_descriptor_limit ())
+    return;
+
+  for (guint left = 0; !succeeded; left++)
+    {
+      g_autoptr (GForkTemplate) template = test_template_new ();
+      g_autoptr (GError) error = NULL;
+      GArray *used;
+
+      /* What the default template is used for is no question of descriptors. */
+      if (in_thread == NULL && left == 0)
+        test_prepare (template);
+
+      used = use_up_descriptors (left);
+      if (in_thread != NULL)
+        error = g_thread_join (g_thread_new ("caller", run_in_thread, template));
+      else
+        error = run_in_thread (template);
+      give_back_descriptors (used);
+
+      succeeded = error == NULL;
+      if (error != NULL)
+        test_assert_error (error, G_FORK_ERROR_FAILED);
+      g_assert_cmpuint (left, <, 20);
+    }
+}
+
+/* Whatever needs a descriptor and gets none is told by the next operation. */
+static void
+send_fd (GForkTemplate *template)
+{
+  g_fork_template_send_fd (template, 2);
+}
+
+static void
+send_long (GForkTemplate *template)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new_take (g_malloc0 (1 << 20), 1 << 20);
+
+  g_fork_template_send_bytes (template, bytes);
+}
+
+static void
+map_fd (GForkTemplate *template)
+{
+  g_fork_template_map_fd (template, 2, 7);
+}
+
+static void
+send_fd_list (GForkTemplate *template)
+{
+  g_autoptr (GUnixFDList) list = g_unix_fd_list_new_from_array ((const int[]){ 2 }, 1);
+
+  g_fork_template_send_fd_list (template, list);
+  g_unix_fd_list_steal_fds (list, NULL);
+}
+
+static void
+test_no_descriptors_to_send (void)
+{
+  void (*const functions[]) (GForkTemplate *) = { send_fd, send_long, map_fd, send_fd_list };
+
+  if (!lower_descriptor_limit ())
+    return;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (functions); i++)
+    {
+      g_autoptr (GForkTemplate) template = test_template_new ();
+      g_autoptr (GError) error = NULL;
+      GArray *used;
+
+      test_prepare (template);
+      used = use_up_descriptors (0);
+      functions[i](template);
+      give_back_descriptors (used);
+      error = fail_to_run (template, "answer");
+      test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+    }
+}
+
+/* So it is with a template that cannot be made. */
+static void
+test_no_descriptors_to_make (void)
+{
+  g_autoptr (GForkTemplate) parent = NULL;
+  g_autoptr (GForkTemplate) detached = NULL;
+  g_autoptr (GForkTemplate) executed = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GForkTemplate) adopted = NULL;
+  g_autoptr (GForkTemplate) later = NULL;
+  g_autoptr (GSocket) control = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) exec_error = NULL;
+  g_autoptr (GError) executed_error = NULL;
+  g_autoptr (GError) fork_error = NULL;
+  g_autoptr (GError) adopted_error = NULL;
+  GArray *used;
+
+  if (!lower_descriptor_limit ())
+    return;
+
+  parent = test_template_new ();
+  detached = g_fork_template_fork (parent);
+  control = g_fork_template_detach (detached, NULL, &error);
+  g_assert_no_error (error);
+
+  used = use_up_descriptors (0);
+  executed = g_fork_template_new_exec ();
+  fork = g_fork_template_fork (parent);
+  adopted = g_fork_template_new_from_socket (control);
+  socket = g_fork_template_execv (parent, (const char *[]){ "/bin/true", NULL }, 0, NULL, NULL,
+                                  &exec_error);
+  g_assert_null (socket);
+  give_back_descriptors (used);
+
+  executed_error = fail_to_prepare (executed);
+  test_assert_error (executed_error, G_FORK_ERROR_SPAWN, g_strerror (EMFILE));
+  fork_error = fail_to_prepare (fork);
+  test_assert_error (fork_error, G_FORK_ERROR_FORK, g_strerror (EMFILE));
+  adopted_error = fail_to_prepare (adopted);
+  test_assert_error (adopted_error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+  test_assert_error (exec_error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+
+  /* It has not been taken. */
+  later = g_fork_template_new_from_socket (control);
+  test_prepare (later);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -1420,6 +1615,11 @@ main (int    argc,
   g_test_add_func ("/errors/killed/default-async", test_killed_default_async);
   g_test_add_func ("/errors/killed/default-stopped", test_killed_default_stopped);
   g_test_add_func ("/errors/killed/no-sigpipe", test_no_sigpipe);
+
+  g_test_add_data_func ("/errors/no-descriptors/to-wait", NULL, test_no_descriptors_to_wait);
+  g_test_add_data_func ("/errors/no-descriptors/to-wait-first", "first", test_no_descriptors_to_wait);
+  g_test_add_func ("/errors/no-descriptors/to-send", test_no_descriptors_to_send);
+  g_test_add_func ("/errors/no-descriptors/to-make", test_no_descriptors_to_make);
 
   return g_test_run ();
 }
