@@ -74,6 +74,7 @@ dup_default (void)
   if (default_template == NULL
       || g_fork_channel_is_dying (g_fork_template_peek_channel (default_template)))
     {
+      /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped after the lock */
       dead = default_template;
       default_template = g_fork_template_new_for_channel (g_fork_runtime_start (NULL), NULL);
       fresh = TRUE;
@@ -137,6 +138,7 @@ g_fork_template_set_default (GForkTemplate *template_)
     g_fork_template_peek_channel (template_);
 
   lock_default ();
+  /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped after the lock */
   old = default_template;
   default_template = template_ != NULL ? g_object_ref (template_) : NULL;
   g_mutex_unlock (&lock);

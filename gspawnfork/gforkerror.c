@@ -194,7 +194,7 @@ GError *
 g_fork_error_new_from_frame (const struct gfork_frame *frame,
                              const char               *process)
 {
-  struct gfork_error error;
+  struct gfork_error error = { 0 };
   const uint8_t *rest = frame->payload + sizeof error;
   uint32_t length;
   const char *subject = NULL, *reason = NULL;

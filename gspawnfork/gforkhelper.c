@@ -183,8 +183,11 @@ start (const char         *program,
 GForkChannel *
 g_fork_helper_start (void)
 {
-  const char *const argv[] = { "gspawnfork-helper", GFORK_SERVE_OPTION, VERSION_WORD,
-                               CONTROL_WORD, PADDING, NULL };
+  const char *const argv[] = {
+    "gspawnfork-helper", GFORK_SERVE_OPTION, VERSION_WORD, CONTROL_WORD,
+    PADDING, /* NOLINT(bugprone-suspicious-missing-comma): one long word */
+    NULL,
+  };
 
   return start (find_helper (), argv, FALSE);
 }

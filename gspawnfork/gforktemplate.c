@@ -641,6 +641,7 @@ send_octets (GForkTemplate       *self,
       else
         g_fork_channel_send (channel, GFORK_ARG_MEMFD, &memfd, sizeof memfd, &fd, 1);
     }
+  /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g_autofree has freed it */
 }
 
 /**

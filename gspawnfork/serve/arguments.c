@@ -66,6 +66,7 @@ gfork_arguments_add_octets (struct gfork_arguments *arguments,
   copy[length] = '\0';
   *sent = (struct gfork_sent){ SENT_INLINE, is_string, -1, copy, length };
   arguments->n++;
+  /* cppcheck-suppress memleak; the table has it now */
   return true;
 }
 

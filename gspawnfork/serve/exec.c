@@ -93,8 +93,19 @@ collect_placements (struct gfork_placements *placements,
           return false;
       }
 
-  close (socket);
   return true;
+}
+
+static void
+free_all (char    **argv,
+          int      *keep,
+          GForkArg *args,
+          size_t    n_args)
+{
+  free (argv);
+  free (keep);
+  if (n_args > 0)
+    free (args);
 }
 
 /* Answers READY before and ERROR after, should it fail: that the control socket
@@ -113,6 +124,7 @@ gfork_exec (struct gfork_template *template,
   GForkArg *args;
   char **argv;
   size_t n_args = template->arguments.n;
+  bool placed;
 
   memcpy (&flags, frame->payload, sizeof flags);
 
@@ -121,13 +133,18 @@ gfork_exec (struct gfork_template *template,
                       : collect_argv (frame->payload + sizeof flags, frame->length - sizeof flags,
                                       args, n_args, reason, sizeof reason);
   keep = calloc (placements->n + n_args + 4, sizeof *keep);
-  if (argv == NULL || keep == NULL
-      || !collect_placements (placements, args, n_args, frame->fds[0], flags, reason, sizeof reason)
-      || !gfork_place (placements, movable, 1, reason, sizeof reason))
+  placed = argv != NULL && keep != NULL
+           && collect_placements (placements, args, n_args, frame->fds[0], flags, reason,
+                                  sizeof reason);
+  /* Its copies are what the program gets, perhaps at this very number. */
+  gfork_frame_close_fds (frame);
+  placed = placed && gfork_place (placements, movable, 1, reason, sizeof reason);
+  if (!placed)
     {
       gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program,
                   reason[0] != '\0' ? reason : strerror (ENOMEM));
       gfork_answer_failure (template);
+      free_all (argv, keep, args, n_args);
       return;
     }
 
@@ -150,9 +167,6 @@ gfork_exec (struct gfork_template *template,
   gfork_answer_failure (template);
 
   /* For those who look for leaks, since a fork does not end by exit(). */
-  free (argv);
-  free (keep);
-  if (n_args > 0)
-    free (args);
+  free_all (argv, keep, args, n_args);
   _exit (127);
 }

@@ -106,7 +106,7 @@ run (struct gfork_template *template,
         gfork_fail (template, code, GFORK_RUN, name, reason);
     }
 
-  if (template->failed)
+  if (values == NULL)
     {
       gfork_answer_failure (template);
       return;

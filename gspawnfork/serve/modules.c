@@ -139,10 +139,12 @@ gfork_module_require (struct gfork_modules *modules,
     {
       snprintf (reason, reason_size, "%s", strerror (ENOMEM));
       free (copy);
+      dlclose (handle);
       return false;
     }
 
   grown[modules->n++] = (struct gfork_module){ copy, handle };
+  /* cppcheck-suppress[memleak,resourceLeak]; the table has both now */
   return true;
 }
 
@@ -200,6 +202,7 @@ gfork_module_find (struct gfork_template *template,
     {
       size_t length = colon - function;
       char *name = strndup (function, length);
+      struct gfork_module *module;
       bool loaded;
 
       *code = GFORK_CODE_MODULE;
@@ -213,7 +216,9 @@ gfork_module_find (struct gfork_template *template,
       if (!loaded)
         return NULL;
 
-      found = find_own (find_loaded (modules, function, length)->handle, colon + 1);
+      module = find_loaded (modules, function, length);
+      if (module != NULL)
+        found = find_own (module->handle, colon + 1);
     }
   else
     {
@@ -244,14 +249,15 @@ gfork_module_hint (struct gfork_template *template,
 {
   struct gfork_hint *hint = &template->hint;
   const char *colon = strrchr (function, ':');
+  size_t length = strlen (function);
   char reason[512];
   enum gfork_code code;
 
   hint->function = NULL;
-  if (strlen (function) >= sizeof hint->name
+  if (length >= sizeof hint->name
       || (colon != NULL && find_loaded (&template->modules, function, colon - function) == NULL))
     return;
 
   hint->function = gfork_module_find (template, function, &code, reason, sizeof reason);
-  strcpy (hint->name, function);
+  memcpy (hint->name, function, length + 1);
 }

@@ -458,7 +458,6 @@ on_exec (struct gfork_template *template,
       return;
     }
 
-  frame->n_fds = 0;
   gfork_children_ignore (&template->children);
   gfork_exec (template, frame);
 }

@@ -97,6 +97,7 @@ make_room (struct gfork_reader *reader)
   if (used == reader->size || (reader->full && reader->size < COMFORTABLE))
     {
       size_t size = reader->size * 2;
+      /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): it is never 0 */
       uint8_t *data = malloc (size);
 
       if (data == NULL)
@@ -304,6 +305,7 @@ send_with_fds (int            socket,
 {
   _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
   struct cmsghdr *header = (struct cmsghdr *) control;
+  ssize_t n;
 
   message->msg_control = control;
   message->msg_controllen = GFORK_CONTROL_SIZE (n_fds);
@@ -314,7 +316,9 @@ send_with_fds (int            socket,
   header->cmsg_len = CMSG_LEN (n_fds * sizeof (int));
   memcpy (CMSG_DATA (header), fds, n_fds * sizeof (int));
 
-  return send_message (socket, message, flags);
+  n = send_message (socket, message, flags);
+  message->msg_control = NULL;
+  return n;
 }
 
 ssize_t

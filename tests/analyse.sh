@@ -1,0 +1,118 @@
+#!/bin/sh
+# analyse.sh [--quick] [DIRECTORY]: has four analysers read the library's sources, as
+# they are compiled in a build of its own (_build/analyse). Fails if one finds anything.
+# The quick form has three read them once; the whole one also reads them with every
+# fallback, and has scan-build do over what clang-tidy does within one file.
+#
+# What is found and right is marked where it stands, with the reason. What is looked
+# for is said in .clang-tidy and below.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+
+quick=
+if [ "${1:-}" = --quick ]
+then
+  quick=yes
+  shift
+fi
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+work=${1:-$top/_build/analyse}
+status=0
+
+for tool in clang-tidy cppcheck scan-build
+do
+  command -v "$tool" >/dev/null ||
+    sh "$top/tests/setup.sh" build ci
+done
+
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+
+# configure NAME MESON-OPTION...: a build of the library alone
+configure ()
+{
+  build=$work/$1
+  shift
+  [ -f "$build/build.ninja" ] ||
+    meson setup "$build" "$top" -Dauto_features=disabled -Dwerror=true "$@" >/dev/null
+}
+
+# report ANALYSER: clean, or what it has found
+report ()
+{
+  if [ "$result" -eq 0 ]
+  then
+    echo "$1: clean"
+  else
+    cat "$work/findings"
+    echo "$1: FAILED"
+    status=1
+  fi
+}
+
+# Not optimised, there are fewer paths that only the optimiser has made.
+run_gcc ()
+{
+  name=$1
+  shift
+  CC=gcc configure "gcc-$name" -Doptimization=0 -Dc_args=-fanalyzer "$@"
+  result=0
+  meson compile -C "$build" gspawnfork-1.0 gspawnfork-helper >"$work/findings" 2>&1 || result=1
+  report "gcc -fanalyzer ($name)"
+}
+
+# The other two read the list of commands, and headers that are made.
+run_readers ()
+{
+  name=$1
+  shift
+  CC=clang configure "clang-$name" "$@"
+  ninja -C "$build" gspawnfork/gforkenumtypes.c gspawnfork/gforkenumtypes.h >/dev/null
+
+  result=0
+  sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$build/compile_commands.json" |
+    grep '/gspawnfork/[^/]*\.c$\|/gspawnfork/[a-z]*/[^/]*\.c$' |
+    (cd "$build" && xargs -P "$(nproc)" -n 1 clang-tidy -p . --quiet) \
+      >"$work/findings" 2>"$work/log" || result=1
+  report "clang-tidy ($name)"
+
+  # Style is clang-tidy's. No libc has a readdir() that this warns of.
+  result=0
+  cppcheck --project="$build/compile_commands.json" --file-filter='*/gspawnfork/*.c' \
+    --enable=warning,performance,portability --suppress=readdirCalled --inline-suppr \
+    --library=gtk --library=posix --max-configs=1 -j "$(nproc)" --quiet --error-exitcode=1 \
+    >"$work/findings" 2>&1 || result=1
+  report "cppcheck ($name)"
+}
+
+# The engine is that of clang-tidy's clang-analyzer, which can be told of single lines;
+# that g_autoptr() releases something it can only be told so.
+run_scan_build ()
+{
+  name=$1
+  shift
+  rm -rf "$work/scan-$name" "$work/reports"
+  CC=clang configure "scan-$name" "$@"
+  result=0
+  scan-build --use-cc=clang --status-bugs -o "$work/reports" \
+    -disable-checker deadcode.DeadStores -disable-checker unix.Malloc \
+    meson compile -C "$build" gspawnfork-1.0 gspawnfork-helper >"$work/findings" 2>&1 || result=1
+  report "scan-build ($name)"
+}
+
+run_gcc default
+run_readers default
+
+if [ -z "$quick" ]
+then
+  run_scan_build default
+  run_gcc portable -Dportable=true
+  run_readers portable -Dportable=true
+  run_scan_build portable -Dportable=true
+fi
+
+exit "$status"
