@@ -6,6 +6,7 @@
 
 #include "testutils.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -136,6 +137,38 @@ use_and_drop_all (gpointer data)
   use_the_library ();
 }
 
+/* What was inherited answers that it is another process's. */
+static void
+use_inherited (gpointer data)
+{
+  Holding *holding = data;
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (holding->template);
+  g_autoptr (GError) fork_error = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) run_error = NULL;
+  g_autoptr (GError) wait_error = NULL;
+  g_autoptr (GError) signal_error = NULL;
+
+  g_assert_cmpint (g_fork_template_get_pid (holding->template), >, 0);
+  g_fork_template_require (holding->template, "test-other");
+  g_fork_template_send_fd (holding->template, 2);
+  g_fork_template_set_spare_processes (holding->template, 1);
+  g_assert_false (g_fork_template_prepare (holding->template, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_LOST);
+  g_assert_null (g_fork_template_run (holding->template, "answer", NULL, NULL, &run_error));
+  test_assert_error (run_error, G_FORK_ERROR_LOST);
+  g_assert_false (g_fork_template_prepare (fork, NULL, &fork_error));
+  test_assert_error (fork_error, G_FORK_ERROR_LOST);
+
+  g_assert_false (g_fork_process_wait (holding->process, NULL, &wait_error));
+  test_assert_error (wait_error, G_FORK_ERROR_LOST);
+  g_assert_false (g_fork_process_send_signal (holding->process, SIGTERM, &signal_error));
+  test_assert_error (signal_error, G_FORK_ERROR_LOST);
+
+  g_fork_template_set_default (holding->template);
+  use_the_library ();
+}
+
 static void
 close_all (gpointer data)
 {
@@ -163,7 +196,8 @@ exit_at_once (gpointer data)
 static void
 test_parent_is_unharmed (gconstpointer data)
 {
-  void (*const functions[]) (gpointer) = { exit_at_once, drop_all, use_and_drop_all, close_all, exit_normally };
+  void (*const functions[]) (gpointer) = { exit_at_once, drop_all, use_and_drop_all, use_inherited,
+                                           close_all, exit_normally };
   Holding holding = { NULL };
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GForkProcess) process = NULL;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Prepares, which has to fail. */
@@ -201,6 +202,40 @@ test_module_missing_path (void)
   g_fork_template_require (template, "/nonexistent/module.so");
   error = fail_to_prepare (template);
   test_assert_error (error, G_FORK_ERROR_MODULE, "/nonexistent/module.so", g_strerror (ENOENT));
+}
+
+/* MODULE: a name is a path from the root or a plain name, so that nothing depends on
+ * where a process happens to be; nor do relative directories count. */
+static void
+test_module_no_name (void)
+{
+  const char *names[] = { "../modules/test-worker", "modules/test-worker.so", "./test-worker", "" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (GForkTemplate) template = g_fork_template_new ();
+      g_autoptr (GError) error = NULL;
+      g_autofree char *tests = test_build_path (".");
+
+      g_fork_template_set_cwd (template, tests);
+      g_fork_template_require (template, names[i]);
+      error = fail_to_prepare (template);
+      test_assert_error (error, G_FORK_ERROR_MODULE, names[i], "neither an absolute path");
+    }
+}
+
+static void
+test_module_relative_directory (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autofree char *tests = test_build_path (".");
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_set_cwd (template, tests);
+  g_fork_template_setenv (template, "GFORK_MODULE_PATH", "modules::./modules");
+  g_fork_template_require (template, "test-worker");
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_MODULE, "test-worker");
 }
 
 /* MODULE: it cannot be loaded; dlerror() says why. */
@@ -497,6 +532,157 @@ test_too_many_descriptors (void)
   test_assert_error (error, G_FORK_ERROR_FAILED, "the function “answer”", "RLIMIT_NOFILE");
 }
 
+/* SPAWN: the helper cannot be executed, and only its exit status tells. */
+static void
+test_spawn_status (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  int fd;
+
+  if (!test_in_subprocess ())
+    return;
+
+  fd = g_file_open_tmp ("gspawnfork-XXXXXX", &path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (write (fd, "#!/bin/sh\nexit 127\n", 19), ==, 19);
+  g_assert_no_errno (fchmod (fd, 0700));
+  g_assert_no_errno (close (fd));
+
+  g_setenv ("GSPAWNFORK_HELPER", path, TRUE);
+  template = g_fork_template_new_exec ();
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_SPAWN);
+  g_assert_no_errno (unlink (path));
+}
+
+/* FAILED: a variable that has no such name. */
+static void
+test_failed_variable (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) other = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) other_error = NULL;
+
+  g_fork_template_unsetenv (template, "A=B");
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
+
+  g_fork_template_setenv (other, "A=B", "value");
+  other_error = fail_to_prepare (other);
+  test_assert_error (other_error, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
+}
+
+/* FAILED: a number that no descriptor can have, or that another one has. */
+static void
+test_failed_map_fd (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) twice = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) twice_error = NULL;
+
+  g_fork_template_map_fd (template, 2, G_MAXINT);
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_FAILED, "2147483647", "RLIMIT_NOFILE");
+
+  g_fork_template_map_fd (twice, 2, 7);
+  g_fork_template_map_fd (twice, 1, 7);
+  twice_error = fail_to_prepare (twice);
+  test_assert_error (twice_error, G_FORK_ERROR_FAILED, "7");
+}
+
+/* FAILED: there is no room for what was sent, here or where it is used. */
+static void
+test_failed_no_room (void)
+{
+  struct rlimit limit;
+  rlim_t size;
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) limited = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) limited_error = NULL;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind needs address space itself");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  bytes = g_bytes_new_take (g_malloc0 (256 << 20), 256 << 20);
+  limited = test_template_new ();
+  g_fork_template_require (limited, "test-trouble");
+  g_fork_template_call (limited, "limit_memory", (const char *[]){ "128", NULL });
+  g_fork_template_send_bytes (limited, bytes);
+  if (!g_fork_template_prepare (limited, NULL, &limited_error))
+    test_assert_error (limited_error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
+  else
+    {
+      limited_error = fail_to_run (limited, "answer");
+      test_assert_error (limited_error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
+    }
+
+  signal (SIGXFSZ, SIG_IGN);
+  template = test_template_new ();
+  g_assert_no_errno (getrlimit (RLIMIT_FSIZE, &limit));
+  size = limit.rlim_cur;
+  limit.rlim_cur = 4096;
+  g_assert_no_errno (setrlimit (RLIMIT_FSIZE, &limit));
+  g_fork_template_send_bytes (template, bytes);
+  limit.rlim_cur = size;
+  g_assert_no_errno (setrlimit (RLIMIT_FSIZE, &limit));
+  error = fail_to_run (template, "answer");
+  test_assert_error (error, G_FORK_ERROR_FAILED, "268435456", g_strerror (EFBIG));
+}
+
+/* FAILED, EXEC: the template has no number left to place a descriptor. PROTOCOL: nor
+ * for one that it is sent. */
+static void
+test_failed_no_number (void)
+{
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) template = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (test_under_valgrind ())
+        {
+          g_test_skip ("valgrind needs descriptors itself");
+          return;
+        }
+
+      /* It has 0 to 3, of which the last is the socket. */
+      template = g_fork_template_new_exec ();
+      g_fork_template_require (template, "test-worker");
+      g_fork_template_require (template, "test-trouble");
+      g_fork_template_call (template, "limit_descriptors", (const char *[]){ "8", NULL });
+      test_prepare (template);
+      if (i < 2)
+        g_fork_template_map_fd (template, 2, 6);
+      for (int fd = 0; fd < (const int[]){ 3, 2, 10 }[i]; fd++)
+        g_fork_template_send_fd (template, 2);
+
+      if (i == 1)
+        socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL },
+                                        G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
+      else
+        socket = g_fork_template_run (template, "answer", NULL, NULL, &error);
+      g_assert_null (socket);
+      if (i == 0)
+        test_assert_error (error, G_FORK_ERROR_FAILED, "answer", g_strerror (EMFILE));
+      else if (i == 1)
+        test_assert_error (error, G_FORK_ERROR_EXEC, "/bin/true", g_strerror (EMFILE));
+      else
+        test_assert_error (error, G_FORK_ERROR_FAILED, "RLIMIT_NOFILE");
+    }
+}
+
 /* A socket with nobody behind it, or rubbish. */
 static GForkTemplate *
 new_from_rubbish (gconstpointer data,
@@ -555,6 +741,91 @@ test_protocol (void)
       g_autoptr (GError) error = fail_to_prepare (template);
 
       test_assert_error (error, G_FORK_ERROR_PROTOCOL, "prepare", "protocol");
+      close_other_end (template);
+    }
+}
+
+/* An answer, as it is on the wire: to a question that nobody has asked, or malformed. */
+static GByteArray *
+answer_new (guint8        verb,
+            gconstpointer payload,
+            guint32       length)
+{
+  GByteArray *answer = g_byte_array_new ();
+
+  g_byte_array_append (answer, (const guint8 *) &length, sizeof length);
+  g_byte_array_append (answer, (const guint8[]){ verb, 0, 0, 0 }, 4);
+  g_byte_array_append (answer, payload, length);
+  return answer;
+}
+
+enum
+{
+  READY = 64,
+  SYNCED,
+  ERROR,
+  EXITED
+};
+
+static void
+test_protocol_answers (void)
+{
+  const struct
+  {
+    guint8 verb;
+    guint32 length;
+  } answers[] = { { READY, 8 }, { SYNCED, 9 }, { ERROR, 4 }, { ERROR, 32 }, { 99, 0 } };
+  const guint8 payload[32] = { [8] = 'x', [9 ... 31] = 'x' };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (answers); i++)
+    {
+      g_autoptr (GByteArray) answer = answer_new (answers[i].verb, payload, answers[i].length);
+      g_autoptr (GForkTemplate) template = new_from_rubbish (answer->data, answer->len);
+      g_autoptr (GError) error = fail_to_prepare (template);
+
+      test_assert_error (error, G_FORK_ERROR_PROTOCOL);
+      close_other_end (template);
+    }
+}
+
+/* That somebody has ended who was never there is no news, of whatever length. */
+static void
+test_protocol_unknown_end (void)
+{
+  const guint32 lengths[] = { 0, 5, 32 };
+  const guint8 payload[32] = { 1, 2, 3, 4 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lengths); i++)
+    {
+      g_autoptr (GByteArray) answer = answer_new (EXITED, payload, lengths[i]);
+      g_autoptr (GForkTemplate) template = new_from_rubbish (answer->data, answer->len);
+      g_autoptr (GError) error = fail_to_prepare (template);
+
+      test_assert_error (error, G_FORK_ERROR_LOST);
+      close_other_end (template);
+    }
+}
+
+/* Whatever the far end says to have failed at, there is a sentence for it. */
+static void
+test_sentences (void)
+{
+  for (guint32 verb = 0; verb < 20; verb++)
+    {
+      const guint32 numbers[] = { G_FORK_ERROR_FAILED, verb };
+      g_autoptr (GByteArray) payload = g_byte_array_new ();
+      g_autoptr (GByteArray) answer = NULL;
+      g_autoptr (GForkTemplate) template = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_byte_array_append (payload, (const guint8 *) numbers, sizeof numbers);
+      g_byte_array_append (payload, (const guint8 *) "", 1);
+      g_byte_array_append (payload, (const guint8 *) "the reason", 11);
+      answer = answer_new (ERROR, payload->data, payload->len);
+      template = new_from_rubbish (answer->data, answer->len);
+      error = fail_to_prepare (template);
+      test_assert_error (error, G_FORK_ERROR_FAILED, "the reason");
+      g_assert_null (strchr (error->message, '%'));
       close_other_end (template);
     }
 }
@@ -1417,6 +1688,57 @@ run_in_thread (gpointer data)
   return error;
 }
 
+static gpointer
+call_all_in_thread (gpointer data)
+{
+  GForkProcess *process = data;
+  g_autoptr (GForkTemplate) template = g_object_ref (g_object_get_data (data, "template"));
+  GError *errors[4] = { NULL };
+
+  g_assert_false (g_fork_template_prepare (template, NULL, &errors[0]));
+  g_assert_null (g_fork_template_detach (template, NULL, &errors[1]));
+  g_assert_null (g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL }, 0, NULL,
+                                        NULL, &errors[2]));
+  g_assert_false (g_fork_process_wait (process, NULL, &errors[3]));
+  for (gsize i = 0; i < G_N_ELEMENTS (errors); i++)
+    {
+      test_assert_error (errors[i], G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+      g_error_free (errors[i]);
+    }
+
+  return NULL;
+}
+
+/* So does every other one; and nothing has happened, so that it can be called again. */
+static void
+test_no_descriptors_to_call (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  GArray *used;
+
+  if (!lower_descriptor_limit ())
+    return;
+
+  template = test_template_new ();
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "answer", &process);
+  g_object_set_data (G_OBJECT (process), "template", template);
+
+  used = use_up_descriptors (0);
+  g_thread_join (g_thread_new ("caller", call_all_in_thread, process));
+  give_back_descriptors (used);
+
+  test_prepare (template);
+  test_send (socket, "exit 4\n");
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 4);
+}
+
 /* A synchronous call, also the first one of a thread, ends with an error that says
  * what is missing, however many descriptors are. */
 static void
@@ -1559,13 +1881,20 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  test_add_kinds ("/errors/failed", test_failed);
+  test_add_kinds ("/errors/failed/directory", test_failed);
   g_test_add_func ("/errors/spawn/missing", test_spawn);
   g_test_add_func ("/errors/spawn/no-program", test_spawn_no_program);
+  g_test_add_func ("/errors/spawn/status", test_spawn_status);
+  g_test_add_func ("/errors/failed/variable", test_failed_variable);
+  g_test_add_func ("/errors/failed/map-fd", test_failed_map_fd);
+  g_test_add_func ("/errors/failed/no-room", test_failed_no_room);
+  g_test_add_func ("/errors/failed/no-number", test_failed_no_number);
   g_test_add_func ("/errors/fork", test_fork);
   test_add_kinds ("/errors/threaded", test_threaded);
   test_add_kinds ("/errors/module/missing", test_module_missing);
   g_test_add_func ("/errors/module/missing-path", test_module_missing_path);
+  g_test_add_func ("/errors/module/no-name", test_module_no_name);
+  g_test_add_func ("/errors/module/relative-directory", test_module_relative_directory);
   g_test_add_func ("/errors/module/undefined-symbol", test_module_undefined_symbol);
   g_test_add_func ("/errors/module/of-function", test_module_of_function);
   test_add_kinds ("/errors/function/missing", test_function);
@@ -1578,7 +1907,10 @@ main (int    argc,
   test_add_kinds ("/errors/lost/exec", test_lost_exec);
   test_add_kinds ("/errors/lost/detach", test_lost_detach);
   g_test_add_func ("/errors/lost/socket", test_lost_socket);
-  g_test_add_func ("/errors/protocol", test_protocol);
+  g_test_add_func ("/errors/protocol/rubbish", test_protocol);
+  g_test_add_func ("/errors/protocol/answers", test_protocol_answers);
+  g_test_add_func ("/errors/protocol/unknown-end", test_protocol_unknown_end);
+  g_test_add_func ("/errors/sentences", test_sentences);
   test_add_kinds ("/errors/too-long", test_too_long);
   test_add_kinds ("/errors/bad-descriptors", test_bad_descriptors);
   g_test_add_func ("/errors/too-many-descriptors", test_too_many_descriptors);
@@ -1618,6 +1950,7 @@ main (int    argc,
 
   g_test_add_data_func ("/errors/no-descriptors/to-wait", NULL, test_no_descriptors_to_wait);
   g_test_add_data_func ("/errors/no-descriptors/to-wait-first", "first", test_no_descriptors_to_wait);
+  g_test_add_func ("/errors/no-descriptors/to-call", test_no_descriptors_to_call);
   g_test_add_func ("/errors/no-descriptors/to-send", test_no_descriptors_to_send);
   g_test_add_func ("/errors/no-descriptors/to-make", test_no_descriptors_to_make);
 

@@ -620,6 +620,37 @@ test_exec_a_parent (void)
   g_assert_cmpint (g_fork_process_get_exit_status (child_process), ==, 18);
 }
 
+/* What was sent to be an argument cannot be one if it holds a NUL; nobody gets a part
+ * of it. */
+static void
+test_nul_in_argument (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GBytes) bytes = g_bytes_new_static ("one\0two", 7);
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_send_arg (template, "zero");
+  g_fork_template_send_bytes (template, bytes);
+  g_assert_null (g_fork_template_execv (template, WORDS ("/bin/true"), 0, NULL, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_EXEC, "/bin/true", "NUL", "2");
+}
+
+/* A stream cannot be the socket and something else. The program is not executed, and
+ * nothing stays open for it. */
+static void
+test_stream_taken (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) tell_tale = test_add_tell_tale (template);
+
+  g_fork_template_map_fd (template, 2, 1);
+  g_assert_null (g_fork_template_execv (template, WORDS ("/bin/true"), G_FORK_EXEC_SOCKET_STDOUT,
+                                        NULL, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_EXEC, "/bin/true", "1");
+  test_assert_fd_eof (tell_tale);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -652,6 +683,8 @@ main (int    argc,
   test_add_kinds ("/exec/errors/sync", test_errors);
   g_test_add_func ("/exec/errors/async", test_error_async);
   g_test_add_func ("/exec/errors/too-long", test_too_long);
+  g_test_add_func ("/exec/errors/nul", test_nul_in_argument);
+  g_test_add_func ("/exec/errors/stream-taken", test_stream_taken);
   test_add_kinds ("/exec/cancel", test_cancel);
   g_test_add_func ("/exec/a-parent", test_exec_a_parent);
 

@@ -12,11 +12,13 @@
 
 #include <gspawnfork/gforkworker.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__ ((visibility ("default")))
@@ -462,6 +464,43 @@ test_descriptors (void)
   test_prepare (other);
 }
 
+/* The system's reasons are told. */
+static void
+test_cannot_fork (void)
+{
+  const struct rlimit few = { 64, 64 };
+  const struct rlimit none = { 0, 0 };
+  g_autoptr (GError) error = NULL;
+  int fds[64], n = 0;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
+  while ((fds[n] = open ("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+    n++;
+  g_assert_null (g_fork_template_new_from_main (&error));
+  test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EMFILE));
+  g_clear_error (&error);
+  while (n > 0)
+    close (fds[--n]);
+
+  /* The superuser is exempt from the limit. */
+  if (geteuid () == 0 && setresuid (54321, 54321, 54321) != 0)
+    {
+      g_test_skip ("this user may always fork");
+      return;
+    }
+  g_assert_no_errno (setrlimit (RLIMIT_NPROC, &none));
+  g_assert_null (g_fork_template_new_from_main (&error));
+  test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
+}
+
 static void
 handle_signal (int signum)
 {
@@ -641,6 +680,7 @@ main (int    argc,
   g_test_add_func ("/from-main/is-a-template", test_is_a_template);
   g_test_add_func ("/from-main/snapshot", test_snapshot);
   g_test_add_func ("/from-main/threaded", test_threaded);
+  g_test_add_func ("/from-main/cannot-fork", test_cannot_fork);
   g_test_add_func ("/from-main/handlers/of-the-application", test_handlers_do_not_run);
   g_test_add_func ("/from-main/handlers/of-a-module", test_module_handlers_run);
   g_test_add_func ("/from-main/buffers", test_buffers_are_not_doubled);

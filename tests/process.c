@@ -860,6 +860,83 @@ test_nothing_keeps_it (gconstpointer kind)
   g_assert_null (process);
 }
 
+/* More workers than the template asks for one by one, which end together, and whose
+ * ends it cannot report yet, as nobody reads. */
+static void
+test_very_many (void)
+{
+  const guint n = test_under_valgrind () ? 20 : 700;
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GPtrArray) processes = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_send_fd (template, read_end);
+  test_close_fd (&read_end);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      GForkProcess *process = NULL;
+      g_autoptr (GSocket) socket = test_run (fork, "hang_up_and_wait", &process);
+
+      g_ptr_array_add (processes, process);
+    }
+
+  /* They wait for this. */
+  test_close_fd (&write_end);
+  for (guint i = 0; i < n; i++)
+    while (test_process_exists (g_fork_process_get_pid (processes->pdata[i])))
+      g_thread_yield ();
+
+  test_prepare (template);
+  for (guint i = 0; i < n; i++)
+    {
+      g_assert_true (g_fork_process_wait (processes->pdata[i], NULL, &error));
+      g_assert_no_error (error);
+      g_assert_cmpint (g_fork_process_get_exit_status (processes->pdata[i]), ==, 25);
+    }
+}
+
+/* What bindings have is a closure. */
+static void
+test_source_closure (gconstpointer kind)
+{
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSource) source = g_fork_process_create_source (process);
+  GClosure *closure;
+  Told told = { 0 };
+
+  closure = g_cclosure_new (G_CALLBACK (on_source), &told, NULL);
+  g_closure_set_marshal (closure, g_cclosure_marshal_generic);
+  g_source_set_closure (source, closure);
+  g_source_attach (source, NULL);
+  test_send (socket, "exit 33\n");
+  while (told.n_calls == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (WEXITSTATUS (told.wait_status), ==, 33);
+}
+
+/* There are signals that are none. */
+static void
+test_no_signal (gconstpointer kind)
+{
+  const int signals[] = { -1, 1000 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
+    {
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = start (kind, &process);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (g_fork_process_send_signal (process, signals[i], &error));
+      test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (EINVAL));
+    }
+}
+
 int
 main (int    argc,
       char **argv)
@@ -871,6 +948,7 @@ main (int    argc,
   test_add_kinds ("/process/status/short-life", test_short_life);
   test_add_kinds ("/process/status/signaled", test_term_sig);
   test_add_kinds ("/process/status/many", test_statuses_are_not_mixed_up);
+  g_test_add_func ("/process/status/very-many", test_very_many);
   test_add_kinds ("/process/status/too-early", test_status_too_early);
   test_add_kinds ("/process/pid", test_pid);
 
@@ -888,6 +966,7 @@ main (int    argc,
   test_add_kinds ("/process/exited", test_exited_signal);
   test_add_kinds ("/process/source/context", test_source);
   test_add_kinds ("/process/source/late", test_source_late);
+  test_add_kinds ("/process/source/closure", test_source_closure);
   test_add_kinds ("/process/source/ownership", test_source_ownership);
   test_add_kinds ("/process/source/threads", test_source_threads);
 
@@ -895,6 +974,7 @@ main (int    argc,
   test_add_kinds ("/process/resources/of-one", test_resources_of_one);
 
   test_add_kinds ("/process/signal/send", test_send_signal);
+  test_add_kinds ("/process/signal/none", test_no_signal);
   test_add_kinds ("/process/signal/stop", test_stop_and_continue);
   test_add_kinds ("/process/signal/force-exit", test_force_exit);
   test_add_kinds ("/process/signal/too-late", test_signal_too_late);

@@ -9,8 +9,11 @@
 
 #include "testutils.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char *directory;
@@ -132,6 +135,44 @@ test_keeps_descriptors (void)
   g_assert_cmpstr (all, ==, "written by the workerwritten by the worker");
 }
 
+/* What could not be kept is missed by forks, and by nobody else. */
+static void
+test_cannot_keep_descriptors (void)
+{
+  const struct rlimit few = { 100, 100 };
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  int fds[100], n = 0;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind does not let the limit be lowered");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
+  template = make_unforkable ();
+  g_fork_template_require (template, "test-worker");
+  test_prepare (template);
+
+  while ((fds[n] = open ("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+    n++;
+  close (fds[--n]);
+  g_fork_template_send_fd (template, 2);
+  while (n > 0)
+    close (fds[--n]);
+
+  fork = g_fork_template_fork (template);
+  g_assert_false (g_fork_template_prepare (fork, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EMFILE));
+  socket = test_run (template, "answer", NULL);
+  test_assert_answer (socket, "n-args", "1");
+}
+
 /* A fork fails like its template. */
 static void
 test_replays_errors (void)
@@ -207,6 +248,7 @@ main (int   argc,
   g_test_add_func ("/runtimes/starts-again", test_starts_again);
   g_test_add_func ("/runtimes/replays", test_replays);
   g_test_add_func ("/runtimes/keeps-descriptors", test_keeps_descriptors);
+  g_test_add_func ("/runtimes/cannot-keep-descriptors", test_cannot_keep_descriptors);
   g_test_add_func ("/runtimes/replays-errors", test_replays_errors);
   g_test_add_func ("/runtimes/closed", test_closed);
   g_test_add_func ("/runtimes/interpreter", test_interpreter);

@@ -56,6 +56,14 @@ template_with_spares (void)
 }
 
 static void
+count_call (GObject    *object,
+            GParamSpec *pspec,
+            gpointer    user_data)
+{
+  ++*(guint *) user_data;
+}
+
+static void
 test_property (void)
 {
   g_autoptr (GForkTemplate) template = g_object_new (G_FORK_TYPE_TEMPLATE, "spare-processes", 3,
@@ -65,6 +73,13 @@ test_property (void)
   g_object_get (template, "spare-processes", &n, NULL);
   g_assert_cmpuint (n, ==, 3);
   g_assert_cmpuint (g_fork_template_get_spare_processes (template), ==, 3);
+
+  n = 0;
+  g_signal_connect (template, "notify::spare-processes", G_CALLBACK (count_call), &n);
+  g_fork_template_set_spare_processes (template, 3);
+  g_assert_cmpuint (n, ==, 0);
+  g_fork_template_set_spare_processes (template, 4);
+  g_assert_cmpuint (n, ==, 1);
 }
 
 /* A fork is one of the spares, and after its run there are as many as before. */

@@ -975,6 +975,35 @@ test_map_fd (void)
   test_assert_answer (socket, "arg 0", "still here");
 }
 
+/* Descriptors that were sent, and the socket, make way for those with a number. */
+static void
+test_map_fd_makes_way (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GSocket) socket = NULL;
+  g_auto (TestFd) zero = open ("/dev/zero", O_RDWR | O_CLOEXEC);
+  g_auto (TestFd) null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+  for (int i = 0; i < 5; i++)
+    g_fork_template_send_fd (template, null);
+  for (int target = 3; target < 20; target++)
+    g_fork_template_map_fd (template, zero, target);
+
+  socket = test_run (template, "answer", NULL);
+  for (int i = 0; i < 5; i++)
+    {
+      g_autofree char *file = test_ask (socket, "arg-fd %d", i);
+
+      g_assert_cmpstr (file, ==, "/dev/null");
+    }
+  for (int target = 3; target < 20; target++)
+    {
+      g_autofree char *file = test_ask (socket, "fd %d", target);
+
+      g_assert_cmpstr (file, ==, "/dev/zero");
+    }
+}
+
 /* Environment and directory */
 
 /* Variables are set, replaced and unset in order, and calls see them as they are
@@ -1668,7 +1697,8 @@ main (int    argc,
   g_test_add_func ("/template/send/take-fd-unsent", test_take_fd_closes_unsent);
   g_test_add_func ("/template/send/socket", test_send_socket);
   g_test_add_func ("/template/send/fd-list", test_send_fd_list);
-  g_test_add_func ("/template/map-fd", test_map_fd);
+  g_test_add_func ("/template/map-fd/numbers", test_map_fd);
+  g_test_add_func ("/template/map-fd/makes-way", test_map_fd_makes_way);
   g_test_add_func ("/template/environment", test_environment);
   g_test_add_func ("/template/cwd", test_cwd);
 

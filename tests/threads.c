@@ -595,6 +595,31 @@ test_idle_context_stops_nobody (gconstpointer kind)
   g_assert_no_error (error);
 }
 
+static gpointer
+get_pid (gpointer data)
+{
+  test_prepare (data);
+  g_fork_template_set_spare_processes (data, 1);
+  return GINT_TO_POINTER (g_fork_template_get_pid (data));
+}
+
+/* What g_object_new() has made gets one process, whoever uses it first. */
+static void
+test_first_use (void)
+{
+  for (int i = 0; i < (test_under_valgrind () ? 2 : 30); i++)
+    {
+      g_autoptr (GForkTemplate) template = g_object_new (G_FORK_TYPE_TEMPLATE, NULL);
+      GThread *threads[4];
+
+      for (gsize j = 0; j < G_N_ELEMENTS (threads); j++)
+        threads[j] = g_thread_new ("user", get_pid, template);
+      for (gsize j = 0; j < G_N_ELEMENTS (threads); j++)
+        g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (threads[j])), ==,
+                         g_fork_template_get_pid (template));
+    }
+}
+
 /* No thread of the library's own */
 
 /* After everything was used, synchronously and through the main loop, there are
@@ -660,6 +685,7 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/threads/make-and-run", test_make_and_run);
+  g_test_add_func ("/threads/first-use", test_first_use);
   test_add_kinds ("/threads/fork-and-run", test_fork_and_run);
   test_add_kinds ("/threads/send-from-all", test_send_from_all);
   test_add_kinds ("/threads/wait-in-all", test_wait_in_all);

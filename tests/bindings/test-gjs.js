@@ -258,6 +258,20 @@ tests['js/conversation'] = async () => {
     await process.wait_check_async(null);
 };
 
+// Templates that are there already are told as well.
+tests['js/add-module-path'] = async () => {
+    const template = Template.new_gjs();
+    const directory = GLib.dir_make_tmp('gspawnfork-XXXXXX');
+    const file = GLib.build_filenamev([directory, 'of-a-directory.js']);
+
+    assert(template.prepare(null));
+    GLib.file_set_contents(file, 'export function found(socket) { socket.send("found", null); }');
+    GFork.add_module_path(directory);
+    assertEqual((await say(template, 'of-a-directory:found'))[0], 'found');
+    GLib.unlink(file);
+    GLib.rmdir(directory);
+};
+
 tests['js/eval'] = async () => {
     const template = Template.new_gjs().eval(
         'const given = args; function worker(socket) { socket.send(given.join("+"), null); }',

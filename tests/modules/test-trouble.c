@@ -20,6 +20,8 @@ EXPORT int refuse_at_length (const GForkArg *args, size_t n_args, char *error, s
 EXPORT int crash (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int vanish (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int forbid_forks (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+EXPORT int limit_descriptors (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+EXPORT int limit_memory (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 
 /* Fails with the first argument as message. */
 EXPORT int
@@ -73,6 +75,41 @@ vanish (const GForkArg *args,
         size_t          error_size)
 {
   _exit (3);
+}
+
+static int
+limit_to (int     resource,
+          rlim_t  most,
+          char   *error,
+          size_t  error_size)
+{
+  const struct rlimit limit = { most, most };
+
+  if (setrlimit (resource, &limit) == 0)
+    return 0;
+
+  snprintf (error, error_size, "cannot set a limit: %s", strerror (errno));
+  return 1;
+}
+
+/* Allows no descriptors from the number on that is given. */
+EXPORT int
+limit_descriptors (const GForkArg *args,
+                   size_t          n_args,
+                   char           *error,
+                   size_t          error_size)
+{
+  return limit_to (RLIMIT_NOFILE, strtoul (args[0].data, NULL, 10), error, error_size);
+}
+
+/* Allows no more than so many mebibytes of address space. */
+EXPORT int
+limit_memory (const GForkArg *args,
+              size_t          n_args,
+              char           *error,
+              size_t          error_size)
+{
+  return limit_to (RLIMIT_AS, (rlim_t) strtoul (args[0].data, NULL, 10) << 20, error, error_size);
 }
 
 /* Makes fork() fail from now on. The superuser is exempt from the limit, so it
