@@ -1382,7 +1382,7 @@ test_killed_before_ready (gconstpointer kind)
   g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
   g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
   g_autoptr (GForkProcess) other_process = NULL;
-  g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
+  g_autoptr (GSocket) other_socket G_GNUC_UNUSED = test_run (other, "answer", &other_process);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GAsyncResult) result = NULL;
@@ -1414,7 +1414,7 @@ test_killed_and_closed (gconstpointer kind)
   g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
   g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
   g_autoptr (GForkProcess) other_process = NULL;
-  g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
+  g_autoptr (GSocket) other_socket G_GNUC_UNUSED = test_run (other, "answer", &other_process);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *traces = NULL;

@@ -184,7 +184,7 @@ run_shared (Thread *thread)
   g_autoptr (GForkTemplate) template = dup_template (thread);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GSocket) socket = g_fork_template_run (template, leave_at_eof, &process, NULL, &error);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = g_fork_template_run (template, leave_at_eof, &process, NULL, &error);
 
   /* Of how many numbers it was sent nobody knows: none at all, and it would not know what
    * to return. So it is ended in another way. */
