@@ -81,8 +81,8 @@ lost_error (GForkChannel              *channel,
   return g_fork_reason_new (G_FORK_ERROR_LOST, _("%s, having been told: %s"), fact, told);
 }
 
-/* A process whose template has died before it could be forked takes over its error. If that
- * has been closed, it may have left for that reason, and says nothing about others. */
+/* A process whose template has died before it could be forked takes over its error, unless
+ * that has left as it should. */
 static GError *
 error_of_parent (GForkChannel *parent)
 {
@@ -96,7 +96,7 @@ error_of_parent (GForkChannel *parent)
   if (parent->reported != NULL)
     error = g_error_copy (parent->reported);
   else if (parent->state == GONE && parent->error != NULL
-           && !g_error_matches (parent->error, G_FORK_ERROR, G_FORK_ERROR_CLOSED))
+           && parent->error->code != G_FORK_ERROR_CLOSED)
     error = g_error_copy (parent->error);
   g_mutex_unlock (&parent->lock);
   return error;
@@ -109,17 +109,16 @@ g_fork_channel_end_of_file (GForkChannel *channel)
   g_autoptr (GForkChannel) parent = NULL;
   GError *error = NULL;
   Actions actions = { 0 };
-  gboolean answered;
+  gboolean answered, closed;
 
   g_mutex_lock (&channel->lock);
   answered = channel->answered;
+  closed = channel->closed;
   if (channel->child != NULL)
     child = g_fork_child_ref (channel->child);
   if (channel->parent != NULL)
     parent = g_fork_channel_ref (channel->parent);
-  if (channel->state == CLOSED)
-    error = g_fork_channel_closed_error ();
-  else if (channel->reported != NULL)
+  if (channel->reported != NULL)
     error = g_error_copy (channel->reported);
   else if (g_fork_channel_is_executed (channel))
     error = g_fork_channel_closed_error ();
@@ -129,10 +128,15 @@ g_fork_channel_end_of_file (GForkChannel *channel)
     error = error_of_parent (parent);
   if (error == NULL)
     {
+      const struct gfork_exited *exited;
+
       if (child != NULL)
         g_fork_child_check_closed (child);
-      error = lost_error (channel, child != NULL ? g_fork_child_get_exited (child) : NULL,
-                          answered);
+      exited = child != NULL ? g_fork_child_get_exited (child) : NULL;
+      if (closed && exited != NULL && exited->wait_status == 0)
+        error = g_fork_channel_closed_error ();
+      else
+        error = lost_error (channel, exited, answered);
     }
 
   g_mutex_lock (&channel->lock);

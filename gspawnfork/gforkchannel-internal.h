@@ -70,6 +70,7 @@ struct _GForkChannel
   GError *reported; /* the last thing that went wrong on the other */
   guint uses;
   gboolean answered;
+  gboolean closed; /* whatever else has become of it since */
 
   pid_t pid;
   char *program;        /* that was executed to become it, or NULL; never changes */

@@ -688,6 +688,8 @@ g_fork_channel_pump (GForkChannel *channel,
 GError *
 g_fork_channel_refusal (GForkChannel *channel)
 {
+  if (channel->closed)
+    return g_fork_channel_closed_error ();
   if (channel->error != NULL)
     return g_error_copy (channel->error);
   return channel->state == OPEN ? NULL : g_fork_channel_closed_error ();
@@ -924,6 +926,7 @@ g_fork_channel_close (GForkChannel *channel)
       while ((operation = g_queue_pop_head (&channel->operations)) != NULL)
         g_fork_operation_take (operation, g_fork_channel_closed_error (), &actions);
       channel->state = CLOSED;
+      channel->closed = TRUE;
       g_fork_queue_append (&channel->queue, GFORK_CLOSE, NULL, 0, NULL, 0);
       flush_and_watch (channel);
     }
