@@ -1334,7 +1334,7 @@ test_killed_statuses (gconstpointer kind)
 }
 
 /* The same for a worker that is killed together with its template, first or last;
- * the system's init may take its time to reap it. */
+ * whoever has to reap it may take its time. */
 static void
 test_killed_together (gconstpointer kind)
 {
@@ -1465,6 +1465,31 @@ test_killed_and_never_run (gconstpointer kind)
 
   test_close_fd (&unblock);
   test_assert_fd_eof (tell_tale);
+}
+
+/* Nor is it waited for for ever if nobody reaps the worker: the process that has to, which
+ * is this one's parent, is stopped meanwhile. */
+static void
+test_killed_and_not_reaped (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean known;
+
+  g_fork_template_require (child, "test-worker");
+  socket = test_run (child, "answer", &process);
+  test_prepare (template);
+  g_assert_no_errno (kill (getppid (), SIGSTOP));
+  kill_and_wait (g_fork_template_get_pid (template));
+  g_assert_no_errno (kill (g_fork_process_get_pid (process), SIGTERM));
+  known = g_fork_process_wait (process, NULL, &error);
+  g_assert_no_errno (kill (getppid (), SIGCONT));
+
+  g_assert_false (known);
+  test_assert_error (error, G_FORK_ERROR_LOST);
 }
 
 /* After the default template was killed, and that is known, the next new starts
@@ -1879,6 +1904,7 @@ int
 main (int    argc,
       char **argv)
 {
+  test_adopt_orphans ();
   g_test_init (&argc, &argv, NULL);
 
   test_add_kinds ("/errors/failed/directory", test_failed);
@@ -1938,6 +1964,7 @@ main (int    argc,
   test_add_kinds ("/errors/killed/operations-end", test_killed_operations_end);
   test_add_kinds ("/errors/killed/statuses", test_killed_statuses);
   test_add_kinds ("/errors/killed/together", test_killed_together);
+  g_test_add_func ("/errors/killed/not-reaped", test_killed_and_not_reaped);
   test_add_kinds ("/errors/killed/before-run", test_killed_before_run);
   test_add_kinds ("/errors/killed/before-ready", test_killed_before_ready);
   test_add_kinds ("/errors/killed/and-closed", test_killed_and_closed);

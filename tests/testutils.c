@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Descriptors */
@@ -96,6 +100,36 @@ test_count_fds (GPid pid)
 }
 
 /* This program and others */
+
+/* To be the first call of a program: goes on in a child, while this process reaps what the
+ * child's children leave behind, at once, as not every system's init does, and then
+ * exits as the child did. */
+void
+test_adopt_orphans (void)
+{
+  GPid child;
+  int wait_status, status = -1;
+
+  g_assert_no_errno (prctl (PR_SET_CHILD_SUBREAPER, 1));
+  child = fork ();
+  g_assert_no_errno (child);
+  if (child == 0)
+    {
+      /* Whoever ends the test ends both. */
+      g_assert_no_errno (prctl (PR_SET_PDEATHSIG, SIGKILL));
+      return;
+    }
+
+  while (status < 0)
+    {
+      GPid ended = wait (&wait_status);
+
+      g_assert_cmpint (ended, >, 0);
+      if (ended == child)
+        status = WIFEXITED (wait_status) ? WEXITSTATUS (wait_status) : 128 + WTERMSIG (wait_status);
+    }
+  exit (status);
+}
 
 /* To be the first call of a test that spoils its process, or needs a fresh one:
  * returns %FALSE where the test has been run in another process already. */

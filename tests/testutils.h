@@ -33,6 +33,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TestFd, test_fd_cleanup)
 
 /* This program and others */
 
+void     test_adopt_orphans      (void);
 gboolean test_in_subprocess      (void);
 gboolean test_under_valgrind     (void);
 char    *test_build_path         (const char  *name);
