@@ -150,6 +150,18 @@ g_fork_channel_end_of_file (GForkChannel *channel)
 
 /* ——— Frames ——— */
 
+/* Whoever signals a process by its pid must not be made to hit a group, or all. */
+static gboolean
+get_pid (const struct gfork_frame *frame,
+         struct gfork_pid         *pid)
+{
+  if (frame->length != sizeof *pid || frame->n_fds > 1)
+    return FALSE;
+
+  memcpy (pid, frame->payload, sizeof *pid);
+  return pid->pid > 0;
+}
+
 static void
 on_ready (GForkChannel       *channel,
           struct gfork_frame *frame,
@@ -159,13 +171,12 @@ on_ready (GForkChannel       *channel,
   struct gfork_pid pid;
 
   if (operation == NULL || operation->await < G_FORK_AWAIT_READY || operation->ready
-      || frame->length != sizeof pid || frame->n_fds > 1)
+      || !get_pid (frame, &pid))
     {
       actions->end_of_file = TRUE;
       return;
     }
 
-  memcpy (&pid, frame->payload, sizeof pid);
   operation->ready = TRUE;
   operation->pid = channel->pid = pid.pid;
   operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
@@ -198,14 +209,12 @@ on_synced (GForkChannel       *channel,
   Operation *operation = g_queue_peek_head (&channel->operations);
   struct gfork_pid pid;
 
-  if (operation == NULL || operation->await > G_FORK_AWAIT_DETACHED
-      || frame->length != sizeof pid || frame->n_fds > 1)
+  if (operation == NULL || operation->await > G_FORK_AWAIT_DETACHED || !get_pid (frame, &pid))
     {
       actions->end_of_file = TRUE;
       return;
     }
 
-  memcpy (&pid, frame->payload, sizeof pid);
   operation->pid = channel->pid = pid.pid;
   operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
   frame->n_fds = 0;
@@ -241,30 +250,40 @@ on_error (GForkChannel       *channel,
     g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, actions);
 }
 
+/* Of a process that has ended, or -1. Users are promised that it either has exited or
+ * was killed. */
+static gboolean
+is_wait_status (int wait_status)
+{
+  return wait_status == -1 || WIFEXITED (wait_status) || WIFSIGNALED (wait_status);
+}
+
 static void
 on_exited (GForkChannel       *channel,
            struct gfork_frame *frame,
            Actions            *actions)
 {
-  Exit *ended = g_new (Exit, 1);
+  struct gfork_exited exited;
   gpointer child = NULL;
+  Exit *ended;
 
-  if (frame->length == sizeof ended->exited)
+  if (frame->length == sizeof exited)
+    memcpy (&exited, frame->payload, sizeof exited);
+  if (frame->length != sizeof exited || !is_wait_status (exited.wait_status))
     {
-      memcpy (&ended->exited, frame->payload, sizeof ended->exited);
-      if (channel->children != NULL)
-        g_hash_table_steal_extended (channel->children, GUINT_TO_POINTER (ended->exited.id), NULL,
-                                     &child);
-    }
-
-  /* After detach and new_from_socket there may be some that are not ours. */
-  if (child == NULL)
-    {
-      g_free (ended);
+      actions->end_of_file = TRUE;
       return;
     }
 
+  /* After detach and new_from_socket there may be some that are not ours. */
+  if (channel->children == NULL
+      || !g_hash_table_steal_extended (channel->children, GUINT_TO_POINTER (exited.id), NULL,
+                                       &child))
+    return;
+
+  ended = g_new (Exit, 1);
   ended->child = child;
+  ended->exited = exited;
   actions->exited = g_slist_prepend (actions->exited, ended);
 }
 
@@ -313,6 +332,22 @@ handle_frame (GForkChannel       *channel,
 }
 
 static void
+give_up_malformed (GForkChannel *channel,
+                   Actions      *actions)
+{
+  if (channel->error == NULL)
+    {
+      g_autofree char *process = name_process (channel);
+
+      channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                                          _("%s does not speak the protocol: "
+                                            "malformed answer"),
+                                          process);
+    }
+  actions->end_of_file = TRUE;
+}
+
+static void
 handle_frames (GForkChannel *channel,
                Actions      *actions)
 {
@@ -329,19 +364,14 @@ handle_frames (GForkChannel *channel,
         return;
 
       case GFORK_NEXT_BAD:
-        if (channel->error == NULL)
-          {
-            g_autofree char *process = name_process (channel);
-
-            channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
-                                                _("%s does not speak the protocol: "
-                                                  "malformed answer"),
-                                                process);
-          }
-        actions->end_of_file = TRUE;
+        give_up_malformed (channel, actions);
         break;
       }
 }
+
+/* More than it takes to read all that a socket holds at one time. Who says more than
+ * that without a pause must not keep the application from everything else. */
+#define MAX_READS 1024
 
 /* Reads what there is. A read that did not fill the buffer was most likely the last
  * one, and is taken for it unless it is important to see the end of file. */
@@ -350,7 +380,7 @@ g_fork_channel_read (GForkChannel *channel,
                      gboolean      to_the_end,
                      Actions      *actions)
 {
-  while (channel->fd >= 0 && !actions->end_of_file)
+  for (guint i = 0; i < MAX_READS && channel->fd >= 0 && !actions->end_of_file; i++)
     {
       gboolean exact = channel->state == FINAL;
 
@@ -381,6 +411,10 @@ g_fork_channel_read (GForkChannel *channel,
                                                 _("a descriptor got lost: too many are open in "
                                                   "this process (see RLIMIT_NOFILE)"));
           actions->end_of_file = TRUE;
+          break;
+
+        case GFORK_FILL_FLOODED:
+          give_up_malformed (channel, actions);
           break;
         }
     }

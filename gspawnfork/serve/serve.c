@@ -605,6 +605,9 @@ read_commands (struct gfork_template *template,
     case GFORK_FILL_TRUNCATED:
       give_up (template, GFORK_CODE_FAILED, N_("too many descriptors (see RLIMIT_NOFILE)"));
 
+    case GFORK_FILL_FLOODED:
+      give_up (template, GFORK_CODE_PROTOCOL, N_("malformed frame"));
+
     case GFORK_FILL_NO_MEMORY:
       give_up (template, GFORK_CODE_FAILED, strerror (ENOMEM));
     }

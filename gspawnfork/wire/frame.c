@@ -20,8 +20,9 @@ _Static_assert (sizeof (struct gfork_error) + 2 >= sizeof (struct gfork_pid),
                 "an error is no shorter than READY");
 _Static_assert (sizeof (struct gfork_exited) == 32, "no padding on the wire");
 
-/* Far more than a frame can ask for, and far less than would hurt. */
-#define MAX_QUEUED_FDS (16 * GFORK_MAX_FDS)
+/* So many times what comes with one message may wait for its frames: far more than
+ * these can ask for, and far less than would hurt. */
+#define MAX_QUEUED_MESSAGES 16
 
 void
 gfork_reader_init (struct gfork_reader *reader,
@@ -113,22 +114,33 @@ make_room (struct gfork_reader *reader)
   return true;
 }
 
+/* How many descriptors there is room for in one message. */
+static size_t
+max_fds (const struct gfork_reader *reader)
+{
+  return (reader->control_size - CMSG_LEN (0)) / sizeof (int);
+}
+
 static bool
 keep_fds (struct gfork_reader *reader,
           const int           *fds,
           size_t               n_fds)
 {
-  if (reader->fds_start == reader->fds_end)
-    reader->fds_start = reader->fds_end = 0;
+  size_t n_kept = reader->fds_end - reader->fds_start;
 
-  if (reader->fds_end + n_fds > reader->fds_size)
+  if (reader->fds_start > 0)
+    {
+      memmove (reader->fds, reader->fds + reader->fds_start, n_kept * sizeof *fds);
+      reader->fds_start = 0;
+      reader->fds_end = n_kept;
+    }
+
+  if (n_kept + n_fds > reader->fds_size)
     {
       bool inherent = reader->fds == reader->first_fds;
-      size_t size = reader->fds_end + n_fds;
+      size_t size = n_kept + n_fds;
       int *grown;
 
-      if (size > MAX_QUEUED_FDS)
-        return false;
       grown = realloc (inherent ? NULL : reader->fds, size * sizeof *grown);
       if (grown == NULL)
         return false;
@@ -155,7 +167,7 @@ gfork_reader_fill (struct gfork_reader *reader,
   struct iovec iov;
   struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
   struct cmsghdr *cmsg;
-  bool lost = false;
+  bool lost = false, flooded = false;
   ssize_t n;
 
   if (reader->start == reader->end)
@@ -193,8 +205,11 @@ gfork_reader_fill (struct gfork_reader *reader,
       {
         const int *fds = (const int *) CMSG_DATA (cmsg);
         size_t n_fds = (cmsg->cmsg_len - CMSG_LEN (0)) / sizeof (int);
+        size_t n_kept = reader->fds_end - reader->fds_start;
 
-        if (!keep_fds (reader, fds, n_fds))
+        flooded = n_kept + n_fds > MAX_QUEUED_MESSAGES * max_fds (reader)
+                  || (n_fds >= max_fds (reader) && (message.msg_flags & MSG_CTRUNC) != 0);
+        if (flooded || !keep_fds (reader, fds, n_fds))
           {
             lost = true;
             for (size_t i = 0; i < n_fds; i++)
@@ -202,6 +217,8 @@ gfork_reader_fill (struct gfork_reader *reader,
           }
       }
 
+  if (flooded)
+    return GFORK_FILL_FLOODED;
   if (lost || (message.msg_flags & MSG_CTRUNC) != 0)
     return GFORK_FILL_TRUNCATED;
   if (n == 0)

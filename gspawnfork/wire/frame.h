@@ -190,6 +190,7 @@ enum gfork_fill
   GFORK_FILL_EOF,
   GFORK_FILL_RESET,     /* the connection broke: errno says how */
   GFORK_FILL_TRUNCATED, /* descriptors got lost: too many are open here */
+  GFORK_FILL_FLOODED,   /* more descriptors than any frames could ask for */
   GFORK_FILL_NO_MEMORY,
 };
 
