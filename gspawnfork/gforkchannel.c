@@ -579,7 +579,8 @@ g_fork_channel_is_executed (GForkChannel *channel)
 {
   Operation *operation = g_queue_peek_head (&channel->operations);
 
-  return operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready;
+  return channel->error == NULL
+         && operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready;
 }
 
 /* Ends the channel. Everything under way ends with @error, which is taken, but for
@@ -652,7 +653,13 @@ g_fork_channel_take_actions (GForkChannel *channel,
 
   g_clear_pointer (&actions->out_watch, g_fork_watch_release);
   if (actions->gone)
-    end_spares (channel);
+    {
+      /* It may hold descriptors that nobody has asked for. */
+      g_mutex_lock (&channel->lock);
+      gfork_reader_clear (&channel->reader);
+      g_mutex_unlock (&channel->lock);
+      end_spares (channel);
+    }
 
   if (actions->end_of_file)
     g_fork_channel_end_of_file (channel);
