@@ -84,6 +84,18 @@ gfork_arguments_add_fd (struct gfork_arguments *arguments,
   return true;
 }
 
+/* Can the file be relied on: nobody writes to it, and it ends as functions expect? */
+static bool
+is_sealed (int      fd,
+           uint64_t length)
+{
+  int seals = fcntl (fd, F_GET_SEALS);
+  char last;
+
+  return seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS
+         && pread (fd, &last, 1, length) == 1 && last == '\0';
+}
+
 /* A file that nobody can write to any more is mapped when the run begins, so
  * that all who have it share its memory, and forks need not copy page tables.
  * One that somebody still could write to is copied, now. */
@@ -98,7 +110,6 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   struct gfork_sent *sent = add (arguments);
   struct stat st;
   char *copy;
-  int seals;
 
   if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode) || (uint64_t) st.st_size <= length
       || length >= SIZE_MAX)
@@ -110,8 +121,7 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
       return false;
     }
 
-  seals = fcntl (fd, F_GET_SEALS);
-  if (sent != NULL && seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS)
+  if (sent != NULL && is_sealed (fd, length))
     {
       *sent = (struct gfork_sent){ SENT_MEMFD, is_string, fd, NULL, length };
       arguments->n++;
