@@ -58,11 +58,11 @@ collect_argv (const uint8_t  *words,
 }
 
 /* Everything that goes to a number of its own: the descriptors sent become 3, 4
- * and so on, as far as these are free, and the socket those streams that were asked for. */
+ * and so on, as far as these are free, and the socket those streams that were asked for.
+ * Each belongs to the placements from then on. */
 static bool
 collect_placements (struct gfork_placements *placements,
-                    const GForkArg          *args,
-                    size_t                   n_args,
+                    struct gfork_arguments  *arguments,
                     int                      socket,
                     uint32_t                 flags,
                     char                    *reason,
@@ -70,12 +70,14 @@ collect_placements (struct gfork_placements *placements,
 {
   int next = 3;
 
-  for (size_t i = 0; i < n_args; i++)
+  for (size_t i = 0; i < arguments->n; i++)
     {
+      int fd = arguments->sent[i].fd;
+
       while (gfork_placements_have (placements, next))
         next++;
-      if (args[i].fd >= 0
-          && !gfork_placements_add (placements, args[i].fd, next, reason, reason_size))
+      arguments->sent[i].fd = -1;
+      if (fd >= 0 && !gfork_placements_add (placements, fd, next, reason, reason_size))
         return false;
     }
 
@@ -134,8 +136,8 @@ gfork_exec (struct gfork_template *template,
                                       args, n_args, reason, sizeof reason);
   keep = calloc (placements->n + n_args + 4, sizeof *keep);
   placed = argv != NULL && keep != NULL
-           && collect_placements (placements, args, n_args, frame->fds[0], flags, reason,
-                                  sizeof reason);
+           && collect_placements (placements, &template->arguments, frame->fds[0], flags,
+                                  reason, sizeof reason);
   /* Its copies are what the program gets, perhaps at this very number. */
   gfork_frame_close_fds (frame);
   placed = placed && gfork_place (placements, movable, 1, reason, sizeof reason);
