@@ -108,6 +108,24 @@ set_attributes (posix_spawnattr_t *attributes)
   return result;
 }
 
+/* What is started reads these, and cannot know that whoever has set them may be less
+ * trusted than this process: it is no setuid program itself, and this one may have
+ * become another user for good. */
+static char **
+get_environment (char ***copy)
+{
+  static const char *const ours[] = { "GFORK_MODULE_PATH", "GSPAWNFORK_HELPER",
+                                      "GSPAWNFORK_RUNTIME_DIR" };
+
+  if (getauxval (AT_SECURE) == 0)
+    return environ;
+
+  *copy = g_get_environ ();
+  for (guint i = 0; i < G_N_ELEMENTS (ours); i++)
+    *copy = g_environ_unsetenv (*copy, ours[i]);
+  return *copy;
+}
+
 static int
 spawn (pid_t              *pid,
        const char         *program,
@@ -117,6 +135,7 @@ spawn (pid_t              *pid,
 {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
+  g_auto (GStrv) copy = NULL;
   int result = posix_spawn_file_actions_init (&actions);
 
   if (result != 0)
@@ -129,7 +148,8 @@ spawn (pid_t              *pid,
         result = set_attributes (&attributes);
       if (result == 0)
         result = (search ? posix_spawnp : posix_spawn) (pid, program, &actions, &attributes,
-                                                        (char **) argv, environ);
+                                                        (char **) argv,
+                                                        get_environment (&copy));
       posix_spawnattr_destroy (&attributes);
     }
   posix_spawn_file_actions_destroy (&actions);
