@@ -327,6 +327,85 @@ answer_mapping (int         socket,
   dprintf (socket, "%lu %lu\n", inode, pss);
 }
 
+/* What is mapped larger is reserved, by a sanitizer, and not really there. */
+#define MOST_MEMORY ((uintptr_t) 1 << 28)
+
+static bool
+is_in_range (int                  mem,
+             uintptr_t            start,
+             uintptr_t            end,
+             const unsigned char *inverted,
+             size_t               length)
+{
+  static unsigned char piece[1 << 16];
+  size_t kept = 0;
+
+  while (start < end)
+    {
+      size_t wanted = end - start < sizeof (piece) - kept ? end - start : sizeof (piece) - kept;
+      ssize_t got = pread (mem, piece + kept, wanted, (off_t) start);
+
+      if (got <= 0)
+        return false;
+
+      start += got;
+      kept += got;
+      for (unsigned char *at = piece;
+           (at = memchr (at, (unsigned char) ~inverted[0], piece + kept - at)) != NULL; at++)
+        {
+          size_t same = 0;
+
+          while (same < length && at + same < piece + kept
+                 && at[same] == (unsigned char) ~inverted[same])
+            same++;
+          if (same == length)
+            return true;
+        }
+
+      /* The beginning of it may stand at the end. */
+      if (kept >= length)
+        {
+          memmove (piece, piece + kept - (length - 1), length - 1);
+          kept = length - 1;
+        }
+    }
+
+  return false;
+}
+
+/* Says whether a string is anywhere in the memory of this process. It is given as the
+ * hexadecimal digits of the inverted octets, so as not to be there for being asked. */
+static void
+answer_find (int         socket,
+             const char *digits)
+{
+  FILE *maps = fopen ("/proc/self/maps", "re");
+  int mem = open ("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  unsigned char inverted[128];
+  size_t length = 0;
+  char line[512];
+  bool found = false;
+
+  for (; length < sizeof (inverted) && sscanf (digits, "%2hhx", &inverted[length]) == 1; length++)
+    digits += 2;
+  if (maps == NULL || mem < 0 || length == 0)
+    _exit (104);
+
+  while (!found && fgets (line, sizeof (line), maps) != NULL)
+    {
+      uintptr_t start;
+      uintptr_t end;
+
+      if (sscanf (line, "%" SCNxPTR "-%" SCNxPTR " r", &start, &end) == 2
+          && end - start < MOST_MEMORY && strstr (line, "[v") == NULL)
+        found = is_in_range (mem, start, end, inverted, length);
+    }
+  fclose (maps);
+  close (mem);
+
+  write_string (socket, found ? "found\n" : "not found\n");
+}
+
 /* Functions to run */
 
 /* Sends back what comes, until the other end closes. */
@@ -407,6 +486,8 @@ answer (int             socket,
         answer_burn (socket, strtoul (word, NULL, 10));
       else if (strcmp (question, "mapping") == 0)
         answer_mapping (socket, args[atoi (word)].data);
+      else if (strcmp (question, "find") == 0)
+        answer_find (socket, word);
       else if (strcmp (question, "exit") == 0)
         return atoi (word);
       else if (strcmp (question, "raise") == 0)
