@@ -895,15 +895,16 @@ test_flood_of_answers (void)
         flood (far_end);
     }
 
+  /* While it is run, it is read in small pieces, so they are always faster. */
   tick = g_timeout_add (1, on_tick, &n_ticks);
-  begin (template, PREPARE, cancellable, &result);
+  begin (template, RUN, cancellable, &result);
   while (n_ticks < 100)
     g_main_context_iteration (NULL, TRUE);
   g_source_remove (tick);
   g_assert_null (result);
 
   g_cancellable_cancel (cancellable);
-  error = end (template, PREPARE, &result, NULL);
+  error = end (template, RUN, &result, NULL);
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 
   g_clear_object (&template);

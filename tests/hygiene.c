@@ -343,6 +343,298 @@ test_application_is_left_alone (void)
   g_assert_cmpuint (limit.rlim_cur, ==, limit_before.rlim_cur);
 }
 
+/* Who gets in */
+
+/* The lines of a table of sockets that stand for one that @pid has open, by its
+ * inode, which is the field numbered @field. */
+static char *
+find_sockets (GPid        pid,
+              const char *table,
+              guint       field)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/fd", pid);
+  g_autofree char *file = g_strconcat ("net/", table, NULL);
+  g_autofree char *contents = test_read_proc (pid, file);
+  g_autoptr (GString) found = g_string_new (NULL);
+  g_autoptr (GHashTable) inodes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GDir) directory = g_dir_open (path, 0, NULL);
+  g_auto (GStrv) lines = g_strsplit (contents != NULL ? contents : "", "\n", -1);
+  const char *name;
+
+  g_assert_nonnull (directory);
+  while ((name = g_dir_read_name (directory)) != NULL)
+    {
+      g_autofree char *link = g_build_filename (path, name, NULL);
+      g_autofree char *target = g_file_read_link (link, NULL);
+
+      /* The standard streams are whose they are. */
+      if (atoi (name) > 2 && target != NULL && g_str_has_prefix (target, "socket:["))
+        g_hash_table_add (inodes, g_strndup (target + 8, strlen (target) - 9));
+    }
+
+  for (gsize i = 1; lines[0] != NULL && lines[i] != NULL; i++)
+    {
+      g_autofree char *line = g_strstrip (g_strdup (lines[i]));
+      g_auto (GStrv) fields = g_regex_split_simple (" +", line, 0, 0);
+
+      if (g_strv_length (fields) > field && g_hash_table_contains (inodes, fields[field]))
+        g_string_append_printf (found, "%s\n", line);
+    }
+
+  return g_string_free (g_steal_pointer (&found), FALSE);
+}
+
+/* Nobody can connect to what a process has: it has Unix sockets alone, and none of
+ * them listens or has a name, in the file system or elsewhere. */
+static void
+assert_no_way_in (GPid pid)
+{
+  const char *tables[] = { "tcp", "tcp6", "udp", "udp6", "raw", "raw6" };
+  g_autofree char *all = find_sockets (pid, "unix", 6);
+  g_auto (GStrv) lines = g_strsplit (all, "\n", -1);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (tables); i++)
+    {
+      g_autofree char *other = find_sockets (pid, tables[i], 9);
+
+      g_assert_cmpstr (other, ==, "");
+    }
+
+  /* Num RefCount Protocol Flags Type St Inode Path */
+  g_assert_cmpuint (g_strv_length (lines), >, 1);
+  for (gsize i = 0; lines[i][0] != '\0'; i++)
+    {
+      g_auto (GStrv) fields = g_regex_split_simple (" +", lines[i], 0, 0);
+
+      g_assert_cmpuint (g_strv_length (fields), ==, 7);
+      g_assert_cmpuint (g_ascii_strtoull (fields[3], NULL, 16) & 0x10000, ==, 0);
+    }
+}
+
+static void
+test_no_way_in (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+
+  /* The test's own may be the sockets of whoever runs it. */
+  if (!test_in_subprocess ())
+    return;
+
+  template = test_make (kind);
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "answer", &process);
+  test_prepare (template);
+  assert_no_way_in (g_fork_template_get_pid (template));
+  assert_no_way_in (g_fork_process_get_pid (process));
+  assert_no_way_in (getpid ());
+}
+
+/* Nothing appears in the file system, however much is sent: not in the directories
+ * where such things are put, and no process has a file open that has a name there. */
+static void
+assert_no_files (GPid pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/fd", pid);
+  g_autoptr (GDir) directory = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  g_assert_nonnull (directory);
+  while ((name = g_dir_read_name (directory)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (path, name, NULL);
+      struct stat st;
+
+      if (atoi (name) > 2 && stat (file, &st) == 0 && S_ISREG (st.st_mode))
+        g_assert_cmpuint (st.st_nlink, ==, 0);
+    }
+}
+
+static void
+test_no_files (void)
+{
+  const char *variables[] = { "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "HOME" };
+  g_autofree char *directory = NULL;
+  g_autofree char *string = g_strnfill (1 << 20, 'x');
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind has files of its own");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  directory = g_dir_make_tmp ("gspawnfork-XXXXXX", &error);
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (variables); i++)
+    g_setenv (variables[i], directory, TRUE);
+
+  template = g_fork_template_new_exec ();
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_set_cwd (template, directory);
+  g_fork_template_send_arg (template, string);
+  test_prepare (template);
+  child = g_fork_template_fork (template);
+  g_fork_template_send_arg (child, string);
+  socket = test_run (child, "answer", &process);
+  test_assert_answer (socket, "n-args", "2");
+  test_assert_answer (socket, "cwd", directory);
+  assert_no_files (g_fork_template_get_pid (template));
+  assert_no_files (g_fork_process_get_pid (process));
+
+  /* It can be removed, so it is empty. */
+  g_assert_no_errno (rmdir (directory));
+}
+
+/* A name leads to the directories that were named, and to nowhere else: neither up
+ * from there, nor to wherever the process happens to be. */
+static void
+test_module_names (gconstpointer kind)
+{
+  const char *names[] = {
+    "../modules/test-worker", "../modules/test-worker.so", "./test-worker", "./test-worker.so",
+    "modules/test-worker", "modules/../modules/test-worker", "..", ".", "", "../", "test-worker.so/",
+  };
+  g_autofree char *modules = test_build_path ("modules");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (GForkTemplate) template = ((const TestKind *) kind)->make ();
+      g_autoptr (GForkTemplate) qualified = ((const TestKind *) kind)->make ();
+      g_autofree char *function = g_strconcat (names[i], ":answer", NULL);
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GError) run_error = NULL;
+
+      g_fork_template_set_cwd (template, modules);
+      g_fork_template_require (template, names[i]);
+      g_assert_false (g_fork_template_prepare (template, NULL, &error));
+      test_assert_error (error, G_FORK_ERROR_MODULE);
+
+      g_fork_template_set_cwd (qualified, modules);
+      socket = g_fork_template_run (qualified, function, NULL, NULL, &run_error);
+      g_assert_null (socket);
+      test_assert_error (run_error, G_FORK_ERROR_MODULE);
+    }
+}
+
+/* A relative directory in the environment, or an empty one, is no way to where the
+ * process is either. */
+static void
+test_module_directories (void)
+{
+  g_autofree char *modules = test_build_path ("modules");
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!test_in_subprocess ())
+    return;
+
+  g_assert_no_errno (chdir (modules));
+  g_setenv ("GFORK_MODULE_PATH", ".::../modules:./", TRUE);
+  template = g_fork_template_new_exec ();
+  g_fork_template_set_cwd (template, modules);
+  g_fork_template_require (template, "test-worker");
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_MODULE, "test-worker");
+}
+
+/* Secrets */
+
+/* Looks for a string in all of a worker's memory. It is asked by the inverted
+ * octets, so that it is not there for that. */
+static void
+assert_in_memory (GSocket    *socket,
+                  const char *secret,
+                  const char *expected)
+{
+  g_autoptr (GString) digits = g_string_new (NULL);
+  g_autofree char *answer = NULL;
+
+  for (; *secret != '\0'; secret++)
+    g_string_append_printf (digits, "%02x", (guchar) ~*secret);
+  answer = test_ask (socket, "find %s", digits->str);
+  g_assert_cmpstr (answer, ==, expected);
+}
+
+static char *
+make_secret (const char *whose)
+{
+  return g_strdup_printf ("secret-%s-%08x%08x", whose, g_test_rand_int (), g_test_rand_int ());
+}
+
+/* What one worker was sent is in no sibling's memory, whichever was forked first, and
+ * not in its template's; what the template was sent before the forks is in all. */
+static void
+test_secrets (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) earlier = NULL;
+  g_autoptr (GForkTemplate) one = NULL;
+  g_autoptr (GForkTemplate) later = NULL;
+  g_autoptr (GSocket) earlier_socket = NULL;
+  g_autoptr (GSocket) one_socket = NULL;
+  g_autoptr (GSocket) later_socket = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autofree char *common = make_secret ("common");
+  g_autofree char *its_own = make_secret ("own");
+  g_autofree char *variable = make_secret ("variable");
+  g_autofree char *of_template = make_secret ("template");
+  g_autofree char *padding = g_strnfill (70000, 'x');
+  g_autofree char *its_last = make_secret ("long");
+  g_autofree char *its_long = g_strconcat (padding, its_last, NULL);
+  GSocket *siblings[3];
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("all of valgrind's memory would be searched");
+      return;
+    }
+
+  template = test_make (kind);
+  g_fork_template_send_arg (template, common);
+  earlier = g_fork_template_fork (template);
+  one = g_fork_template_fork (template);
+  g_fork_template_send_arg (one, its_own);
+  g_fork_template_send_arg (one, its_long);
+  g_fork_template_setenv (one, "SECRET", variable);
+  g_fork_template_call (one, "remember", (const char *[]){ its_own, NULL });
+  one_socket = test_run (one, "answer", NULL);
+  earlier_socket = test_run (earlier, "answer", NULL);
+  later = g_fork_template_fork (template);
+  later_socket = test_run (later, "answer", NULL);
+  g_fork_template_send_arg (template, of_template);
+  socket = test_run (template, "answer", NULL);
+
+  assert_in_memory (one_socket, its_own, "found");
+  assert_in_memory (one_socket, its_last, "found");
+  assert_in_memory (one_socket, variable, "found");
+  assert_in_memory (one_socket, common, "found");
+  assert_in_memory (one_socket, of_template, "not found");
+  assert_in_memory (socket, of_template, "found");
+
+  siblings[0] = earlier_socket;
+  siblings[1] = later_socket;
+  siblings[2] = socket;
+  for (gsize i = 0; i < G_N_ELEMENTS (siblings); i++)
+    {
+      assert_in_memory (siblings[i], its_own, "not found");
+      assert_in_memory (siblings[i], its_last, "not found");
+      assert_in_memory (siblings[i], variable, "not found");
+      assert_in_memory (siblings[i], common, "found");
+    }
+  assert_in_memory (earlier_socket, of_template, "not found");
+  assert_in_memory (later_socket, of_template, "not found");
+}
+
 /* Titles */
 
 /* What ps shows: the command line, whose trailing NULs it ignores. */
@@ -471,6 +763,12 @@ main (int    argc,
   test_add_kinds ("/hygiene/signals/any", test_signals);
   test_add_kinds ("/hygiene/signals/sigchld-ignored", test_sigchld_ignored);
   g_test_add_func ("/hygiene/application-is-left-alone", test_application_is_left_alone);
+
+  test_add_kinds ("/hygiene/no-way-in", test_no_way_in);
+  g_test_add_func ("/hygiene/no-files", test_no_files);
+  test_add_kinds ("/hygiene/module-names", test_module_names);
+  g_test_add_func ("/hygiene/module-directories", test_module_directories);
+  test_add_kinds ("/hygiene/secrets", test_secrets);
 
   test_add_kinds ("/hygiene/titles/all", test_titles);
   test_add_kinds ("/hygiene/titles/run", test_title_of_run);
