@@ -1,0 +1,51 @@
+/* masks.h: what the far end must not really do while it is fuzzed
+ *
+ * Included before anything else into its sources: it forks, ends, executes, loads
+ * and kills nothing, leaves environment, directory, title and the descriptors below
+ * alone, and its memory is freed when the input is done. fuzz-serve.c has what
+ * stands in for these.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#define fork fuzz_fork
+#define exit fuzz_exit
+#define _exit fuzz_exit
+#define execv fuzz_execv
+#define execvp fuzz_execvp
+#define kill fuzz_kill
+#define wait4 fuzz_wait4
+#define waitid fuzz_waitid
+#define signalfd fuzz_signalfd
+#define on_exit fuzz_on_exit
+#define syscall fuzz_syscall
+#define dup2 fuzz_dup2
+#define close fuzz_close
+#define chdir fuzz_chdir
+#define setenv fuzz_setenv
+#define unsetenv fuzz_unsetenv
+
+#define access fuzz_access
+#define dlopen fuzz_dlopen
+#define dlerror fuzz_dlerror
+#define dlsym fuzz_dlsym
+#define dlinfo fuzz_dlinfo
+
+#define sendmsg fuzz_sendmsg
+
+#define malloc fuzz_malloc
+#define calloc fuzz_calloc
+#define realloc fuzz_realloc
+#define free fuzz_free
+#define strdup fuzz_strdup
+#define strndup fuzz_strndup
+#define asprintf fuzz_asprintf
+#define mmap fuzz_mmap
+
+#define gfork_count_threads fuzz_count_threads
+#define gfork_title_use_arguments fuzz_title_use_arguments
+#define gfork_title_use_proc fuzz_title_use_proc
+#define gfork_title_set fuzz_title_set
