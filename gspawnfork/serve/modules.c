@@ -82,7 +82,12 @@ find_file (const struct gfork_modules *modules,
   char *file = NULL;
 
   if (name[0] == '/')
-    return strdup (name);
+    {
+      file = strdup (name);
+      if (file == NULL)
+        snprintf (reason, reason_size, "%s", strerror (ENOMEM));
+      return file;
+    }
 
   if (name[0] == '\0' || strchr (name, '/') != NULL)
     {
