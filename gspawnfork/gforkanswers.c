@@ -21,8 +21,8 @@
 /* ——— The end of file ——— */
 
 /* Who is at the other end, in the middle of a sentence. */
-static char *
-name_process (GForkChannel *channel)
+char *
+g_fork_channel_name_process (GForkChannel *channel)
 {
   if (channel->program != NULL)
     return g_strdup_printf (_("the helper “%s”"), channel->program);
@@ -58,7 +58,7 @@ lost_error (GForkChannel              *channel,
             const struct gfork_exited *exited,
             gboolean                   answered)
 {
-  g_autofree char *process = name_process (channel);
+  g_autofree char *process = g_fork_channel_name_process (channel);
   g_autofree char *told = describe_told (channel);
   g_autofree char *fact = NULL;
 
@@ -236,7 +236,7 @@ on_error (GForkChannel       *channel,
           Actions            *actions)
 {
   Operation *operation = g_queue_pop_head (&channel->operations);
-  g_autofree char *process = name_process (channel);
+  g_autofree char *process = g_fork_channel_name_process (channel);
 
   /* It may also be the last word of a process that has given up, or of a template
    * that refused to fork: for whoever asks later. */
@@ -288,6 +288,35 @@ on_exited (GForkChannel       *channel,
 }
 
 static void
+on_hello (GForkChannel       *channel,
+          struct gfork_frame *frame,
+          Actions            *actions)
+{
+  uint32_t version;
+
+  if (frame->length != sizeof version || channel->start == NULL)
+    {
+      actions->end_of_file = TRUE;
+      return;
+    }
+
+  memcpy (&version, frame->payload, sizeof version);
+  if (version == GFORK_PROTOCOL_VERSION)
+    return;
+
+  actions->end_of_file = TRUE;
+  if (channel->error == NULL)
+    {
+      g_autofree char *process = g_fork_channel_name_process (channel);
+
+      channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                                          _("%s speaks version %u of the protocol, and not "
+                                            "version %u"),
+                                          process, version, GFORK_PROTOCOL_VERSION);
+    }
+}
+
+static void
 handle_frame (GForkChannel       *channel,
               struct gfork_frame *frame,
               Actions            *actions)
@@ -315,13 +344,16 @@ handle_frame (GForkChannel       *channel,
     case GFORK_EXITED:
       on_exited (channel, frame, actions);
       break;
+    case GFORK_HELLO:
+      on_hello (channel, frame, actions);
+      break;
     default:
       actions->end_of_file = TRUE;
     }
 
   if (actions->end_of_file && channel->error == NULL)
     {
-      g_autofree char *process = name_process (channel);
+      g_autofree char *process = g_fork_channel_name_process (channel);
 
       channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
                                           _("%s does not speak the protocol: "
@@ -337,7 +369,7 @@ give_up_malformed (GForkChannel *channel,
 {
   if (channel->error == NULL)
     {
-      g_autofree char *process = name_process (channel);
+      g_autofree char *process = g_fork_channel_name_process (channel);
 
       channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
                                           _("%s does not speak the protocol: "

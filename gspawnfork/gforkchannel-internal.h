@@ -15,6 +15,7 @@
 #include "gforkqueue-private.h"
 #include "gforkreplay-private.h"
 #include "gforkspares-private.h"
+#include "gforkstart-private.h"
 
 G_BEGIN_DECLS
 
@@ -35,6 +36,7 @@ typedef struct
   GForkAwait await;
   GTask *task; /* %NULL once cancelled: the answer is still to come */
   GSource *cancel_source;
+  GSource *start_source; /* as long as it is not known whether this is a helper */
   GSList *watches;
 
   char *subject; /* what it runs or executes, for messages */
@@ -100,6 +102,7 @@ struct _GForkChannel
   char *hint;              /* the function that the last fork was run with */
   gboolean hint_is_news;
   int module_path; /* which of the application's it has been told, or inherited */
+  GForkStart *start; /* if a program was executed for it */
   GForkLog *log;   /* what it has been told, if it cannot be forked */
 
   GList link; /* in all_channels */
@@ -154,6 +157,7 @@ GError      *g_fork_channel_inherited_error (void);
 GError      *g_fork_channel_too_long_error  (gsize         length);
 
 /* gforkanswers.c */
+char        *g_fork_channel_name_process    (GForkChannel *channel);
 void         g_fork_channel_read            (GForkChannel *channel,
                                              gboolean      to_the_end,
                                              Actions      *actions);

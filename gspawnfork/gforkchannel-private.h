@@ -8,6 +8,7 @@
 
 #include <gio/gio.h>
 
+#include "gforkstart-private.h"
 #include "wire/frame.h"
 
 G_BEGIN_DECLS
@@ -43,6 +44,8 @@ void          g_fork_channel_set_program       (GForkChannel       *channel,
 GForkChannel *g_fork_channel_new_child         (GForkChannel       *parent);
 void          g_fork_channel_set_log           (GForkChannel       *channel,
                                                 GForkLog           *log);
+void          g_fork_channel_set_start         (GForkChannel       *channel,
+                                                GForkStart         *start);
 GForkChannel *g_fork_channel_fork              (GForkChannel       *parent);
 void          g_fork_channel_set_spares        (GForkChannel       *channel,
                                                 guint               wanted);

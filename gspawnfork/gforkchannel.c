@@ -172,6 +172,7 @@ g_fork_channel_unref (GForkChannel *channel)
   g_free (channel->program);
   g_queue_clear_full (&channel->told, g_free);
   g_clear_pointer (&channel->spares, g_fork_spares_free);
+  g_clear_pointer (&channel->start, g_fork_start_free);
   g_clear_pointer (&channel->log, g_fork_log_free);
   g_clear_error (&channel->error);
   g_clear_error (&channel->reported);
@@ -733,6 +734,16 @@ g_fork_channel_take_hint (GForkChannel *parent,
       parent->hint_is_news = TRUE;
     }
   g_mutex_unlock (&parent->lock);
+}
+
+/* The process is a program that was just executed. Takes @start. */
+void
+g_fork_channel_set_start (GForkChannel *channel,
+                          GForkStart   *start)
+{
+  g_mutex_lock (&channel->lock);
+  channel->start = start;
+  g_mutex_unlock (&channel->lock);
 }
 
 /* The process cannot be forked: keep what it is told, from now on in @log, which is

@@ -16,6 +16,7 @@
 #include "gforkcontext-private.h"
 #include "gforkerror.h"
 #include "gforkgeneration-private.h"
+#include "gforkproc-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -738,17 +739,6 @@ g_fork_child_get_exited (GForkChild *child)
   return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
 }
 
-/* Of what /proc/PID/stat says, by proc_pid_stat(5). */
-enum
-{
-  STATE = 3,
-  PARENT = 4,
-  FLAGS = 9,      /* 0x4 is PF_EXITING */
-  PENDING = 31,   /* signals */
-  EXIT_CODE = 52, /* since Linux 5.17 there as soon as a signal has decided it */
-  N_FIELDS = 52,
-};
-
 /* Does /proc say that the child of @parent (0 if that is not known) is at its end, or
  * must end? If there is no process of that number it has ended; one that has another
  * parent is an orphan, or another process. */
@@ -757,26 +747,19 @@ looks_doomed (pid_t pid,
               pid_t parent)
 {
   g_autofree char *path = g_strdup_printf ("/proc/%ld/stat", (long) pid);
-  g_autofree char *line = NULL;
-  g_auto (GStrv) fields = NULL;
-  const char *rest;
+  g_auto (GStrv) stat = g_fork_proc_read_stat (path);
   char state;
 
-  if (!g_file_get_contents (path, &line, NULL, NULL))
+  if (stat == NULL)
     return kill (pid, 0) != 0 && errno == ESRCH;
-  /* Field 2 is in parentheses, and may hold any character. */
-  if ((rest = strrchr (line, ')')) == NULL)
-    return FALSE;
-  fields = g_strsplit (rest, " ", N_FIELDS);
-  if (g_strv_length (fields) < EXIT_CODE - 1
-      || (parent != 0 && g_ascii_strtoll (fields[PARENT - 2], NULL, 10) != parent))
+  if (parent != 0 && g_fork_proc_number (stat, G_FORK_STAT_PARENT) != (guint64) parent)
     return FALSE;
 
-  state = fields[STATE - 2][0];
+  state = stat[0][0];
   return strchr ("ZXx", state) != NULL
-         || (g_ascii_strtoull (fields[FLAGS - 2], NULL, 10) & 0x4) != 0
-         || (g_ascii_strtoull (fields[PENDING - 2], NULL, 10) & (1 << (SIGKILL - 1))) != 0
-         || (g_ascii_strtoull (fields[EXIT_CODE - 2], NULL, 10) != 0 && strchr ("Tt", state) == NULL);
+         || (g_fork_proc_number (stat, G_FORK_STAT_FLAGS) & 0x4) != 0
+         || (g_fork_proc_number (stat, G_FORK_STAT_PENDING) & (1 << (SIGKILL - 1))) != 0
+         || (g_fork_proc_number (stat, G_FORK_STAT_EXIT_CODE) != 0 && strchr ("Tt", state) == NULL);
 }
 
 /* Is it dead, or has it been sent a signal that it will not survive? The latter

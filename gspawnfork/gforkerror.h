@@ -27,7 +27,7 @@ G_BEGIN_DECLS
 /**
  * GForkError:
  * @G_FORK_ERROR_FAILED: something failed that no other code describes
- * @G_FORK_ERROR_SPAWN: the helper program could not be executed
+ * @G_FORK_ERROR_SPAWN: the helper program could not be executed, or is none
  * @G_FORK_ERROR_FORK: the template could not fork
  * @G_FORK_ERROR_THREADED: the process has more than one thread and therefore
  *   cannot be forked; the message names the threads

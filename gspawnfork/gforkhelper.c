@@ -192,6 +192,7 @@ start (const char         *program,
   child = g_fork_child_new_direct (pid);
   channel = g_fork_channel_new (fds[0], child);
   g_fork_channel_set_program (channel, program);
+  g_fork_channel_set_start (channel, g_fork_start_new (pid));
   g_fork_child_unref (child);
   return channel;
 }

@@ -132,11 +132,14 @@ g_fork_operation_finish (Operation *operation)
   GTask *task = operation->task;
   GForkLaunch *launch = operation->launch;
 
-  if (operation->cancel_source != NULL)
-    {
-      g_source_destroy (operation->cancel_source);
-      g_source_unref (operation->cancel_source);
-    }
+  GSource *sources[] = { operation->cancel_source, operation->start_source };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
+    if (sources[i] != NULL)
+      {
+        g_source_destroy (sources[i]);
+        g_source_unref (sources[i]);
+      }
   g_slist_free_full (operation->watches, (GDestroyNotify) g_fork_watch_release);
   if (operation->user_fd >= 0)
     close (operation->user_fd);
@@ -242,7 +245,7 @@ on_cancelled (GCancellable *cancellable,
 
       *remains = *operation;
       remains->task = NULL;
-      remains->cancel_source = NULL;
+      remains->cancel_source = remains->start_source = NULL;
       remains->watches = NULL;
       remains->subject = g_strdup (operation->subject);
       g_queue_find (&channel->operations, operation)->data = remains;
@@ -259,6 +262,98 @@ on_cancelled (GCancellable *cancellable,
   g_fork_channel_take_actions (channel, &actions);
   g_fork_dispatch_end (outer);
   return G_SOURCE_REMOVE;
+}
+
+/* ——— Waiting for what may be no helper ——— */
+
+/* The channel of the program that was executed for this one, and those between. */
+static GForkChannel *
+get_root (GForkChannel *channel)
+{
+  while (channel->parent != NULL)
+    channel = channel->parent;
+  return channel;
+}
+
+/* Is it still unknown whether the program is a helper? */
+static gboolean
+is_starting (GForkChannel *root)
+{
+  gboolean starting;
+
+  g_mutex_lock (&root->lock);
+  starting = root->start != NULL && !root->answered;
+  g_mutex_unlock (&root->lock);
+  return starting;
+}
+
+/* Ends @channel if the program that was executed at @root will not answer, and that
+ * program. Commands that it has not read may stay where they are, with the sockets of
+ * forks that there will never be. */
+static void
+give_up_silent (GForkChannel *channel,
+                GForkChannel *root)
+{
+  g_autoptr (GForkChild) killed = NULL;
+  Actions actions = { 0 };
+  GError *error = NULL;
+
+  g_mutex_lock (&root->lock);
+  if (!root->answered && g_fork_start_look (root->start))
+    {
+      g_autofree char *process = g_fork_channel_name_process (root);
+
+      error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
+                                 _("%s says nothing; it may be another program"), process);
+    }
+  if (error != NULL && root->state != GONE)
+    {
+      if (root->child != NULL)
+        killed = g_fork_child_ref (root->child);
+      g_fork_channel_die (root, g_error_copy (error), FALSE, &actions);
+    }
+  g_mutex_unlock (&root->lock);
+
+  if (killed != NULL)
+    g_fork_child_kill (killed, SIGKILL, NULL);
+  g_fork_channel_take_actions (root, &actions);
+  if (error == NULL)
+    return;
+
+  actions = (Actions){ 0 };
+  g_mutex_lock (&channel->lock);
+  if (channel->state != GONE)
+    g_fork_channel_die (channel, g_error_copy (error), FALSE, &actions);
+  g_mutex_unlock (&channel->lock);
+  g_fork_channel_take_actions (channel, &actions);
+  g_error_free (error);
+}
+
+static gboolean
+on_start_look (gpointer user_data)
+{
+  g_autoptr (GTask) task = g_object_ref (user_data);
+  GForkChannel *channel = g_task_get_task_data (task);
+  GForkChannel *root = get_root (channel);
+  GMainContext *outer = g_fork_dispatch_begin (g_task_get_context (task));
+  gboolean starting;
+
+  g_fork_channel_pump (root, FALSE);
+  starting = is_starting (root);
+  if (starting)
+    give_up_silent (channel, root);
+  g_fork_dispatch_end (outer);
+  return starting ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+/* The source is dropped with the operation. */
+static void
+watch_start (Operation *operation,
+             GTask     *task)
+{
+  operation->start_source = g_timeout_source_new (G_FORK_START_LOOK_MS);
+  g_source_set_static_name (operation->start_source, "[gspawnfork] start");
+  g_task_attach_source (task, operation->start_source, on_start_look);
 }
 
 /* Operations have to go on with the parent's queue too: the command that makes
@@ -351,6 +446,7 @@ g_fork_channel_await (GForkChannel *channel,
   GForkWatch *watch;
   Actions actions = { 0 };
   int sent_fd = -1;
+  gboolean starting;
 
   if (!g_fork_channel_is_ours (channel))
     {
@@ -374,6 +470,8 @@ g_fork_channel_await (GForkChannel *channel,
   watch = g_fork_channel_watch (channel, context);
   if (watch != NULL)
     operation->watches = g_slist_prepend (operation->watches, watch);
+
+  starting = is_starting (get_root (channel));
 
   g_mutex_lock (&channel->lock);
   if (await >= G_FORK_AWAIT_READY && channel->state == OPEN && channel->children != NULL
@@ -415,6 +513,8 @@ g_fork_channel_await (GForkChannel *channel,
       return TRUE;
     }
 
+  if (starting)
+    watch_start (operation, task);
   operation->n_told = channel->n_told;
   g_queue_push_tail (&channel->operations, operation);
   g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);

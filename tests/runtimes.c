@@ -201,6 +201,77 @@ test_closed (void)
   test_assert_error (error, G_FORK_ERROR_CLOSED);
 }
 
+/* A program that says nothing and does nothing is waited for no longer, by none of those
+ * who wait for it: neither those who would be answered by it, nor those who would be by a
+ * fork that it never makes. */
+static void
+test_silent (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GForkTemplate) fork_of_fork = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GAsyncResult) fork_result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) fork_error = NULL;
+  g_autoptr (GError) later_error = NULL;
+  GPid pid;
+
+  /* What it has started has the socket open, too, and outlives it. */
+  write_keyfile ("silent.runtime", "[Runtime]\nExec=sh;-c;sleep 20 >/dev/null 2>&1\\; true;\n");
+  template = g_fork_template_new_for_runtime ("silent");
+  pid = g_fork_template_get_pid (template);
+  fork = g_fork_template_fork (template);
+  fork_of_fork = g_fork_template_fork (fork);
+
+  g_fork_template_prepare_async (template, NULL, test_store_result, &result);
+  g_fork_template_run_async (fork_of_fork, "test-worker:answer", NULL, test_store_result,
+                             &fork_result);
+  g_assert_false (g_fork_template_prepare_finish (template, test_await (&result), &error));
+  test_assert_error (error, G_FORK_ERROR_SPAWN, "sh");
+  g_assert_null (g_fork_template_run_finish (fork_of_fork, test_await (&fork_result), NULL,
+                                             &fork_error));
+  test_assert_error (fork_error, G_FORK_ERROR_SPAWN, "sh");
+  g_assert_false (g_fork_template_prepare (fork, NULL, &later_error));
+  test_assert_error (later_error, G_FORK_ERROR_SPAWN, "sh");
+  test_wait_for_end (pid);
+
+  remove_keyfile ("silent.runtime");
+}
+
+/* One that is slow is waited for: be it that it has a lot to do, that it sleeps now and
+ * then, or that somebody has stopped it. */
+static void
+test_slow (gconstpointer script)
+{
+  g_autofree char *keyfile = g_strdup_printf ("[Runtime]\nExec=sh;-c;%s\\; "
+                                              "exec \"$GSPAWNFORK_HELPER\" \"$@\";slow;\n",
+                                              (const char *) script);
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GSocket) socket = NULL;
+
+  write_keyfile ("slow.runtime", keyfile);
+  template = g_fork_template_new_for_runtime ("slow");
+  fork = g_fork_template_fork (template);
+  socket = test_run (fork, "test-worker:answer", NULL);
+  test_assert_answer (socket, "memory", "nothing");
+  test_prepare (template);
+
+  remove_keyfile ("slow.runtime");
+}
+
+/* Once it has said hello, it may be as quiet as it likes. */
+static void
+test_quiet (void)
+{
+  g_autoptr (GForkTemplate) template = make_unforkable ();
+  const char *const words[] = { "1500", NULL };
+
+  g_fork_template_call (template, "test-worker:sleep_for", words);
+  test_prepare (template);
+}
+
 /* Without an interpreter of one's own, it is the one that the key file names. */
 static void
 test_interpreter (void)
@@ -252,6 +323,14 @@ main (int   argc,
   g_test_add_func ("/runtimes/replays-errors", test_replays_errors);
   g_test_add_func ("/runtimes/closed", test_closed);
   g_test_add_func ("/runtimes/interpreter", test_interpreter);
+  g_test_add_func ("/runtimes/silent", test_silent);
+  g_test_add_func ("/runtimes/quiet", test_quiet);
+  g_test_add_data_func ("/runtimes/slow/busy",
+                        "i=0\\; while [ $i -lt 400000 ]\\; do i=$((i + 1))\\; done", test_slow);
+  g_test_add_data_func ("/runtimes/slow/sleepy",
+                        "for i in 1 2 3 4 5 6\\; do sleep 0.2\\; done", test_slow);
+  g_test_add_data_func ("/runtimes/slow/stopped",
+                        "(sleep 1.2\\; kill -CONT $$) & kill -STOP $$", test_slow);
   result = g_test_run ();
 
   remove_keyfile ("forkable.runtime");

@@ -34,7 +34,7 @@ SERVE_OPTION = '--gspawnfork-serve'
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
  MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
-READY, SYNCED, ERROR, EXITED = range(64, 68)
+READY, SYNCED, ERROR, EXITED, HELLO = range(64, 69)
 
 SOL_SOCKET, SCM_RIGHTS = _socket.SOL_SOCKET, _socket.SCM_RIGHTS
 MSG_DONTWAIT, MSG_NOSIGNAL = _socket.MSG_DONTWAIT, _socket.MSG_NOSIGNAL
@@ -1041,6 +1041,7 @@ def start(argv):
                   f'{DETAIL}{PROTOCOL_VERSION}, {argv[2][:16]}')
         sock.send(Report(PROTOCOL, 0, b'', reason).to_frame(), socket.MSG_NOSIGNAL)
         sys.exit(2)
+    sock.send(HEADER.pack(ID.size, HELLO, 0, 0) + ID.pack(PROTOCOL_VERSION), socket.MSG_NOSIGNAL)
 
     # The interpreter puts the program's own directory first.
     del sys.path[0]

@@ -711,6 +711,20 @@ check_version (int         socket,
   exit (2);
 }
 
+/* The first word, so that nobody takes this for a program that is no helper. */
+static void
+say_hello (int socket)
+{
+  struct
+  {
+    struct gfork_header header;
+    uint32_t version;
+  } frame = { .version = GFORK_PROTOCOL_VERSION };
+
+  gfork_header_set (&frame.header, GFORK_HELLO, sizeof frame.version, 0);
+  gfork_send (socket, &frame, sizeof frame, NULL, 0, 0);
+}
+
 /* The interpreter has opened what it needs, which has to stay open. */
 void
 gfork_serve_language (int                          argc,
@@ -724,6 +738,7 @@ gfork_serve_language (int                          argc,
 
   fcntl (socket, F_SETFD, FD_CLOEXEC);
   check_version (socket, argv[2]);
+  say_hello (socket);
   gfork_title_use_proc ();
   state.language = language;
   start (socket, 0);
@@ -751,6 +766,7 @@ gfork_serve_command_line (int                    argc,
   fcntl (socket, F_SETFD, FD_CLOEXEC);
 
   check_version (socket, argv[2]);
+  say_hello (socket);
   gfork_title_use_arguments (argc, argv);
   start (socket, flags);
 }

@@ -52,6 +52,7 @@ enum gfork_verb
   GFORK_SYNCED = 65,     /* struct gfork_pid, likewise */
   GFORK_ERROR = 66,      /* struct gfork_error, subject, reason */
   GFORK_EXITED = 67,     /* struct gfork_exited */
+  GFORK_HELLO = 68,      /* uint32 version: the first word of a program that was executed */
 };
 
 /* Numbers in a frame are in the host's order: both ends are on one host. */

@@ -18,7 +18,7 @@ import tap
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
  MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
-READY, SYNCED, ERROR, EXITED = range(64, 68)
+READY, SYNCED, ERROR, EXITED, HELLO = range(64, 69)
 (FAILED, SPAWN, FORK_FAILED, THREADED, MODULE_ERROR, FUNCTION, CALL_FAILED, EXEC_FAILED,
  LOST, PROTOCOL, NOT_SUPPORTED, CLOSED) = range(12)
 SOCKET_STDOUT = 1 << 1
@@ -112,6 +112,8 @@ class Conformance(unittest.TestCase):
                 **options)
         control = Control(ours, process)
         self.addCleanup(control.close)
+        if version == '1':
+            self.assertEqual(control.receive(), (HELLO, struct.pack('=I', 1)))
         return control
 
     def assert_error(self, answer, code, verb, subject=None):

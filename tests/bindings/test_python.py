@@ -636,8 +636,10 @@ class Runtimes(TestCase):
             self.try_runtime('[Runtime]\nExec=./bad;\n', {'bad': '#!/nowhere/interpreter\n'})
 
     def test_program_that_dies(self):
-        with self.assert_error(GFork.Error.LOST, '3'):
+        with self.assert_error(GFork.Error.LOST, 'sh', '3'):
             self.try_runtime('[Runtime]\nExec=sh;-c;exit 3;\n')
+        with self.assert_error(GFork.Error.LOST, 'cat', 'exit status 1'):
+            self.try_runtime('[Runtime]\nExec=cat;\n')
         with self.assert_error(GFork.Error.LOST, 'signal 9'):
             self.try_runtime('[Runtime]\nExec=sh;-c;kill -KILL $$;\n')
 
@@ -646,6 +648,12 @@ class Runtimes(TestCase):
             self.try_runtime('[Runtime]\nExec=sh;-c;echo Hello, here I am, your interpreter >&3;\n')
         with self.assert_error(GFork.Error.PROTOCOL):
             self.try_runtime('[Runtime]\nExec=sh;-c;printf "\\\\0\\\\0\\\\0\\\\0\\\\7\\\\0\\\\0\\\\0rest" >&3;\n')
+
+    def test_silence(self):
+        for words in ('sh;-c;exec sleep 1000', 'sh;-c;sleep 20 >/dev/null 2>&1\\; true',
+                      'python3;-c;import time\\; time.sleep(1000)'):
+            with self.assert_error(GFork.Error.SPAWN, words.split(';')[0], 'says nothing'):
+                self.try_runtime(f'[Runtime]\nExec={words};\n')
 
     def test_names(self):
         for name in '', '..', '../python3', 'no/such':

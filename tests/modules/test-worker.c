@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 EXPORT int echo (int socket, const GForkArg *args, size_t n_args);
@@ -38,6 +39,7 @@ EXPORT int whoami (int socket, const GForkArg *args, size_t n_args);
 EXPORT int remember (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int remember_environment (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int keep_args (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+EXPORT int sleep_for (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int block_until_eof (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int whoami_call (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 
@@ -661,6 +663,19 @@ remember (const GForkArg *args,
     }
 
   return 0;
+}
+
+/* Does nothing for so many milliseconds. */
+EXPORT int
+sleep_for (const GForkArg *args,
+           size_t          n_args,
+           char           *error,
+           size_t          error_size)
+{
+  int milliseconds = atoi (args[0].data);
+  struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+
+  return nanosleep (&time, NULL);
 }
 
 /* Remembers the value of a variable and the directory, as they are now. */
