@@ -4,7 +4,8 @@
 # but the standard library; docs/runtimes.md tells the protocol. What it imports is
 # there in every worker, so it is little. After a fork, every page that is written to
 # costs a fault, and to use an object is to write to it, so the way from a fork to the
-# run goes past the wrappers that the standard library has around its own C code.
+# run goes past the wrappers that the standard library has around its own C code, what
+# can be done in the template is, and the code is rehearsed there.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -18,6 +19,7 @@ import gc
 import importlib
 import itertools
 import mmap
+import operator
 import os
 import resource
 import select
@@ -51,6 +53,7 @@ EXITED_BODY = struct.Struct('=IiqqQ')
 MEMFD = struct.Struct('=QII')
 ID = struct.Struct('=I')
 TARGET = struct.Struct('=i')
+READY_FRAME = struct.Struct('=IBBHiI')
 KILL_BODY = struct.Struct('=Ii')
 
 MAX_PAYLOAD = 16 * 1024 * 1024
@@ -69,12 +72,16 @@ SEARCH_PATH = 1 << 3
 
 ALL_SEALS = 0xf
 
+WRITE_ONLY = os.O_WRONLY | os.O_CLOEXEC
+
 # A thread that was joined is still listed for a moment.
 PATIENCE_MS = 50
 
+# Code that CPython has run so often is as it stays.
+REHEARSALS = 12
 
-def ignore_signal(signum, frame):
-    pass
+# Takes two arguments, does nothing, and is no code that the interpreter has to run.
+ignore_signal = operator.is_
 
 
 class Failure(Exception):
@@ -115,25 +122,21 @@ class Title:
         except (OSError, ValueError, IndexError):
             self.start = self.end = 0
 
-    def set(self, what, parent):
-        what = what.encode(errors='surrogateescape')
-        try:
-            fd = os.open('/proc/self/comm', os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, what[:15])
-            finally:
-                os.close(fd)
+    def compose(self, what, parent):
+        """The name and the command line."""
+        size = max(self.end - self.start, 1)
+        # A last octet that is no NUL would show the environment as well.
+        text = b'gspawnfork: %s [%d]' % (what, parent)
+        return what[:15], text[:size - 1].ljust(size, b'\0')
 
-            size = self.end - self.start
-            if size < 2:
-                return
-            # A last octet that is no NUL would show the environment as well.
-            text = b'gspawnfork: %s [%d]' % (what, parent)
-            text = text[:size - 1].ljust(size, b'\0')
-            fd = os.open('/proc/self/mem', os.O_WRONLY | os.O_CLOEXEC)
-            try:
+    def set(self, name, text):
+        try:
+            fd = os.open('/proc/self/comm', WRITE_ONLY)
+            os.write(fd, name)
+            os.close(fd)
+            if self.start:
+                fd = os.open('/proc/self/mem', WRITE_ONLY)
                 os.pwrite(fd, text, self.start)
-            finally:
                 os.close(fd)
         except OSError:
             pass
@@ -339,15 +342,21 @@ class Modules:
             self.newest_first.insert(0, module)
         return module
 
+    def is_loaded(self, name):
+        return name in (self.by_path if name.startswith('/') else sys.modules)
+
     def find(self, function):
         """`name` in the modules or what was evaluated, or `module:name`."""
         module, colon, name = function.rpartition(':')
+        places = [self.require(module)] if colon else self.newest_first + [sys.modules['__main__']]
+        try:
+            found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+        except Exception as error:
+            # Modules may have a __getattr__() of their own.
+            raise Failure(FUNCTION, describe(error)) from error
         if colon:
-            found = getattr(self.require(module), name, None)
             reason = 'the module does not export it'
         else:
-            places = self.newest_first + [sys.modules['__main__']]
-            found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
             reason = ('no loaded module exports it' if self.newest_first
                       else 'no module is loaded')
         if not callable(found):
@@ -382,27 +391,36 @@ def describe(error):
 # ——— The template ———
 
 class Template:
-    def __init__(self, sock):
+    def __init__(self, sock, title, modules):
         self.socket = sock
-        self.title = Title()
+        self.title = title
+        self.modules = modules
         self.pid = os.getpid()
-        self.modules = Modules()
 
         self.forked = False
         self.forked_just_now = False
         self.closed = False             # no more commands will come, but for KILL
         self.report = None              # what has failed
-        self.unknown_code_ran = False   # since the threads were counted
+        self.unknown_code_ran = True    # since the threads were counted
 
-        self.data = bytearray()         # read ahead
+        self.data = b''                 # read ahead; in pieces, it is a bytearray
+        self.at = 0                     # what of it has been done
         self.fds = []
         self.out = bytearray()          # answers that the socket did not take yet
 
         self.arguments = []
         self.placements = []            # descriptors, and where they are wanted
 
+        self.parent = None
+        self.hint = None                # the RUN that the forks are likely to be told
+        self.prepared = None            # the function and the title for that, …
+        self.preparer = None            # … if this is the parent
+        self.rehearsed = False
+        self.reseed = None              # what has random numbers of its own
+
         self.children = {}              # pid → id
-        self.wake = None                # what SIGCHLD writes to, and what is read
+        self.wake = None                # what is read, and what SIGCHLD writes to
+        self.poll = None
 
     # Leaving
 
@@ -448,28 +466,28 @@ class Template:
     def answer_ready(self):
         """Tells who this process is, with a descriptor that no later one answers to.
         If there is nobody to take it, there is nobody to run for."""
-        self.flush()
-        payload = PID.pack(os.getpid(), 0)
-        pidfds = []
+        if self.out:
+            self.flush()
+        pid = os.getpid()
+        fd = -1
         try:
-            pidfds.append(os.pidfd_open(os.getpid()))
-            self.socket.sendmsg([HEADER.pack(len(payload), READY, 1, 0) + payload],
-                                [(SOL_SOCKET, SCM_RIGHTS, TARGET.pack(pidfds[0]))], MSG_NOSIGNAL)
+            fd = os.pidfd_open(pid)
+            self.socket.sendmsg((READY_FRAME.pack(PID.size, READY, 1, 0, pid, 0),),
+                                ((SOL_SOCKET, SCM_RIGHTS, TARGET.pack(fd)),), MSG_NOSIGNAL)
         except (AttributeError, OSError):
             # It can be done without.
             try:
-                self.socket.send(HEADER.pack(len(payload), READY, 0, 0) + payload,
-                                 MSG_NOSIGNAL)
+                self.socket.send(READY_FRAME.pack(PID.size, READY, 0, 0, pid, 0), MSG_NOSIGNAL)
             except OSError:
                 self.leave(0)
-        for fd in pidfds:
+        if fd >= 0:
             os.close(fd)
 
     # Preparing
 
     def on_require(self, payload, fds):
         name = payload.split(b'\0')[0]
-        self.unknown_code_ran = True
+        self.expect_unknown_code()
         try:
             self.modules.require(os.fsdecode(name))
         except Failure as failure:
@@ -477,7 +495,7 @@ class Template:
 
     def on_call(self, payload, fds):
         name, *args = payload[:-1].split(b'\0')
-        self.unknown_code_ran = True
+        self.expect_unknown_code()
         try:
             function = self.modules.find(os.fsdecode(name))
             self.call(CALL, name, function, *map(os.fsdecode, args))
@@ -488,9 +506,13 @@ class Template:
         code, *args = payload[:-1].split(b'\0')
         main = sys.modules['__main__'].__dict__
         main['args'] = list(map(os.fsdecode, args))
-        self.unknown_code_ran = True
+        self.expect_unknown_code()
         self.call(EVAL, code,
                   lambda: exec(compile(code, '<eval>', 'exec', dont_inherit=True), main))
+
+    def expect_unknown_code(self):
+        self.unknown_code_ran = True
+        self.prepared = None
 
     def call(self, verb, subject, function, *args):
         self.offered = True
@@ -590,6 +612,7 @@ class Template:
 
     def on_module_path(self, payload, fds):
         self.modules.set_path(os.fsdecode(payload.split(b'\0')[0]).split(':'))
+        self.prepared = None
 
     # Forking
 
@@ -609,15 +632,26 @@ class Template:
             raise Failure(THREADED, ', '.join(threads).replace(DETAIL, ' '))
 
         flush_streams()
-        if self.wake is not None:
-            # Somebody may have asked for another handler.
-            self.listen_to_ends()
+        # Somebody may have asked for another handler.
+        self.listen_to_ends()
+        # Random numbers differ between forks. What the standard library has sees to that
+        # itself.
+        numpy = sys.modules.get('numpy')
+        self.reseed = getattr(getattr(numpy, 'random', None), 'seed', None)
         # The collector would write to all that the forks share.
         gc.freeze()
         self.unknown_code_ran = False
 
+    def prepare_to_fork(self):
+        """What is the same for many forks."""
+        self.prepare_to_reap()
+        if not self.rehearsed:
+            rehearse(self)
+            self.rehearsed = True
+
     def prepare_to_reap(self):
         self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.poll = None
         self.listen_to_ends()
 
     def listen_to_ends(self):
@@ -625,12 +659,26 @@ class Template:
         _signal.signal(_signal.SIGCHLD, ignore_signal)
 
     def stop_reaping(self):
-        if self.wake is not None:
-            _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-            for end in self.wake:
-                os.close(end)
-            self.wake = None
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        for fd in self.wake:
+            os.close(fd)
+        self.wake = self.poll = None
+
+    def prepare_for_hint(self):
+        """Looks once for what every fork would look for, unless that may do anything
+        else than look."""
+        name = self.hint[:-1]
+        function = os.fsdecode(name)
+        module, colon, _ = function.rpartition(':')
+        if colon and not self.modules.is_loaded(module):
+            return
+        try:
+            self.prepared = (self.modules.find(function),
+                             *self.title.compose(name, self.pid))
+            self.preparer = self.pid
+        except Failure:
+            pass
 
     def become_child(self, sock):
         """Makes the fork another template. Whatever the parent had read ahead or had
@@ -638,17 +686,17 @@ class Template:
         for fd in self.fds:
             os.close(fd)
         self.fds = []
-        self.data[:] = bytes(len(self.data))
-        self.data.clear()
+        self.data = b''
+        self.at = 0
         self.out.clear()
-        self.children = {}
+        self.children.clear()
         self.stop_reaping()
-        self.socket.close()
-        self.socket = _socket.socket(fileno=sock)
+        os.dup2(sock, self.socket.fileno(), False)
+        os.close(sock)
         self.closed = False
         self.forked = True
         # Most are told at once to run something, and have no use for this title.
-        self.untitled = self.pid
+        self.untitled = self.parent = self.pid
         self.forked_just_now = True
         self.pid = os.getpid()
 
@@ -658,11 +706,16 @@ class Template:
             self.refuse_child(child_id, fds[0], self.report)
             return
 
+        if len(payload) > ID.size:
+            self.hint = payload[ID.size:]
+            self.prepared = None
         try:
+            if self.wake is None:
+                self.prepare_to_fork()
+            if self.hint is not None and (self.prepared is None or self.preparer != self.pid):
+                self.prepare_for_hint()
             if self.unknown_code_ran:
                 self.look_after_unknown_code()
-            if self.wake is None:
-                self.prepare_to_reap()
             pid = os.fork()
         except Failure as failure:
             self.refuse_child(child_id, fds[0], Report(failure.code, FORK, b'', failure.reason))
@@ -671,7 +724,8 @@ class Template:
         else:
             if pid == 0:
                 self.become_child(fds.pop())
-                reseed()
+                if self.reseed is not None:
+                    self.reseed()
             else:
                 self.children[pid] = child_id
 
@@ -708,11 +762,10 @@ class Template:
             # What a module has started is collected as well.
             child_id = self.children.pop(pid, None)
             if child_id is not None:
+                user, system, max_rss, *_ = usage
                 self.answer(EXITED,
-                            EXITED_BODY.pack(child_id, status,
-                                             round(usage.ru_utime * 1000000),
-                                             round(usage.ru_stime * 1000000),
-                                             usage.ru_maxrss * 1024))
+                            EXITED_BODY.pack(child_id, status, round(user * 1000000),
+                                             round(system * 1000000), max_rss * 1024))
 
     # Running
 
@@ -776,6 +829,7 @@ class Template:
         holders = [argument for argument in self.arguments if argument.fd >= 0]
         control, *fds = self.place([self.socket.detach()] + [holder.fd for holder in holders])
         self.socket = _socket.socket(fileno=control)
+        self.poll = None
         for holder, fd in zip(holders, fds):
             holder.fd = fd
 
@@ -783,7 +837,12 @@ class Template:
         name = payload.split(b'\0')[0]
         if self.report is None:
             try:
-                function = self.modules.find(os.fsdecode(name))
+                if (payload == self.hint and self.prepared is not None
+                        and self.preparer == self.parent):
+                    function, *title = self.prepared
+                else:
+                    function = self.modules.find(os.fsdecode(name))
+                    title = self.title.compose(name, os.getppid())
                 self.place_for_run()
                 args = [argument.open() for argument in self.arguments]
             except Failure as failure:
@@ -794,8 +853,9 @@ class Template:
             self.answer_failure()
             return
 
-        self.title.set(os.fsdecode(name), os.getppid())
-        self.stop_reaping()
+        self.title.set(*title)
+        if self.wake is not None:
+            self.stop_reaping()
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         self.answer_ready()
         run(function, socket.socket(fileno=self.socket.detach()), args)
@@ -812,7 +872,8 @@ class Template:
             self.place_for_exec(argv, flags, fds)
             flush_streams()
             self.answer_ready()
-            self.stop_reaping()
+            if self.wake is not None:
+                self.stop_reaping()
             # What the interpreter ignores, a program expects to end it.
             for name in ('SIGPIPE', 'SIGXFZ', 'SIGXFSZ'):
                 if hasattr(signal, name):
@@ -856,6 +917,7 @@ class Template:
 
         control, = self.place([self.socket.detach()])
         self.socket = _socket.socket(fileno=control)
+        self.poll = None
         close_all_but([target for _, target in self.placements] + [control])
 
     # The table and the loop
@@ -886,19 +948,20 @@ class Template:
 
     def next_frame(self):
         """The next complete frame, with its descriptors; None if there is none yet."""
-        if len(self.data) < HEADER.size:
+        start = self.at + HEADER.size
+        if len(self.data) < start:
             return None
-        length, verb, n_fds, zero = HEADER.unpack_from(self.data)
+        length, verb, n_fds, zero = HEADER.unpack_from(self.data, self.at)
         if length > MAX_PAYLOAD or zero != 0 or n_fds > MAX_FDS:
             self.give_up('malformed frame')
-        if len(self.data) < HEADER.size + length:
+        if len(self.data) < start + length:
             return None
         # They were sent with the frame's first octet, so they are here.
         if n_fds > len(self.fds):
             self.give_up('malformed frame')
 
-        payload = bytes(self.data[HEADER.size:HEADER.size + length])
-        del self.data[:HEADER.size + length]
+        self.at = start + length
+        payload = bytes(self.data[start:self.at])
         fds, self.fds = self.fds[:n_fds], self.fds[n_fds:]
         return verb, payload, fds
 
@@ -924,23 +987,27 @@ class Template:
         if not self.children and not self.out:
             return not self.closed
 
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN | (select.POLLOUT if self.out else 0))
-        if self.wake is not None:
-            poll.register(self.wake[0], select.POLLIN)
-        ready = dict(poll.poll())
+        if self.poll is None:
+            self.poll = select.poll()
+            self.poll.register(self.socket, select.POLLIN)
+            if self.wake is not None:
+                self.poll.register(self.wake[0], select.POLLIN)
+        self.poll.modify(self.socket, select.POLLIN | (select.POLLOUT if self.out else 0))
 
-        if self.wake is not None and self.wake[0] in ready:
-            try:
-                os.read(self.wake[0], 4096)
-            except BlockingIOError:
-                pass
-            self.reap()
-
-        events = ready.get(self.socket.fileno(), 0)
-        if events & select.POLLOUT:
-            self.flush(MSG_DONTWAIT)
-        return events & ~select.POLLOUT
+        control = self.socket.fileno()
+        readable = False
+        for fd, events in self.poll.poll():
+            if fd == control:
+                if events & select.POLLOUT:
+                    self.flush(MSG_DONTWAIT)
+                readable = events & ~select.POLLOUT
+            else:
+                try:
+                    os.read(fd, 512)
+                except BlockingIOError:
+                    pass
+                self.reap()
+        return readable
 
     def fill(self, flags):
         """Reads once. Returns whether that was not the end."""
@@ -958,7 +1025,14 @@ class Template:
                 self.fds += struct.unpack(f'={n}i', content[:n * TARGET.size])
         if received & MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
             self.give_up('too many descriptors (see RLIMIT_NOFILE)', FAILED)
-        self.data += data
+        if self.at == len(self.data):
+            self.data = data
+        elif isinstance(self.data, bytes):
+            self.data = bytearray(self.data[self.at:] + data)
+        else:
+            del self.data[:self.at]
+            self.data += data
+        self.at = 0
         return bool(data)
 
     def serve(self):
@@ -968,7 +1042,7 @@ class Template:
             if self.closed and alone:
                 self.leave(0)
             if self.untitled and not self.forked_just_now:
-                self.title.set('template', self.untitled)
+                self.title.set(*self.title.compose(b'template', self.untitled))
                 self.untitled = None
             self.forked_just_now = False
 
@@ -982,23 +1056,55 @@ class Template:
             self.handle_frames()
 
 
-def reseed():
-    """Random numbers differ between forks. What the standard library has sees to that
-    itself."""
-    numpy = sys.modules.get('numpy')
-    if numpy is not None and hasattr(numpy, 'random'):
-        numpy.random.seed()
+class Rehearsed(BaseException):
+    """The end of a rehearsal."""
+
+
+def end_rehearsal(sock, *args):
+    sock.close()
+    raise Rehearsed
+
+
+def rehearse(template):
+    """Does what a fork does up to its run. Code that has been run a few times is rewritten
+    by CPython, and what it has looked up is remembered, which every fork would write to
+    its own copies of."""
+    sigint = _signal.getsignal(_signal.SIGINT)
+    prepared = (end_rehearsal, *template.title.compose(b'template', os.getppid()))
+    commands = HEADER.pack(2, ARG, 0, 0) + b'sx' + HEADER.pack(2, RUN, 0, 0) + b'x\0'
+
+    for _ in range(REHEARSALS):
+        application, control = socket.socketpair()
+        fork = Template(_socket.socket(fileno=os.dup(control.fileno())), template.title,
+                        template.modules)
+        fork.hint, fork.prepared, fork.preparer = b'x\0', prepared, fork.pid
+        fork.prepare_to_reap()
+        fork.become_child(control.detach())
+        application.send(commands)
+        fork.fill(0)
+        try:
+            fork.handle_frames()
+        except Rehearsed:
+            pass
+        application.close()
+
+    _signal.signal(_signal.SIGINT, sigint)
+    template.listen_to_ends()
 
 
 def run(function, sock, args):
     """Enters the worker, and leaves as a program would, but for the destruction of all
     that the forks share."""
+    status = 0
     try:
         result = function(sock, *args)
         if isinstance(result, types.CoroutineType):
             import asyncio
             result = asyncio.run(result)
-        sys.exit(result)
+        if result is not None:
+            sys.exit(result)
+    except Rehearsed:
+        raise
     except SystemExit as leaving:
         code = leaving.code
         if code is None:
@@ -1048,7 +1154,7 @@ def start(argv):
     sys.argv[:] = ['']
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    template = Template(_socket.socket(fileno=sock.detach()))
+    template = Template(_socket.socket(fileno=sock.detach()), Title(), Modules())
     # What is evaluated has a __main__ of its own, without what is here.
     template.program = sys.modules['__main__']
     main = sys.modules['__main__'] = types.ModuleType('__main__')
