@@ -216,6 +216,59 @@ class Binding(TestCase):
         self.assertEqual(read_all(sock), b'')
 
 
+@unittest.skipUnless(gi.version_info >= (3, 50), 'this PyGObject has nothing to await')
+class Awaiting(TestCase):
+    """What takes callbacks can be awaited where PyGObject can do that."""
+
+    def run_loop(self, coroutine):
+        from gi.events import GLibEventLoopPolicy
+
+        loop = GLibEventLoopPolicy().get_event_loop()
+        return loop.run_until_complete(coroutine)
+
+    def test_launch(self):
+        async def launch(status):
+            template = GFork.Template.new().require('test-worker').send(str(status))
+            self.assertTrue(await template.prepare_async())
+            conversation, process = await template.run_async('leave_with')
+            self.assertIsInstance(conversation, Gio.Socket)
+            self.assertTrue(await process.wait_async())
+            return process.get_exit_status()
+
+        async def launch_many():
+            import asyncio
+
+            return await asyncio.gather(*map(launch, range(5)))
+
+        self.assertEqual(self.run_loop(launch_many()), [0, 1, 2, 3, 4])
+
+    def test_execv(self):
+        async def execute():
+            conversation, process = await GFork.Template.new().execv_async(
+                ['echo', 'hello'], GFork.ExecFlags.SEARCH_PATH | GFork.ExecFlags.SOCKET_STDOUT)
+            self.assertTrue(await process.wait_check_async())
+            return read_all(GFork.python_socket(conversation))
+
+        self.assertEqual(self.run_loop(execute()), b'hello\n')
+
+    def test_detach(self):
+        async def detach():
+            return await GFork.Template.new().detach_async()
+
+        self.assertTrue(GFork.Template.new_from_socket(self.run_loop(detach())).prepare())
+
+    def test_errors(self):
+        async def fail():
+            with self.assert_error(GFork.Error.MODULE, 'nowhere'):
+                await GFork.Template.new().run_async('nowhere:f')
+            conversation, process = await GFork.Template.new().send('3').run_async(
+                'test-worker:leave_with')
+            with self.assertRaises(GLib.Error):
+                await process.wait_check_async()
+
+        self.run_loop(fail())
+
+
 class Python(TestCase):
     """Workers in Python."""
 
