@@ -139,6 +139,8 @@ gboolean     g_fork_channel_is_ours         (GForkChannel *channel);
 void         g_fork_channel_flush           (GForkChannel *channel);
 void         g_fork_channel_update_watches  (GForkChannel *channel);
 gboolean     g_fork_channel_is_executed     (GForkChannel *channel);
+void         g_fork_channel_end             (GForkChannel *channel,
+                                             State         state);
 int          g_fork_channel_take_fd         (GForkChannel *channel,
                                              Actions      *actions);
 void         g_fork_channel_die             (GForkChannel *channel,

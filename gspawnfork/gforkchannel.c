@@ -539,6 +539,16 @@ g_fork_channel_inherited_error (void)
                             _("the template belongs to the process that this one was forked from"));
 }
 
+/* From here on it is not forked any more. */
+void
+g_fork_channel_end (GForkChannel *channel,
+                    State         state)
+{
+  channel->state = state;
+  if (channel->log != NULL)
+    g_fork_log_clear (channel->log);
+}
+
 /* Takes the socket away; the caller closes it or hands it on. */
 int
 g_fork_channel_take_fd (GForkChannel *channel,
@@ -552,7 +562,7 @@ g_fork_channel_take_fd (GForkChannel *channel,
     g_source_destroy (((GForkWatch *) l->data)->source);
 
   channel->fd = -1;
-  channel->state = GONE;
+  g_fork_channel_end (channel, GONE);
   g_fork_queue_clear (&channel->queue);
 
   if (channel->children != NULL)
@@ -943,7 +953,7 @@ g_fork_channel_close (GForkChannel *channel)
     {
       while ((operation = g_queue_pop_head (&channel->operations)) != NULL)
         g_fork_operation_take (operation, g_fork_channel_closed_error (), &actions);
-      channel->state = CLOSED;
+      g_fork_channel_end (channel, CLOSED);
       channel->closed = TRUE;
       g_fork_queue_append (&channel->queue, GFORK_CLOSE, NULL, 0, NULL, 0);
       flush_and_watch (channel);

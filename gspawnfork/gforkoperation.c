@@ -519,7 +519,7 @@ g_fork_channel_await (GForkChannel *channel,
   g_queue_push_tail (&channel->operations, operation);
   g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
   if (await != G_FORK_AWAIT_SYNCED)
-    channel->state = FINAL;
+    g_fork_channel_end (channel, FINAL);
   g_fork_channel_flush (channel);
   g_fork_channel_update_watches (channel);
   g_mutex_unlock (&channel->lock);

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 GForkLog     *g_fork_log_new    (const char * const *program);
 GForkLog     *g_fork_log_copy   (const GForkLog     *log);
 void          g_fork_log_free   (GForkLog           *log);
+void          g_fork_log_clear  (GForkLog           *log);
 void          g_fork_log_append (GForkLog           *log,
                                  guint8              verb,
                                  const void         *payload,

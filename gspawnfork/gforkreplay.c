@@ -113,6 +113,13 @@ g_fork_log_free (GForkLog *log)
   g_free (log);
 }
 
+/* There will be no forks any more, so nothing is kept for them. */
+void
+g_fork_log_clear (GForkLog *log)
+{
+  g_ptr_array_set_size (log->frames, 0);
+}
+
 /* Keeps a command. The descriptors remain the caller's. */
 void
 g_fork_log_append (GForkLog   *log,

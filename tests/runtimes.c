@@ -173,6 +173,33 @@ test_cannot_keep_descriptors (void)
   test_assert_answer (socket, "n-args", "1");
 }
 
+/* They are kept no longer than there can be forks, whoever holds the template. */
+static void
+test_drops_descriptors (void)
+{
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) template = make_unforkable ();
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+      g_auto (TestFd) read_end = -1;
+      g_auto (TestFd) write_end = -1;
+
+      test_pipe (&read_end, &write_end);
+      g_fork_template_send_fd (template, write_end);
+      test_close_fd (&write_end);
+      if (i == 0)
+        socket = test_run (template, "test-worker:whoami", NULL);
+      else if (i == 1)
+        socket = g_fork_template_execv (template, (const char *const[]) { "/bin/true", NULL },
+                                        G_FORK_EXEC_NONE, NULL, NULL, &error);
+      else
+        g_fork_template_close (template);
+      g_assert_no_error (error);
+      test_assert_fd_eof (read_end);
+    }
+}
+
 /* A fork fails like its template. */
 static void
 test_replays_errors (void)
@@ -320,6 +347,7 @@ main (int   argc,
   g_test_add_func ("/runtimes/replays", test_replays);
   g_test_add_func ("/runtimes/keeps-descriptors", test_keeps_descriptors);
   g_test_add_func ("/runtimes/cannot-keep-descriptors", test_cannot_keep_descriptors);
+  g_test_add_func ("/runtimes/drops-descriptors", test_drops_descriptors);
   g_test_add_func ("/runtimes/replays-errors", test_replays_errors);
   g_test_add_func ("/runtimes/closed", test_closed);
   g_test_add_func ("/runtimes/interpreter", test_interpreter);
