@@ -78,6 +78,15 @@ export function readFrom(socket, stream) {
     write(socket, new TextDecoder().decode(bytes.toArray()));
 }
 
+// Opens something and sends it to the application.
+export function sendBack(socket) {
+    const [file, stream] = Gio.File.new_tmp('gspawnfork-XXXXXX');
+    stream.get_output_stream().write_all('from the worker', null);
+    const input = file.read(null);
+    file.delete(null);
+    socket.connection_factory_create_connection().send_fd(input.get_fd(), null);
+}
+
 export function echo(socket) {
     const connection = socket.connection_factory_create_connection();
     const input = connection.get_input_stream();

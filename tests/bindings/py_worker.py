@@ -113,7 +113,11 @@ def echo_elsewhere(sock, other):
 
 def write_to(sock, *files):
     for file in files:
-        file.write(b'written by the worker')
+        if isinstance(file, socket.socket):
+            file.setblocking(True)
+            file.sendall(b'written by the worker')
+        else:
+            file.write(b'written by the worker')
 
 
 def read_from(sock, file):

@@ -146,6 +146,33 @@ tests['c/signal-and-source'] = async () => {
     assertEqual(process.get_term_sig(), 15);
 };
 
+// Sends the worker one end of a pair of sockets, and returns what it writes to that.
+async function sendSocket(template, func) {
+    const [ours, echo] = await Template.new().run_async('test-worker:echo', null);
+    const [, process] = await template.send(ours).run_async(func, null);
+    await process.wait_check_async(null);
+    ours.shutdown(false, true);
+    const written = readAll(ours);
+    await echo.wait_async(null);
+    return written;
+}
+
+// What is in the file that the worker sends.
+async function receiveFile(template, func) {
+    const [socket, process] = await template.run_async(func, null);
+    socket.set_blocking(true);
+    const fd = socket.connection_factory_create_connection().receive_fd(null);
+    const bytes = new Gio.UnixInputStream({fd, close_fd: true}).read_bytes(100, null);
+    await process.wait_check_async(null);
+    return new TextDecoder().decode(bytes.toArray());
+}
+
+tests['c/descriptors'] = async () => {
+    const template = Template.new().require('test-worker');
+    assertEqual(await sendSocket(template.fork(), 'write_to_args'), 'written by the worker');
+    assertEqual(await receiveFile(template.fork(), 'send_back'), 'from the worker');
+};
+
 // Workers in Python
 
 tests['python/arguments'] = async () => {
@@ -166,6 +193,12 @@ tests['python/status'] = async () => {
     const template = Template.new_for_runtime('python3').send('7');
     const [, process] = await say(template, 'py_worker:exit_with');
     assertEqual(process.get_exit_status(), 7);
+};
+
+tests['python/descriptors'] = async () => {
+    const template = Template.new_for_runtime('python3').require('py_worker');
+    assertEqual(await sendSocket(template.fork(), 'write_to'), 'written by the worker');
+    assertEqual(await receiveFile(template.fork(), 'send_back'), 'from the worker');
 };
 
 // Workers in JavaScript
@@ -215,14 +248,9 @@ tests['js/forks-of-forks'] = async () => {
     assertEqual((await ask(template, 'tell')).memory, [['0'], ['1'], ['2'], ['3']]);
 };
 
-tests['js/socket'] = async () => {
-    // A socket of this process's, used by the worker.
-    const [ours, theirs] = await Template.new().send('x').run_async('test-worker:echo', null);
-    const [, process] = await js.fork().send(ours).run_async('writeTo', null);
-    await process.wait_check_async(null);
-    ours.shutdown(false, true);
-    assertEqual(readAll(ours), 'written by the worker');
-    await theirs.wait_async(null);
+tests['js/descriptors'] = async () => {
+    assertEqual(await sendSocket(js.fork(), 'writeTo'), 'written by the worker');
+    assertEqual(await receiveFile(js.fork(), 'sendBack'), 'from the worker');
 };
 
 tests['js/title'] = async () => {

@@ -45,6 +45,13 @@ def ask(template, function):
     return answer
 
 
+def receive_file(sock):
+    """What is in the file that the worker sends."""
+    octets, fds, flags, address = socket.recv_fds(sock, 1, 1)
+    with open(fds[0], 'rb') as file:
+        return file.read(100)
+
+
 class TestCase(unittest.TestCase):
     def assert_error(self, code, *words):
         return AssertError(self, code, words)
@@ -208,6 +215,11 @@ class Binding(TestCase):
             self.assertEqual(text.read(), 'before written by the worker')
         with open(read_end, 'rb') as file:
             self.assertEqual(file.read(), b'written by the worker')
+
+    def test_descriptors_from_the_worker(self):
+        sock, process = run(GFork.Template.new(), 'test-worker:send_back')
+        self.assertEqual(receive_file(sock), b'from the worker')
+        process.wait_check()
 
     def test_detach(self):
         template = GFork.Template.new().require('test-worker').send('9')
@@ -501,9 +513,7 @@ class Python(TestCase):
 
     def test_descriptors_from_the_worker(self):
         sock, process = run(self.template.fork(), 'send_back')
-        octets, fds, flags, address = socket.recv_fds(sock, 1, 1)
-        with open(fds[0], 'rb') as file:
-            self.assertEqual(file.read(100), b'from the worker')
+        self.assertEqual(receive_file(sock), b'from the worker')
 
     def test_map_fd(self):
         read_end, write_end = os.pipe()
@@ -636,6 +646,29 @@ class JavaScript(TestCase):
         with open(read_end, 'rb') as reader:
             self.assertEqual(reader.read(), b'written by the worker')
 
+    def test_descriptors_from_the_worker(self):
+        sock, process = run(self.template.fork(), 'sendBack')
+        self.assertEqual(receive_file(sock), b'from the worker')
+        process.wait_check()
+
+    def test_errors_of_a_run(self):
+        for function, code in (('nowhere:f', GFork.Error.MODULE),
+                               ('js-worker:f', GFork.Error.FUNCTION)):
+            with self.assert_error(code, function):
+                self.template.fork().run(function)
+
+    def test_detached(self):
+        # It goes on elsewhere, but what it was told stays with who told it, so whoever
+        # takes it over cannot have another one told the same.
+        for use, code in ((lambda other: other.run('nothing'), None),
+                          (lambda other: other.fork().prepare(), GFork.Error.NOT_SUPPORTED)):
+            other = GFork.Template.new_from_socket(self.template.fork().detach())
+            if code is None:
+                use(other)
+            else:
+                with self.assert_error(code, 'threads'):
+                    use(other)
+
     def test_forks_get_the_descriptors(self):
         # The template keeps what the application has closed.
         ours, theirs = socket.socketpair()
@@ -648,7 +681,6 @@ class JavaScript(TestCase):
                 process.wait_check()
             # And no longer than it is there.
             parent.close()
-            del parent, sock, process
             self.assertEqual(ours.recv(100), b'')
 
 

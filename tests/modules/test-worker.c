@@ -32,6 +32,7 @@ EXPORT int fd_positions (int socket, const GForkArg *args, size_t n_args);
 EXPORT int check_pattern (int socket, const GForkArg *args, size_t n_args);
 EXPORT int write_to_args (int socket, const GForkArg *args, size_t n_args);
 EXPORT int write_and_wait (int socket, const GForkArg *args, size_t n_args);
+EXPORT int send_back (int socket, const GForkArg *args, size_t n_args);
 EXPORT int hang_up_and_wait (int socket, const GForkArg *args, size_t n_args);
 EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
 EXPORT int whoami (int socket, const GForkArg *args, size_t n_args);
@@ -586,6 +587,31 @@ write_and_wait (int             socket,
   write_string (args[0].fd, "L");
 
   return 0;
+}
+
+/* Opens something and sends it to the application. */
+EXPORT int
+send_back (int             socket,
+           const GForkArg *args,
+           size_t          n_args)
+{
+  char octet = '!';
+  struct iovec vector = { &octet, 1 };
+  _Alignas (struct cmsghdr) char control[CMSG_SPACE (sizeof (int))] = { 0 };
+  struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
+                            .msg_controllen = sizeof control };
+  struct cmsghdr *rights = CMSG_FIRSTHDR (&message);
+  int ends[2];
+
+  if (pipe (ends) != 0)
+    return 1;
+  write_string (ends[1], "from the worker");
+
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN (sizeof ends[0]);
+  memcpy (CMSG_DATA (rights), &ends[0], sizeof ends[0]);
+  return sendmsg (socket, &message, 0) == 1 ? 0 : 1;
 }
 
 /* Closes the socket, and lives on until the descriptor sent is at its end. */
