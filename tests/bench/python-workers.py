@@ -6,7 +6,6 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from gi.repository import GFork
 
 MODULES = 'json', 'asyncio', 'gi'
 N_IDLE = 20
+FORKSERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'forkserver.py')
 
 BARE_FORK = '''
 import os, sys, time, gc
@@ -54,10 +54,6 @@ def leave(sock):
 def idle(sock):
     sock.recv(1)
 '''
-
-
-def leave():
-    pass
 
 
 def median(function, rounds):
@@ -103,17 +99,15 @@ def time_fresh(modules, rounds):
     return median(once, rounds)
 
 
-def time_multiprocessing(method, modules, rounds):
-    context = multiprocessing.get_context(method)
-    if method == 'forkserver':
-        context.set_forkserver_preload(['__main__', *modules])
+def ask_forkserver(modules, question):
+    """Has a program that imports nothing else measure it."""
+    done = subprocess.run([sys.executable, FORKSERVER, *modules], check=True, text=True,
+                          input=f'{question}\n', stdout=subprocess.PIPE)
+    return int(done.stdout.splitlines()[-1])
 
-    def once():
-        process = context.Process(target=leave)
-        process.start()
-        process.join()
 
-    return median(once, rounds)
+def time_forkserver(modules, rounds):
+    return ask_forkserver(modules, rounds) / 1e9
 
 
 def time_bare_fork(modules, rounds):
@@ -126,6 +120,10 @@ def size_of_workers(modules):
     template = prepare(modules)
     workers = [template.fork().run('idle') for _ in range(N_IDLE)]
     return sum(proportional_size(process.get_pid()) for _, process in workers) / N_IDLE
+
+
+def size_of_forkserver(modules):
+    return ask_forkserver(modules, f'idle {N_IDLE}')
 
 
 def size_of_fresh(modules):
@@ -148,14 +146,13 @@ def main():
         for name, seconds in (
                 ('a fork of a template', time_template(modules, rounds)),
                 ('os.fork(), os._exit() and os.waitpid()', time_bare_fork(modules, rounds)),
-                ('multiprocessing, forkserver', time_multiprocessing('forkserver', modules,
-                                                                     rounds // 4)),
-                ('multiprocessing, spawn', time_multiprocessing('spawn', modules, rounds // 20)),
+                ('multiprocessing, forkserver', time_forkserver(modules, rounds // 4)),
                 ('a fresh interpreter', time_fresh(modules, rounds // 20)),
         ):
             print(f'  {name:42} {seconds * 1e3:8.2f} ms', flush=True)
         print(f'Proportional set size of each of {N_IDLE} that are idle:')
         for name, kibibytes in (('a fork of a template', size_of_workers(modules)),
+                                ('multiprocessing, forkserver', size_of_forkserver(modules)),
                                 ('a fresh interpreter', size_of_fresh(modules))):
             print(f'  {name:42} {kibibytes / 1024:8.2f} MiB', flush=True)
 

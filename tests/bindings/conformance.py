@@ -112,6 +112,7 @@ class Conformance(unittest.TestCase):
                 **options)
         control = Control(ours, process)
         self.addCleanup(control.close)
+        # Whatever it is told, it says this first.
         if version == '1':
             self.assertEqual(control.receive(), (HELLO, struct.pack('=I', 1)))
         return control
