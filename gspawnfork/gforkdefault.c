@@ -118,10 +118,13 @@ g_fork_template_dup_default (void)
 
 /**
  * g_fork_template_set_default:
- * @template_: (nullable): a template, or %NULL for a new helper at the next use
+ * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for a new helper at the next use
  *
  * Sets the template that [ctor@GFork.Template.new] forks. If it dies, a new helper,
  * with nothing loaded, takes its place.
+ *
+ * In other languages this is a function of the class, and not a method, for which there
+ * would have to be a template.
  *
  * Since: 1.0
  */

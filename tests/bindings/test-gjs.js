@@ -76,6 +76,15 @@ tests['c/constructors'] = () => {
     }
 };
 
+tests['c/default'] = async () => {
+    Template.set_default(Template.new().require('test-worker').send('5'));
+    assertEqual((await say(Template.new(), 'leave_with'))[1].get_exit_status(), 5);
+    assert(Template.dup_default() instanceof Template);
+    Template.set_default(null);
+    await assertError(GFork.Error.FUNCTION, /leave_with/,
+        () => Template.new().run_async('leave_with', null));
+};
+
 tests['c/chaining'] = async () => {
     const template = new Template().require('test-worker').setenv('A', 'b').unsetenv('A')
         .set_cwd('/').call('remember', 'one', 'two').send_arg('x')

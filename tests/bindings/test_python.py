@@ -90,6 +90,18 @@ class Binding(TestCase):
         self.assertEqual(template.props.pid, template.get_pid())
         self.assertGreater(template.get_pid(), 0)
 
+    def test_default(self):
+        GFork.Template.set_default(GFork.Template.new().require('test-worker').send('5'))
+        try:
+            sock, process = run(GFork.Template.new(), 'leave_with')
+            process.wait()
+            self.assertEqual(process.get_exit_status(), 5)
+            self.assertIsInstance(GFork.Template.dup_default(), GFork.Template)
+        finally:
+            GFork.Template.set_default(None)
+        with self.assert_error(GFork.Error.FUNCTION):
+            GFork.Template.new().run('leave_with')
+
     def test_chaining(self):
         template = (GFork.Template.new().require('test-worker').setenv('A', 'b').unsetenv('A')
                     .set_cwd('/').call('remember', 'one', 'two').send_arg('x').send_bytes(b'y')
