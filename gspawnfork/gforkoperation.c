@@ -335,9 +335,13 @@ on_start_look (gpointer user_data)
   g_autoptr (GTask) task = g_object_ref (user_data);
   GForkChannel *channel = g_task_get_task_data (task);
   GForkChannel *root = get_root (channel);
-  GMainContext *outer = g_fork_dispatch_begin (g_task_get_context (task));
+  GMainContext *outer;
   gboolean starting;
 
+  if (!g_fork_channel_is_ours (channel))
+    return G_SOURCE_REMOVE;
+
+  outer = g_fork_dispatch_begin (g_task_get_context (task));
   g_fork_channel_pump (root, FALSE);
   starting = is_starting (root);
   if (starting)
