@@ -12,7 +12,9 @@
 
 #include "gforkerror-private.h"
 
+#include <errno.h>
 #include <glib/gi18n-lib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -108,18 +110,22 @@ g_fork_channel_end_of_file (GForkChannel *channel)
   g_autoptr (GForkChild) child = NULL;
   g_autoptr (GForkChannel) parent = NULL;
   GError *error = NULL;
+  Condemned condemned = { NULL };
   Actions actions = { 0 };
-  gboolean answered, closed;
+  gboolean answered, closed, given_up;
 
   g_mutex_lock (&channel->lock);
   answered = channel->answered;
   closed = channel->closed;
+  given_up = channel->given_up && channel->state == FINAL;
   if (channel->child != NULL)
     child = g_fork_child_ref (channel->child);
   if (channel->parent != NULL)
     parent = g_fork_channel_ref (channel->parent);
   if (channel->reported != NULL)
     error = g_error_copy (channel->reported);
+  else if (given_up)
+    error = g_error_copy (channel->error);
   else if (g_fork_channel_is_executed (channel))
     error = g_fork_channel_closed_error ();
   g_mutex_unlock (&channel->lock);
@@ -140,11 +146,16 @@ g_fork_channel_end_of_file (GForkChannel *channel)
     }
 
   g_mutex_lock (&channel->lock);
+  /* It may be in the function already, which nobody will talk to. */
+  given_up = channel->given_up && channel->state == FINAL;
+  if (given_up)
+    g_fork_channel_condemn (channel, &condemned);
   if (channel->state != GONE)
-    g_fork_channel_die (channel, g_steal_pointer (&error), TRUE, &actions);
+    g_fork_channel_die (channel, g_steal_pointer (&error), !given_up, &actions);
   g_mutex_unlock (&channel->lock);
   g_clear_error (&error);
 
+  g_fork_condemned_kill (&condemned);
   g_fork_channel_take_actions (channel, &actions);
 }
 
@@ -160,6 +171,19 @@ get_pid (const struct gfork_frame *frame,
 
   memcpy (pid, frame->payload, sizeof *pid);
   return pid->pid > 0;
+}
+
+/* It is this side that ends it. Takes @error. */
+static void
+give_up (GForkChannel *channel,
+         GError       *error,
+         Actions      *actions)
+{
+  if (channel->error == NULL)
+    channel->error = g_steal_pointer (&error);
+  g_clear_error (&error);
+  channel->given_up = TRUE;
+  actions->end_of_file = TRUE;
 }
 
 static void
@@ -351,14 +375,15 @@ handle_frame (GForkChannel       *channel,
       actions->end_of_file = TRUE;
     }
 
-  if (actions->end_of_file && channel->error == NULL)
+  if (actions->end_of_file)
     {
       g_autofree char *process = g_fork_channel_name_process (channel);
 
-      channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
-                                          _("%s does not speak the protocol: "
-                                            "unexpected answer of type %u"),
-                                          process, frame->verb);
+      give_up (channel,
+               g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                                  _("%s does not speak the protocol: unexpected answer of type %u"),
+                                  process, frame->verb),
+               actions);
     }
   gfork_frame_close_fds (frame);
 }
@@ -367,16 +392,12 @@ static void
 give_up_malformed (GForkChannel *channel,
                    Actions      *actions)
 {
-  if (channel->error == NULL)
-    {
-      g_autofree char *process = g_fork_channel_name_process (channel);
+  g_autofree char *process = g_fork_channel_name_process (channel);
 
-      channel->error = g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
-                                          _("%s does not speak the protocol: "
-                                            "malformed answer"),
-                                          process);
-    }
-  actions->end_of_file = TRUE;
+  give_up (channel,
+           g_fork_reason_new (G_FORK_ERROR_PROTOCOL,
+                              _("%s does not speak the protocol: malformed answer"), process),
+           actions);
 }
 
 static void
@@ -399,6 +420,13 @@ handle_frames (GForkChannel *channel,
         give_up_malformed (channel, actions);
         break;
       }
+}
+
+static GError *
+unreadable_error (int error_number)
+{
+  return g_fork_reason_new (G_FORK_ERROR_FAILED, _("could not read from the process: %s"),
+                            g_strerror (error_number));
 }
 
 /* More than it takes to read all that a socket holds at one time. Who says more than
@@ -431,19 +459,24 @@ g_fork_channel_read (GForkChannel *channel,
         case GFORK_FILL_AGAIN:
           return;
 
-        case GFORK_FILL_EOF:
-        case GFORK_FILL_RESET:
         case GFORK_FILL_NO_MEMORY:
+          give_up (channel, unreadable_error (ENOMEM), actions);
+          break;
+
+        case GFORK_FILL_RESET:
+          /* Unless it has ended, and left something unread. */
+          if (errno != ECONNRESET)
+            give_up (channel, unreadable_error (errno), actions);
+          actions->end_of_file = TRUE;
+          break;
+
+        case GFORK_FILL_EOF:
           actions->end_of_file = TRUE;
           break;
 
         case GFORK_FILL_TRUNCATED:
-          if (channel->error == NULL)
-            channel->error = g_fork_reason_new (G_FORK_ERROR_FAILED,
-                                                _("a descriptor got lost: too many are open in "
-                                                  "this process (see RLIMIT_NOFILE)"));
-          actions->end_of_file = TRUE;
-          break;
+          /* Not of answers, to which a pidfd is all that ever belongs. */
+          g_assert_not_reached ();
 
         case GFORK_FILL_FLOODED:
           give_up_malformed (channel, actions);

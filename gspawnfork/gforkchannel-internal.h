@@ -73,6 +73,7 @@ struct _GForkChannel
   guint uses;
   gboolean answered;
   gboolean closed; /* whatever else has become of it since */
+  gboolean given_up; /* by this side, because of what has come in */
 
   pid_t pid;
   char *program;        /* that was executed to become it, or NULL; never changes */

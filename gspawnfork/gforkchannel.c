@@ -100,6 +100,7 @@ g_fork_channel_new (int         fd,
   channel->fd = fd;
   gfork_reader_init (&channel->reader, channel->memory, sizeof channel->memory,
                      channel->control, sizeof channel->control);
+  channel->reader.can_lose_fds = true;
   channel->link.data = channel;
 
   if (child != NULL)
@@ -253,10 +254,28 @@ g_fork_channel_update_watches (GForkChannel *channel)
     }
 }
 
+/* What was to be sent got lost, so whatever would follow must not be done. The end of
+ * file tells both ends; what has come in can still be read. */
+static void
+break_off (GForkChannel *channel,
+           int           error_number)
+{
+  /* The other end is gone: it may have said why. */
+  if (channel->error == NULL && error_number != EPIPE && error_number != ECONNRESET)
+    channel->error = g_fork_reason_new (G_FORK_ERROR_FAILED,
+                                        _("could not send to the process: %s"),
+                                        g_strerror (error_number));
+  shutdown (channel->fd, SHUT_RDWR);
+}
+
 void
 g_fork_channel_flush (GForkChannel *channel)
 {
-  channel->retry = g_fork_queue_flush (&channel->queue, channel->fd) == G_FORK_FLUSH_LATER;
+  GForkFlush result = g_fork_queue_flush (&channel->queue, channel->fd);
+
+  channel->retry = result == G_FORK_FLUSH_LATER;
+  if (result == G_FORK_FLUSH_BROKEN)
+    break_off (channel, errno);
 }
 
 /* Flushes, and makes sure that somebody goes on if the socket is full. */
@@ -831,6 +850,7 @@ g_fork_channel_new_child (GForkChannel *parent)
           parent->large_memory = g_malloc (READER_SIZE);
           gfork_reader_init (&parent->reader, parent->large_memory, READER_SIZE,
                              parent->control, sizeof parent->control);
+          parent->reader.can_lose_fds = true;
         }
     }
 

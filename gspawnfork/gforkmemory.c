@@ -15,12 +15,24 @@
 #include <glib/gi18n-lib.h>
 #include <glib/gstdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* To exceed the limit would not only fail, but end the process by SIGXFSZ. */
+static gboolean
+is_too_large (gsize length)
+{
+  struct rlimit limit;
+
+  return getrlimit (RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+         && length > limit.rlim_cur;
+}
 
 /* A file without a name. Sealed, it is mapped by whoever gets it; where there is
  * no such thing it is a temporary file, which the receiver copies. */
 static int
-create (gboolean *sealable)
+create (gboolean  *sealable,
+        GError   **error)
 {
   g_autofree char *name = NULL;
   int fd = -1;
@@ -31,7 +43,7 @@ create (gboolean *sealable)
   *sealable = fd >= 0;
   if (fd < 0)
     {
-      fd = g_file_open_tmp ("gspawnfork-XXXXXX", &name, NULL);
+      fd = g_file_open_tmp ("gspawnfork-XXXXXX", &name, error);
       if (fd >= 0)
         {
           g_unlink (name);
@@ -48,9 +60,18 @@ fill (int           fd,
       gsize         length)
 {
   gsize done = 0;
+  int result;
 
   /* One more octet, for the NUL that follows. */
-  if (ftruncate (fd, length + 1) != 0)
+  if (is_too_large (length + 1))
+    {
+      errno = EFBIG;
+      return FALSE;
+    }
+  do
+    result = ftruncate (fd, length + 1);
+  while (result != 0 && errno == EINTR);
+  if (result != 0)
     return FALSE;
 
   while (done < length)
@@ -73,8 +94,9 @@ g_fork_memory_new (gconstpointer   data,
                    gsize           length,
                    GError        **error)
 {
+  g_autoptr (GError) not_created = NULL;
   gboolean sealable;
-  int fd = create (&sealable);
+  int fd = create (&sealable, &not_created);
   gboolean made = fd >= 0 && fill (fd, data, length);
 
 #ifdef HAVE_MEMFD_CREATE
@@ -90,7 +112,7 @@ g_fork_memory_new (gconstpointer   data,
         close (fd);
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
                    _("Could not send %zu octets: %s"), length,
-                   g_strerror (saved_errno));
+                   not_created != NULL ? not_created->message : g_strerror (saved_errno));
       return -1;
     }
 

@@ -26,7 +26,8 @@ typedef enum
 {
   G_FORK_FLUSH_EMPTY,    /* nothing is left */
   G_FORK_FLUSH_WRITABLE, /* go on when the socket is writable */
-  G_FORK_FLUSH_LATER     /* go on after a while */
+  G_FORK_FLUSH_LATER,    /* go on after a while */
+  G_FORK_FLUSH_BROKEN    /* what was left is gone: errno says why */
 } GForkFlush;
 
 gboolean   g_fork_queue_is_empty (const GForkQueue *queue);

@@ -78,8 +78,8 @@ next_message (const GForkQueue *queue,
   return end - queue->sent;
 }
 
-/* Sends what the socket takes. If it is broken the queue is dropped: the end of file
- * says what there is to say. */
+/* Sends what the socket takes. If it is broken the queue is dropped, and errno says
+ * why. */
 GForkFlush
 g_fork_queue_flush (GForkQueue *queue,
                     int         socket)
@@ -97,7 +97,13 @@ g_fork_queue_flush (GForkQueue *queue,
       if (sent < 0 && (errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS))
         return G_FORK_FLUSH_LATER;
       if (sent < 0)
-        break;
+        {
+          int error_number = errno;
+
+          g_fork_queue_clear (queue);
+          errno = error_number;
+          return G_FORK_FLUSH_BROKEN;
+        }
 
       /* They go with the first octet, so they are all gone. */
       for (gsize i = 0; i < n_fds; i++)

@@ -258,6 +258,40 @@ test_strings (void)
   g_assert_null (gfork_next_string (&payload, &length));
 }
 
+/* What was cut off is the end, but not for those whose frames are good without. Frames
+ * after it have their own. */
+static void
+test_descriptors_cut_off (Fixture       *fixture,
+                          gconstpointer  can_lose_fds)
+{
+  g_autoptr (GByteArray) two = frame_new (GFORK_READY, "two", 3, 2);
+  g_autoptr (GByteArray) one = frame_new (GFORK_READY, "one", 3, 1);
+  struct gfork_frame frame;
+  const int fds[2] = { 1, 2 };
+
+  fixture->reader.control_size = CMSG_LEN (sizeof (int));
+  fixture->reader.can_lose_fds = can_lose_fds != NULL;
+  g_assert_cmpint (gfork_send (fixture->ends[0], two->data, two->len, fds, 2, 0), >, 0);
+  if (can_lose_fds == NULL)
+    {
+      g_assert_cmpint (fill (fixture), ==, GFORK_FILL_TRUNCATED);
+      return;
+    }
+
+  g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
+  g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_FRAME);
+  g_assert_cmpmem (frame.payload, frame.length, "two", 3);
+  g_assert_cmpint (frame.n_fds, ==, 1);
+  gfork_frame_close_fds (&frame);
+
+  g_assert_cmpint (gfork_send (fixture->ends[0], one->data, one->len, fds, 1, 0), >, 0);
+  g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
+  g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_FRAME);
+  g_assert_cmpmem (frame.payload, frame.length, "one", 3);
+  g_assert_cmpint (frame.n_fds, ==, 1);
+  gfork_frame_close_fds (&frame);
+}
+
 #define ADD(name, function) g_test_add ("/wire/" name, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -275,6 +309,9 @@ main (int    argc,
   ADD ("reserved", test_reserved);
   ADD ("missing-descriptors", test_missing_descriptors);
   ADD ("end", test_end);
+  ADD ("descriptors-cut-off/needed", test_descriptors_cut_off);
+  g_test_add ("/wire/descriptors-cut-off/not-needed", Fixture, "", set_up,
+              test_descriptors_cut_off, tear_down);
   g_test_add_func ("/wire/strings", test_strings);
 
   return g_test_run ();

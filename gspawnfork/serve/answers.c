@@ -14,7 +14,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+/* For an answer that is not kept. */
+#define MAX_RETRIES 100
 
 /* Records the first thing that went wrong. The template goes on serving as a
  * parent, and everyone who asks is told. */
@@ -37,21 +41,64 @@ gfork_fail (struct gfork_template *template,
   snprintf (failure->reason, sizeof failure->reason, "%s", reason);
 }
 
+static bool
+is_for_now (int error_number)
+{
+  return error_number == ENOBUFS || error_number == ENOMEM || error_number == ETOOMANYREFS;
+}
+
+static void
+wait_for_memory (void)
+{
+  const struct timespec pause = { .tv_nsec = GFORK_RETRY_AFTER_MS * 1000000 };
+
+  nanosleep (&pause, NULL);
+}
+
+/* Unless it is not to wait, waits for the kernel's memory, too. */
+static ssize_t
+send_octets (int         socket,
+             const void *data,
+             size_t      length,
+             int         flags)
+{
+  for (;;)
+    {
+      ssize_t n = gfork_send (socket, data, length, NULL, 0, flags);
+
+      if (n >= 0 || (flags & MSG_DONTWAIT) != 0 || !is_for_now (errno))
+        return n;
+      wait_for_memory ();
+    }
+}
+
+/* Nobody must wait for an answer that got lost. The end of file tells, to both ends. */
+static void
+break_off (struct gfork_template *template)
+{
+  shutdown (template->socket, SHUT_RDWR);
+}
+
 bool
 gfork_answer_flush (struct gfork_template *template,
        int                    flags)
 {
   size_t done = 0;
 
+  template->out_of_memory = false;
   while (done < template->out_length)
     {
-      ssize_t n = gfork_send (template->socket, template->out + done, template->out_length - done,
-                              NULL, 0, flags);
+      ssize_t n = send_octets (template->socket, template->out + done,
+                               template->out_length - done, flags);
 
       if (n < 0)
         {
-          if (errno != EAGAIN)
-            done = template->out_length; /* the end of file will be read in time */
+          template->out_of_memory = is_for_now (errno);
+          if (errno != EAGAIN && !template->out_of_memory)
+            {
+              break_off (template);
+              done = template->out_length;
+            }
           break;
         }
       done += n;
@@ -75,8 +122,14 @@ gfork_answer (struct gfork_template *template,
   if (template->out_length == 0)
     {
       n = gfork_send (template->socket, frame, length, NULL, 0, MSG_DONTWAIT);
-      if (n == (ssize_t) length || (n < 0 && errno != EAGAIN))
+      if (n == (ssize_t) length)
         return;
+      template->out_of_memory = n < 0 && is_for_now (errno);
+      if (n < 0 && errno != EAGAIN && !template->out_of_memory)
+        {
+          break_off (template);
+          return;
+        }
       if (n < 0)
         n = 0;
     }
@@ -128,7 +181,7 @@ gfork_answer_failure (struct gfork_template *template)
   gfork_answer_flush (template, 0);
 }
 
-/* On a socket that nobody serves. */
+/* On a socket that nobody serves, so that there is no later; nor may it be waited for. */
 void
 gfork_send_failure (int                         socket,
               const struct gfork_failure *failure)
@@ -136,7 +189,12 @@ gfork_send_failure (int                         socket,
   struct failure_frame frame;
   size_t length = make_failure_frame (&frame, failure);
 
-  gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT);
+  for (int i = 0; i < MAX_RETRIES; i++)
+    {
+      if (gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT) >= 0 || !is_for_now (errno))
+        return;
+      wait_for_memory ();
+    }
 }
 
 /* Who this process is. From here on it can be signalled, and its end be seen, through
@@ -159,13 +217,14 @@ gfork_answer_with_pidfd (struct gfork_template *template,
   pidfd = syscall (SYS_pidfd_open, template->pid, 0);
 #endif
   gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
-  sent = gfork_send (template->socket, &frame, sizeof frame, &pidfd, pidfd >= 0, flags) > 0;
+  sent = pidfd >= 0 ? gfork_send (template->socket, &frame, sizeof frame, &pidfd, 1, flags) > 0
+                    : send_octets (template->socket, &frame, sizeof frame, flags) > 0;
 
   /* There may be too many descriptors under way; this one can be done without. */
   if (!sent && pidfd >= 0)
     {
       frame.header.n_fds = 0;
-      sent = gfork_send (template->socket, &frame, sizeof frame, NULL, 0, flags) > 0;
+      sent = send_octets (template->socket, &frame, sizeof frame, flags) > 0;
     }
 
   if (pidfd >= 0)

@@ -21,6 +21,9 @@
 /* Up to so many children are all asked whenever one has ended. */
 #define MANY 256
 
+/* Without a descriptor that tells, they are looked after this often. */
+#define LOOK_AGAIN_MS 10
+
 /* No process is given this id. */
 #define NOBODYS UINT32_MAX
 
@@ -83,7 +86,11 @@ listen_to_children (struct gfork_children *children)
 
   fd = signalfd (children->signals, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0 && children->signals >= 0)
-    fd = signalfd (-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    {
+      if (errno != EBADF && errno != EINVAL)
+        return true; /* it is still there */
+      fd = signalfd (-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    }
   children->signals = fd;
   return fd >= 0;
 }
@@ -199,6 +206,27 @@ report (struct gfork_template *template,
     gfork_answer (template, &frame, sizeof frame);
 }
 
+/* Reports those that somebody else has reaped. How they have ended cannot be known
+ * here. */
+static void
+report_reaped (struct gfork_template *template)
+{
+  static const struct rusage none;
+  struct gfork_children *children = &template->children;
+
+  for (size_t i = 0; children->n > 0 && i < children->size;)
+    {
+      siginfo_t info;
+      pid_t pid = children->table[i].pid;
+
+      if (pid != 0 && waitid (P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
+          && errno == ECHILD)
+        report (template, i, -1, &none); /* which may move another one here */
+      else
+        i++;
+    }
+}
+
 /* Collects whoever has ended and tells the application. Processes that a module
  * started in the template are collected as well: a template has no business
  * with zombies. */
@@ -215,6 +243,11 @@ reap_all (struct gfork_template *template)
       pid_t pid = wait4 (-1, &wait_status, WNOHANG, &usage);
       size_t i;
 
+      /* A thread of a module's may have been faster. */
+      if (pid < 0 && errno == ECHILD)
+        report_reaped (template);
+      if (pid < 0 && errno == EINTR)
+        continue;
       if (pid <= 0)
         return;
       i = slot (children, pid);
@@ -266,29 +299,18 @@ gfork_children_reap (struct gfork_template *template)
 }
 
 /* After code that is not ours has run, which may have ignored the signal, or reaped
- * what it had not forked. How such a child has ended cannot be known here. */
+ * what it had not forked. */
 void
 gfork_children_check (struct gfork_template *template)
 {
-  static const struct rusage none;
   struct gfork_children *children = &template->children;
 
-  if (children->signals < 0)
+  if (children->signals < 0 && children->n == 0)
     return;
 
   listen_to_children (children);
   reap_all (template);
-  for (size_t i = 0; children->n > 0 && i < children->size;)
-    {
-      siginfo_t info;
-      pid_t pid = children->table[i].pid;
-
-      if (pid != 0 && waitid (P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
-          && errno == ECHILD)
-        report (template, i, -1, &none); /* which may move another one here */
-      else
-        i++;
-    }
+  report_reaped (template);
 }
 
 /* Asks all children if it is time for that. Returns how many milliseconds it is
@@ -298,6 +320,13 @@ gfork_children_reap_in_time (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
   int64_t now;
+
+  /* It was closed, and there was none to be had instead. */
+  if (children->n > 0 && children->signals < 0 && !listen_to_children (children))
+    {
+      reap_all (template);
+      return LOOK_AGAIN_MS;
+    }
 
   if (children->ask_all_at == 0)
     return -1;

@@ -567,14 +567,19 @@ wait_for_something (struct gfork_template *template)
     { .fd = template->socket, .events = POLLIN },
     { .fd = template->children.signals, .events = POLLIN },
   };
+  int patience = gfork_children_reap_in_time (template);
   unsigned ready = 0;
+  int n;
 
-  if (template->out_length > 0)
+  if (template->out_length > 0 && !template->out_of_memory)
     polls[0].events |= POLLOUT;
-  if (poll (polls, 2, gfork_children_reap_in_time (template)) <= 0)
+  else if (template->out_length > 0 && (patience < 0 || patience > GFORK_RETRY_AFTER_MS))
+    patience = GFORK_RETRY_AFTER_MS;
+  n = poll (polls, 2, patience);
+  if (n < 0)
     return 0;
 
-  if ((polls[0].revents & POLLOUT) != 0)
+  if ((polls[0].revents & POLLOUT) != 0 || template->out_of_memory)
     gfork_answer_flush (template, MSG_DONTWAIT);
   if ((polls[0].revents & ~POLLOUT) != 0)
     ready |= COMMANDS;
@@ -597,8 +602,12 @@ read_commands (struct gfork_template *template,
       take_title (template);
       break;
 
-    case GFORK_FILL_EOF:
     case GFORK_FILL_RESET:
+      if (errno != ECONNRESET)
+        give_up (template, GFORK_CODE_FAILED, strerror (errno));
+      gfork_leave (template, 0);
+
+    case GFORK_FILL_EOF:
       /* The application is gone, or does not want to know any more. */
       gfork_leave (template, 0);
 

@@ -133,6 +133,7 @@ struct gfork_template
 
   uint8_t *out; /* answers that the socket did not take yet */
   size_t out_length;
+  bool out_of_memory; /* the kernel was, so that the socket does not tell when to go on */
 
   struct gfork_arguments arguments;
   struct gfork_placements placements;
@@ -147,6 +148,10 @@ struct gfork_template
 };
 
 /* answers.c */
+
+/* What the kernel had no memory for is tried again after so many milliseconds. */
+#define GFORK_RETRY_AFTER_MS 5
+
 void gfork_fail (struct gfork_template *template,
                  enum gfork_code        code,
                  uint8_t                verb,

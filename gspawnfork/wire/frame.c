@@ -59,7 +59,7 @@ gfork_reader_clear (struct gfork_reader *reader)
   reader->data = reader->first;
   reader->size = reader->first_size;
   reader->start = reader->end = 0;
-  reader->full = false;
+  reader->full = reader->has_lost_fds = false;
   reader->fds = reader->first_fds;
   reader->fds_size = sizeof reader->first_fds / sizeof *reader->first_fds;
   reader->fds_start = reader->fds_end = 0;
@@ -220,7 +220,11 @@ gfork_reader_fill (struct gfork_reader *reader,
   if (flooded)
     return GFORK_FILL_FLOODED;
   if (lost || (message.msg_flags & MSG_CTRUNC) != 0)
-    return GFORK_FILL_TRUNCATED;
+    {
+      if (!reader->can_lose_fds)
+        return GFORK_FILL_TRUNCATED;
+      reader->has_lost_fds = true;
+    }
   if (n == 0)
     return GFORK_FILL_EOF;
 
@@ -246,9 +250,14 @@ gfork_reader_next (struct gfork_reader *reader,
   if (have < sizeof header + header.length)
     return GFORK_NEXT_MORE;
 
-  /* They were sent with the frame's first octet, so they are here. */
+  /* They were sent with the frame's first octet, so they are here, if anywhere. */
   if (header.n_fds > reader->fds_end - reader->fds_start)
-    return GFORK_NEXT_BAD;
+    {
+      if (!reader->has_lost_fds)
+        return GFORK_NEXT_BAD;
+      reader->has_lost_fds = false;
+      header.n_fds = reader->fds_end - reader->fds_start;
+    }
 
   frame->verb = header.verb;
   frame->n_fds = header.n_fds;

@@ -171,6 +171,11 @@ struct gfork_reader
   size_t end;
   bool full; /* the last read took all there was room for */
 
+  /* Set by those to whom the frames are good without, as answers are. There is no
+   * room for a descriptor if too many are open. */
+  bool can_lose_fds;
+  bool has_lost_fds;
+
   int *fds;
   size_t fds_size;
   size_t fds_start;
@@ -190,7 +195,7 @@ enum gfork_fill
   GFORK_FILL_AGAIN, /* nothing there; only if it was not to wait */
   GFORK_FILL_EOF,
   GFORK_FILL_RESET,     /* the connection broke: errno says how */
-  GFORK_FILL_TRUNCATED, /* descriptors got lost: too many are open here */
+  GFORK_FILL_TRUNCATED, /* descriptors got lost that are needed: too many are open here */
   GFORK_FILL_FLOODED,   /* more descriptors than any frames could ask for */
   GFORK_FILL_NO_MEMORY,
 };
