@@ -798,6 +798,25 @@ g_fork_child_is_dying (GForkChild *child)
   return ours && (looks_doomed (pid, parent) || looks_doomed (pid, parent));
 }
 
+/* Where that cannot be done at all, errno is ENOSYS. */
+static int
+send_signal_by_pidfd (int pidfd,
+                      int signum)
+{
+  int result = -1;
+
+  errno = ENOSYS;
+#if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
+  result = syscall (SYS_pidfd_send_signal, pidfd, signum, NULL, 0);
+  /* Filters that are older than a call refuse it, many of them with EPERM, which may
+   * also be true. Of a pidfd that nobody has it is not. */
+  if (result != 0 && errno == EPERM && syscall (SYS_pidfd_send_signal, -1, 0, NULL, 0) != 0)
+    errno = errno == EPERM ? ENOSYS : EPERM;
+#endif
+
+  return result;
+}
+
 /* EOWNERDEAD stands for a process whose template is gone. */
 static gboolean
 set_kill_error (GForkChild  *child,
@@ -842,10 +861,8 @@ g_fork_child_kill (GForkChild  *child,
   else if (child->state == ALIVE)
     {
       errno = ENOSYS;
-#if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
       if (child->pidfd >= 0)
-        result = syscall (SYS_pidfd_send_signal, child->pidfd, signum, NULL, 0);
-#endif
+        result = send_signal_by_pidfd (child->pidfd, signum);
       if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
         result = kill (child->pid, signum);
       else if (result != 0 && errno == ENOSYS && child->origin == FORKED)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Where the control socket is put. Everything above it is closed. */
@@ -71,7 +72,8 @@ move_above (int fd)
 
 static int
 add_file_actions (posix_spawn_file_actions_t *actions,
-                  int                         control)
+                  int                         control,
+                  gboolean                    closing)
 {
   int result = posix_spawn_file_actions_addopen (actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
@@ -82,7 +84,7 @@ add_file_actions (posix_spawn_file_actions_t *actions,
   if (result == 0)
     result = posix_spawn_file_actions_adddup2 (actions, control, CONTROL_FD);
 #ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
-  if (result == 0)
+  if (result == 0 && closing)
     result = posix_spawn_file_actions_addclosefrom_np (actions, CONTROL_FD + 1);
 #endif
 
@@ -127,11 +129,12 @@ get_environment (char ***copy)
 }
 
 static int
-spawn (pid_t              *pid,
-       const char         *program,
-       const char * const *argv,
-       int                 control,
-       gboolean            search)
+spawn_closing (pid_t              *pid,
+               const char         *program,
+               const char * const *argv,
+               int                 control,
+               gboolean            search,
+               gboolean            closing)
 {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -143,7 +146,7 @@ spawn (pid_t              *pid,
   result = posix_spawnattr_init (&attributes);
   if (result == 0)
     {
-      result = add_file_actions (&actions, control);
+      result = add_file_actions (&actions, control, closing);
       if (result == 0)
         result = set_attributes (&attributes);
       if (result == 0)
@@ -155,6 +158,37 @@ spawn (pid_t              *pid,
   posix_spawn_file_actions_destroy (&actions);
 
   return result;
+}
+
+static int
+spawn (pid_t              *pid,
+       const char         *program,
+       const char * const *argv,
+       int                 control,
+       gboolean            search)
+{
+  int result = spawn_closing (pid, program, argv, control, search, TRUE);
+
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+  /* Where there is no close_range(), the C library needs /proc for it. */
+  if (result != 0 && access ("/proc/self/fd", F_OK) != 0)
+    result = spawn_closing (pid, program, argv, control, search, FALSE);
+#endif
+
+  return result;
+}
+
+static const char *
+why_not_spawned (int error_number)
+{
+#ifdef SYS_clone3
+  /* The C library does without clone3() if the answer is ENOSYS, and only then. The
+   * size is none that the kernel takes. */
+  if (error_number == EPERM && syscall (SYS_clone3, NULL, 0) != 0 && errno == EPERM)
+    return _("a seccomp filter forbids clone3(), and does not say ENOSYS");
+#endif
+
+  return g_strerror (error_number);
 }
 
 static GForkChannel *
@@ -175,7 +209,7 @@ start (const char         *program,
     {
       fds[0] = move_above (fds[0]);
       fds[1] = move_above (fds[1]);
-      result = fds[0] < 0 || fds[1] < 0 ? EMFILE : spawn (&pid, program, argv, fds[1], search);
+      result = fds[0] < 0 || fds[1] < 0 ? errno : spawn (&pid, program, argv, fds[1], search);
     }
   if (fds[1] >= 0)
     close (fds[1]);
@@ -186,7 +220,7 @@ start (const char         *program,
         close (fds[0]);
       return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
                                                      _("Could not execute the helper “%s”: %s"),
-                                                     program, g_strerror (result)));
+                                                     program, why_not_spawned (result)));
     }
 
   child = g_fork_child_new_direct (pid);
