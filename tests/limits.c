@@ -122,7 +122,8 @@ check_exec (GForkTemplate *template)
   g_autoptr (GError) error = NULL;
 
   g_fork_template_send_arg (template, "one");
-  socket = g_fork_template_execv (template, argv, G_FORK_EXEC_SOCKET_STDOUT, &process, NULL, &error);
+  socket = g_fork_template_execv (template, argv, G_FORK_EXEC_SOCKET_STDOUT, &process, NULL,
+                                  &error);
   g_assert_no_error (error);
   test_assert_all_is (socket, "1\n");
   g_assert_true (g_fork_process_wait_check (process, NULL, &error));
