@@ -1,8 +1,7 @@
 #!/bin/sh
 # analyse.sh [--quick] [DIRECTORY]: has four analysers read the library's sources, as
 # they are compiled in a build of its own (_build/analyse). Fails if one finds anything.
-# The quick form has three read them once; the whole one also reads them with every
-# fallback, and has scan-build do over what clang-tidy does within one file.
+# The quick form has only gcc and clang-tidy read them, and not with every fallback.
 #
 # What is found and right is marked where it stands, with the reason. What is looked
 # for is said in .clang-tidy and below.
@@ -65,23 +64,30 @@ run_gcc ()
   report "gcc -fanalyzer ($name)"
 }
 
-# The other two read the list of commands, and headers that are made.
-run_readers ()
+# What reads the list of commands needs the sources that are made.
+configure_to_read ()
 {
   name=$1
   shift
   CC=clang configure "clang-$name" "$@"
   ninja -C "$build" gspawnfork/gforkenumtypes.c gspawnfork/gforkenumtypes.h >/dev/null
-
   result=0
+}
+
+run_clang_tidy ()
+{
+  configure_to_read "$@"
   sed -n 's/^ *"file": "\(.*\)",\{0,1\}$/\1/p' "$build/compile_commands.json" |
     grep '/gspawnfork/[^/]*\.c$\|/gspawnfork/[a-z]*/[^/]*\.c$' |
     (cd "$build" && xargs -P "$(nproc)" -n 1 clang-tidy -p . --quiet) \
       >"$work/findings" 2>"$work/log" || result=1
   report "clang-tidy ($name)"
+}
 
-  # Style is clang-tidy's. No libc has a readdir() that this warns of.
-  result=0
+# Style is clang-tidy's. No libc has a readdir() that this warns of.
+run_cppcheck ()
+{
+  configure_to_read "$@"
   cppcheck --project="$build/compile_commands.json" --file-filter='*/gspawnfork/*.c' \
     --enable=warning,performance,portability --suppress=readdirCalled --inline-suppr \
     --library=gtk --library=posix --max-configs=1 -j "$(nproc)" --quiet --error-exitcode=1 \
@@ -104,15 +110,16 @@ run_scan_build ()
   report "scan-build ($name)"
 }
 
-run_gcc default
-run_readers default
+run_all ()
+{
+  run_gcc "$@"
+  run_clang_tidy "$@"
+  [ -z "$quick" ] || return 0
+  run_cppcheck "$@"
+  run_scan_build "$@"
+}
 
-if [ -z "$quick" ]
-then
-  run_scan_build default
-  run_gcc portable -Dportable=true
-  run_readers portable -Dportable=true
-  run_scan_build portable -Dportable=true
-fi
+run_all default
+[ -n "$quick" ] || run_all portable -Dportable=true
 
 exit "$status"
