@@ -151,6 +151,21 @@ test_under_valgrind (void)
   return g_getenv ("GFORK_TEST_VALGRIND") != NULL;
 }
 
+/* AddressSanitizer needs endless address space and, when it looks for leaks,
+ * descriptors; also in templates. */
+gboolean
+test_under_sanitizer (void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+  return TRUE;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  return TRUE;
+#endif
+#endif
+  return FALSE;
+}
+
 /* The path of a program or module that is built beside this program. */
 char *
 test_build_path (const char *name)

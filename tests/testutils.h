@@ -36,6 +36,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TestFd, test_fd_cleanup)
 void     test_adopt_orphans      (void);
 gboolean test_in_subprocess      (void);
 gboolean test_under_valgrind     (void);
+gboolean test_under_sanitizer    (void);
 char    *test_build_path         (const char  *name);
 guint    test_count_threads      (void);
 char    *test_read_proc          (GPid         pid,
