@@ -751,6 +751,37 @@ test_call (void)
   test_assert_answer (socket, "n-args", "0");
 }
 
+/* A fork does not copy page tables for what a call has freed: the C library is asked
+ * for it before. */
+static void
+test_call_frees (void)
+{
+#if defined __GLIBC__ && !defined __SANITIZE_ADDRESS__
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autofree char *statm = NULL;
+  guint64 pages;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind has an allocator of its own");
+      return;
+    }
+
+  template = test_template_new ();
+  g_fork_template_call (template, "free_much", NULL);
+  test_prepare (template);
+  fork = g_fork_template_fork (template);
+  test_prepare (fork);
+
+  statm = test_read_proc (g_fork_template_get_pid (template), "statm");
+  pages = g_ascii_strtoull (strchr (statm, ' '), NULL, 10);
+  g_assert_cmpuint (pages * (guint64) sysconf (_SC_PAGESIZE) >> 20, <, 20);
+#else
+  g_test_skip ("the C library cannot be asked to give memory back");
+#endif
+}
+
 /* g_fork_take_args() gives a call what was sent before it, and the run gets the
  * rest only. */
 static void
@@ -1688,6 +1719,7 @@ main (int    argc,
                         test_exit_writes_buffers);
 
   g_test_add_func ("/template/call", test_call);
+  g_test_add_func ("/template/call-frees", test_call_frees);
   g_test_add_func ("/template/take-args/some", test_take_args);
   g_test_add_func ("/template/take-args/none", test_take_no_args);
 

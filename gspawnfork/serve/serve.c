@@ -298,6 +298,7 @@ look_after_unknown_code (struct gfork_template    *template,
   /* What it has printed is printed once, not by every fork. */
   fflush (NULL);
   gfork_leave_look_ahead ();
+  gfork_release_freed_memory (template);
   template->unknown_code_ran = false;
   return true;
 }

@@ -128,6 +128,7 @@ struct gfork_template
   bool closed;  /* no more commands will come, but for KILL */
   bool failed;  /* failure says why */
   bool unknown_code_ran; /* since the threads were counted and stdio flushed */
+  unsigned megabytes;    /* resident at the last look at that */
 
   struct gfork_children children;
 
@@ -248,6 +249,9 @@ void gfork_exec (struct gfork_template *template,
 /* language.c */
 bool gfork_language_handle (struct gfork_template *template,
                             struct gfork_frame    *frame);
+
+/* memory.c */
+void gfork_release_freed_memory (struct gfork_template *template);
 
 /* modules.c */
 bool gfork_module_require (struct gfork_modules *modules,

@@ -41,6 +41,7 @@ EXPORT int remember (const GForkArg *args, size_t n_args, char *error, size_t er
 EXPORT int remember_environment (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int keep_args (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int sleep_for (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+EXPORT int free_much (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int block_until_eof (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 EXPORT int whoami_call (const GForkArg *args, size_t n_args, char *error, size_t error_size);
 
@@ -662,6 +663,32 @@ take_args (const GForkArg **args)
     taken[n_taken++] = *args;
 
   return n;
+}
+
+/* Allocates 64 MB in small blocks, and frees all but each thousandth. */
+EXPORT int
+free_much (const GForkArg *args,
+           size_t          n_args,
+           char           *error,
+           size_t          error_size)
+{
+  static char *blocks[65536];
+  const size_t n = sizeof blocks / sizeof *blocks;
+
+  (void) args;
+  (void) n_args;
+  (void) error;
+  (void) error_size;
+
+  for (size_t i = 0; i < n; i++)
+    if ((blocks[i] = malloc (1000)) != NULL)
+      memset (blocks[i], 1, 1000);
+
+  for (size_t i = 0; i < n; i++)
+    if (i % 1000 != 999)
+      free (blocks[i]);
+
+  return 0;
 }
 
 /* Puts the arguments of the call into the memory of the template, after what is
