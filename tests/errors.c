@@ -1513,6 +1513,8 @@ test_killed_and_not_reaped (void)
   socket = test_run (child, "answer", &process);
   test_prepare (template);
   g_assert_no_errno (kill (getppid (), SIGSTOP));
+  while (test_process_state (getppid ()) != 'T')
+    g_thread_yield ();
   kill_and_wait (g_fork_template_get_pid (template));
   g_assert_no_errno (kill (g_fork_process_get_pid (process), SIGTERM));
   known = g_fork_process_wait (process, NULL, &error);
