@@ -76,7 +76,7 @@ struct _GForkChannel
   gboolean given_up; /* by this side, because of what has come in */
 
   pid_t pid;
-  char *program;        /* that was executed to become it, or NULL; never changes */
+  char *program;        /* that was executed to become it, for messages, or NULL; never changes */
   GForkChild *child;    /* the process at the other end */
   GForkChannel *parent; /* the one of the template that it is a fork of */
 

@@ -134,7 +134,7 @@ void
 g_fork_channel_set_program (GForkChannel *channel,
                             const char   *program)
 {
-  channel->program = g_strdup (program);
+  channel->program = g_filename_display_name (program);
 }
 
 GForkChannel *

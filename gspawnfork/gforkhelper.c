@@ -216,11 +216,13 @@ start (const char         *program,
 
   if (result != 0)
     {
+      g_autofree char *name = g_filename_display_name (program);
+
       if (fds[0] >= 0)
         close (fds[0]);
       return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
                                                      _("Could not execute the helper “%s”: %s"),
-                                                     program, why_not_spawned (result)));
+                                                     name, why_not_spawned (result)));
     }
 
   child = g_fork_child_new_direct (pid);

@@ -73,7 +73,10 @@ resolve_words (char       **words,
         *words = file;
         if (!g_file_test (file, G_FILE_TEST_EXISTS))
           {
-            g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, _("%s does not exist"), file);
+            g_autofree char *valid_file = g_filename_display_name (file);
+
+            g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, _("%s does not exist"),
+                         valid_file);
             return FALSE;
           }
       }
@@ -87,6 +90,7 @@ find_program (const char  *runtime,
               gboolean    *forks,
               GError     **error)
 {
+  g_autofree char *name = g_utf8_make_valid (runtime, -1);
   g_autofree char *path = NULL;
   g_autofree char *interpreter = NULL;
   g_autoptr (GKeyFile) file = g_key_file_new ();
@@ -97,7 +101,7 @@ find_program (const char  *runtime,
   if (runtime[0] == '\0' || runtime[0] == '.' || strchr (runtime, G_DIR_SEPARATOR) != NULL)
     {
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
-                   _("“%s” is not the name of a runtime"), runtime);
+                   _("“%s” is not the name of a runtime"), name);
       return NULL;
     }
 
@@ -107,8 +111,10 @@ find_program (const char  *runtime,
       || words[0] == NULL || words[0][0] == '\0'
       || !resolve_words (words, path, &local_error))
     {
+      g_autofree char *valid_path = g_filename_display_name (path);
+
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
-                   _("The runtime “%s” is not installed: %s: %s"), runtime, path,
+                   _("The runtime “%s” is not installed: %s: %s"), name, valid_path,
                    local_error != NULL ? local_error->message : _("it names no program"));
       return NULL;
     }

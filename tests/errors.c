@@ -905,6 +905,49 @@ test_not_supported_runtime (void)
   test_assert_error (other_error, G_FORK_ERROR_NOT_SUPPORTED, "../cobol");
 }
 
+/* Whatever a name is made of, its message is UTF-8. */
+static void
+test_names_in_no_encoding (void)
+{
+  const char *name = "\xff\xfe";
+  g_autoptr (GForkTemplate) runtime = g_fork_template_new_for_runtime (name);
+  g_autoptr (GForkTemplate) runner = test_template_new ();
+  g_autoptr (GForkTemplate) closed = test_template_new ();
+  g_autoptr (GForkTemplate) module = test_template_new ();
+  g_autoptr (GForkTemplate) lost = test_template_new ();
+  g_autoptr (GForkTemplate) executor = test_template_new ();
+  GForkTemplate *templates[] = { runtime, runner, closed, module, lost };
+
+  g_fork_template_close (closed);
+  g_fork_template_require (module, name);
+  g_fork_template_require (lost, "test-trouble");
+  g_fork_template_call (lost, "crash", NULL);
+  g_fork_template_eval (lost, name, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (templates); i++)
+    {
+      g_autoptr (GError) error = fail_to_run (templates[i], name);
+
+      g_assert_true (g_utf8_validate (error->message, -1, NULL));
+    }
+  {
+    g_autoptr (GError) error = fail_to_exec (executor, (const char *[]){ name, NULL });
+
+    g_assert_true (g_utf8_validate (error->message, -1, NULL));
+  }
+
+  if (skip_under_valgrind () || !test_in_subprocess ())
+    return;
+
+  g_setenv ("GSPAWNFORK_HELPER", "/nonexistent/\xff", TRUE);
+  {
+    g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+    g_autoptr (GError) error = fail_to_prepare (template);
+
+    test_assert_error (error, G_FORK_ERROR_SPAWN, "/nonexistent/");
+    g_assert_true (g_utf8_validate (error->message, -1, NULL));
+  }
+}
+
 /* CLOSED: a preparation ends once. */
 static void
 assert_closed (GForkTemplate *template)
@@ -1977,6 +2020,7 @@ main (int    argc,
   test_add_kinds ("/errors/not-supported/eval", test_not_supported_eval);
   g_test_add_func ("/errors/not-supported/runtime", test_not_supported_runtime);
 
+  g_test_add_func ("/errors/names-in-no-encoding", test_names_in_no_encoding);
   test_add_kinds ("/errors/closed/after-run", test_closed_after_run);
   test_add_kinds ("/errors/closed/after-exec", test_closed_after_exec);
   test_add_kinds ("/errors/closed/after-detach", test_closed_after_detach);
