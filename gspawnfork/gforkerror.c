@@ -50,13 +50,16 @@ GError *
 g_fork_error_new_threaded (const char *threads,
                            int         n_threads)
 {
+  /* The kernel cuts a name after 15 octets. */
+  g_autofree char *names = g_utf8_make_valid (threads, -1);
+
   if (n_threads == 0)
     return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
                         _("The process cannot be forked, because its threads cannot be counted: %s"),
-                        threads);
+                        names);
 
   return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
-                      _("The process cannot be forked, because it has other threads: %s"), threads);
+                      _("The process cannot be forked, because it has other threads: %s"), names);
 }
 
 /* A reason in the user's language. It is ours, or what strerror() says, or a message

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -221,6 +222,7 @@ typedef struct
 {
   GMutex mutex;
   GCond cond;
+  guint n_standing;
   gboolean leave;
 } Stand;
 
@@ -230,6 +232,10 @@ stand_by (gpointer data)
   Stand *stand = data;
 
   g_mutex_lock (&stand->mutex);
+  /* The kernel takes 15 octets of a name, whatever they are. */
+  if (stand->n_standing++ > 0)
+    g_assert_no_errno (prctl (PR_SET_NAME, "on-looker-äöüäöü"));
+  g_cond_broadcast (&stand->cond);
   while (!stand->leave)
     g_cond_wait (&stand->cond, &stand->mutex);
   g_mutex_unlock (&stand->mutex);
@@ -250,10 +256,15 @@ test_threaded (void)
     return;
 
   threads[0] = g_thread_new ("by-stander", stand_by, &stand);
-  threads[1] = g_thread_new ("on-looker", stand_by, &stand);
+  threads[1] = g_thread_new ("by-stander", stand_by, &stand);
+  g_mutex_lock (&stand.mutex);
+  while (stand.n_standing < 2)
+    g_cond_wait (&stand.cond, &stand.mutex);
+  g_mutex_unlock (&stand.mutex);
 
   template = g_fork_template_new_from_main (&error);
   test_assert_error (error, G_FORK_ERROR_THREADED, "by-stander", "on-looker");
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
   g_assert_null (template);
   g_clear_error (&error);
 
