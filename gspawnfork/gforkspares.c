@@ -5,8 +5,12 @@
  * they would be told, too, might have effects outside that are wanted once.
  *
  * They are refilled when an answer has come and whoever awaited it has been called.
- * Earlier, the template would compete with the launch that has taken the spare;
- * later, a program that launches one process after another would run out of them.
+ * Measured on two processors, with launches 1 ms apart, from run_async to the callback:
+ * refilled as soon as one is taken, a launch takes 1.7 times as long, and 1.1 times as
+ * long as without spares, since the template competes with the spare for a processor;
+ * refilled just before the callback, 1.04 times; by an idle source of low priority, 0.95
+ * times, but a loop that always has something to do would never refill. With one launch
+ * after another, or several in flight, there is no difference that stands out.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -279,8 +279,9 @@ g_fork_template_class_init (GForkTemplateClass *klass)
    *
    * A spare is exactly what a new fork would be: as soon as the template is told
    * something, they are discarded. They are made anew when the template, or a fork of
-   * it, has next given an answer and whoever awaited that was called, so as not to
-   * delay it. They cost what idle processes cost, and end with the template.
+   * it, has next given an answer and whoever awaited that was called: at once, they would
+   * make the launch that has taken one slower than without spares. They cost what idle
+   * processes cost, and end with the template.
    *
    * Since: 1.0
    */
