@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <gspawnfork/gforkworker.h>
@@ -70,6 +72,25 @@ bench_read_private (int             socket,
   return ballast_read (ballast, megabytes << 20) == 0;
 }
 
+/* What the process has needed up to here: not what the writing takes. */
+int
+bench_usage (int             socket,
+             const GForkArg *args,
+             size_t          n_args)
+{
+  struct rusage usage;
+  long counts[2];
+
+  (void) args;
+  (void) n_args;
+
+  getrusage (RUSAGE_SELF, &usage);
+  counts[0] = usage.ru_minflt;
+  counts[1] = usage.ru_nvcsw;
+
+  return write (socket, counts, sizeof counts) != sizeof counts;
+}
+
 int
 bench_fill (const GForkArg *args,
             size_t          n_args,
@@ -82,5 +103,31 @@ bench_fill (const GForkArg *args,
     return 0;
 
   snprintf (error, error_size, "There are no %zu MB of memory", megabytes);
+  return -1;
+}
+
+/* What code does that reads a lot and remembers a little: allocates many small
+ * blocks and frees all but each hundredth. */
+int
+bench_free (const GForkArg *args,
+            size_t          n_args,
+            char           *error,
+            size_t          error_size)
+{
+  size_t n = n_args == 1 ? (strtoul (args[0].data, NULL, 10) << 20) / 1024 : 0;
+  char **blocks = calloc (n, sizeof *blocks);
+  size_t made = 0;
+
+  while (blocks != NULL && made < n && (blocks[made] = malloc (1000)) != NULL)
+    memset (blocks[made++], 1, 1000);
+
+  for (size_t i = 0; i < made; i++)
+    if (i % 100 != 99)
+      free (blocks[i]);
+  free (blocks);
+  if (made == n)
+    return 0;
+
+  snprintf (error, error_size, "There are no %zu KB of memory", n);
   return -1;
 }

@@ -4,10 +4,12 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -204,6 +206,7 @@ describe_machine (Bench *self)
 {
   Results *results = self->results;
   g_autofree char *cpu = read_field ("/proc/cpuinfo", "model name");
+  g_autofree char *flags = read_field ("/proc/cpuinfo", "flags");
   g_autofree char *pages = NULL;
   g_autofree char *load = NULL;
   struct utsname kernel;
@@ -213,8 +216,9 @@ describe_machine (Bench *self)
                        NULL, NULL);
   g_file_get_contents ("/proc/loadavg", &load, NULL, NULL);
 
-  results_add_fact (results, "CPU", "%s, %u in use", cpu != NULL ? cpu : kernel.machine,
-                    g_get_num_processors ());
+  results_add_fact (results, "CPU", "%s, %u in use%s", cpu != NULL ? cpu : kernel.machine,
+                    g_get_num_processors (),
+                    flags != NULL && strstr (flags, " hypervisor") ? ", virtual" : "");
   results_add_fact (results, "memory", "%" G_GUINT64_FORMAT " MB",
                     read_number ("/proc/meminfo", "MemTotal") >> 10);
   results_add_fact (results, "kernel", "%s %s, %s", kernel.sysname, kernel.release,
@@ -762,15 +766,16 @@ run_memory (Bench *self)
 /* big: templates that hold a lot */
 
 static GForkTemplate *
-make_private_template (Bench *self,
-                       guint  megabytes)
+make_called_template (Bench      *self,
+                      const char *function,
+                      guint       megabytes)
 {
   GForkTemplate *template = g_fork_template_fork (self->template);
   g_autofree char *size = g_strdup_printf ("%u", megabytes);
   const char *args[] = { size, NULL };
   GError *error = NULL;
 
-  g_fork_template_call (template, "bench_fill", args);
+  g_fork_template_call (template, function, args);
   g_fork_template_prepare (template, NULL, &error);
   must ("prepare", error);
 
@@ -807,10 +812,11 @@ run_big (Bench *self)
   guint size = self->quick ? 50 : 500;
   g_autoptr (GForkTemplate) private = NULL;
   g_autoptr (GForkTemplate) sent = NULL;
+  g_autoptr (GForkTemplate) freed = NULL;
   g_autoptr (GPtrArray) contenders = contenders_new ();
   g_autoptr (GPtrArray) entries = entries_new ();
-  LaunchPlan plans[4];
-  Series *small, *private_row, *sent_row, *private_read, *sent_read;
+  LaunchPlan plans[5];
+  Series *small, *private_row, *sent_row, *freed_row, *private_read, *sent_read;
   GBytes *bytes;
   void *ballast;
   gint64 start;
@@ -821,7 +827,7 @@ run_big (Bench *self)
   results_begin (self->results, "big", "Templates that hold a lot", "MB");
 
   start = clock_ns ();
-  private = make_private_template (self, size);
+  private = make_called_template (self, "bench_fill", size);
   add_duration (self, "preparing: call that fills private memory", size, start);
 
   ballast = ballast_new (size);
@@ -832,11 +838,15 @@ run_big (Bench *self)
   g_bytes_unref (bytes);
   ballast_free (ballast, size);
 
+  freed = make_called_template (self, "bench_free", size);
+
   for (guint i = 0; i < 4; i++)
     {
       plans[i] = self->plan;
       plans[i].template = i % 2 == 0 ? private : sent;
     }
+  plans[4] = self->plan;
+  plans[4].template = freed;
   plans[2].function = "bench_read_private";
   plans[3].function = "bench_read_args";
 
@@ -845,16 +855,19 @@ run_big (Bench *self)
   keep (contenders, contender_new_gspawnfork ("send_bytes", &plans[1]));
   keep (contenders, contender_new_gspawnfork ("private, all of it read", &plans[2]));
   keep (contenders, contender_new_gspawnfork ("send_bytes, all of it read", &plans[3]));
+  keep (contenders, contender_new_gspawnfork ("allocated and freed", &plans[4]));
 
   small = add_entry (self, entries, g_ptr_array_index (contenders, 0), 1, 0);
   private_row = add_entry (self, entries, g_ptr_array_index (contenders, 1), 1, size);
   sent_row = add_entry (self, entries, g_ptr_array_index (contenders, 2), 1, size);
   private_read = add_entry (self, entries, g_ptr_array_index (contenders, 3), 1, size);
   sent_read = add_entry (self, entries, g_ptr_array_index (contenders, 4), 1, size);
+  freed_row = add_entry (self, entries, g_ptr_array_index (contenders, 5), 1, size);
 
   results_compare (self->results, sent_row, small);
   results_compare (self->results, sent_row, private_row);
   results_compare (self->results, sent_read, private_read);
+  results_compare (self->results, freed_row, private_row);
 
   measure (self, entries);
   results_table (self->results, small);
@@ -868,7 +881,51 @@ typedef struct
   double child_faults;
   double waits;
   double cpu_ns;
+  double calls;
 } Work;
+
+/* What the kernel counts, as perf(1) has it counted; only for those who may. */
+typedef struct
+{
+  int own;
+  int template;
+  int family;                   /* the template and its children */
+} CallCounters;
+
+static int
+count_calls (GPid     pid,
+             gboolean children)
+{
+  static const char * const directories[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+  struct perf_event_attr event = {
+    .type = PERF_TYPE_TRACEPOINT,
+    .size = sizeof event,
+    .inherit = children
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (directories) && event.config == 0; i++)
+    {
+      g_autofree char *path = g_build_filename (directories[i],
+                                                "events/raw_syscalls/sys_enter/id", NULL);
+      g_autofree char *id = NULL;
+
+      if (g_file_get_contents (path, &id, NULL, NULL))
+        event.config = g_ascii_strtoull (id, NULL, 10);
+    }
+
+  if (event.config == 0)
+    return -1;
+
+  return (int) syscall (SYS_perf_event_open, &event, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static double
+read_counter (int fd)
+{
+  guint64 n = 0;
+
+  return fd >= 0 && read (fd, &n, sizeof n) == sizeof n ? (double) n : 0;
+}
 
 static void
 get_own_work (Work *work)
@@ -909,6 +966,18 @@ get_work (GPid  pid,
 }
 
 static void
+add_count (Bench      *self,
+           const char *who,
+           const char *what,
+           guint       in_flight,
+           double      count)
+{
+  g_autofree char *name = g_strdup_printf ("%s: %s", who, what);
+
+  series_add (results_row (self->results, name, in_flight, UNIT_COUNT), count);
+}
+
+static void
 add_work (Bench      *self,
           const char *who,
           guint       in_flight,
@@ -916,16 +985,96 @@ add_work (Bench      *self,
           const Work *after,
           guint       n)
 {
-  g_autofree char *faults = g_strdup_printf ("%s: minor faults", who);
-  g_autofree char *waits = g_strdup_printf ("%s: waits", who);
   g_autofree char *cpu = g_strdup_printf ("%s: CPU time", who);
 
-  series_add (results_row (self->results, faults, in_flight, UNIT_COUNT),
-              (after->faults - before->faults) / n);
-  series_add (results_row (self->results, waits, in_flight, UNIT_COUNT),
-              (after->waits - before->waits) / n);
+  if (after->calls > 0)
+    add_count (self, who, "system calls", in_flight, (after->calls - before->calls) / n);
+  add_count (self, who, "minor faults", in_flight, (after->faults - before->faults) / n);
+  add_count (self, who, "waits", in_flight, (after->waits - before->waits) / n);
   series_add (results_row (self->results, cpu, in_flight, UNIT_NANOSECONDS),
               (after->cpu_ns - before->cpu_ns) / n);
+}
+
+typedef struct
+{
+  long counts[2];               /* minor faults and waits until its function is called */
+  gint64 cpu_us;
+} Usage;
+
+static void
+ask_worker (Bench *self,
+            Usage *usage)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_fork (self->template);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_fork_template_run (template, "bench_usage", &process, NULL, &error);
+  must ("run", error);
+  g_socket_set_blocking (socket, TRUE);
+  g_socket_receive (socket, (char *) usage->counts, sizeof usage->counts, NULL, &error);
+  must ("receive", error);
+  g_fork_process_wait (process, NULL, &error);
+  must ("wait", error);
+  usage->cpu_us = g_fork_process_get_user_time (process) +
+                  g_fork_process_get_system_time (process);
+}
+
+/* What a worker needs, as it and its template tell. The first one has to look for the
+ * function, which the template then expects to be run again. */
+static void
+measure_worker (Bench *self,
+                guint  n)
+{
+  gint64 cpu_us = 0;
+  Usage usage;
+
+  ask_worker (self, &usage);
+  for (guint i = 0; i < n; i++)
+    {
+      ask_worker (self, &usage);
+      cpu_us += usage.cpu_us;
+    }
+
+  add_count (self, "worker", "minor faults before its function", 1,
+             (double) usage.counts[0]);
+  add_count (self, "worker", "waits before its function", 1, (double) usage.counts[1]);
+  series_add (results_row (self->results, "worker: CPU time", 1, UNIT_NANOSECONDS),
+              (double) cpu_us * 1000 / n);
+}
+
+/* A second one, as counting costs each system call a little. */
+static void
+measure_calls (Bench     *self,
+               Contender *contender,
+               guint      in_flight,
+               guint      n,
+               Work      *own,
+               Work      *template)
+{
+  GPid pid = g_fork_template_get_pid (self->template);
+  CallCounters counters = {
+    count_calls (0, FALSE), count_calls (pid, FALSE), count_calls (pid, TRUE)
+  };
+  double family[2] = { 0 };
+
+  own[0].calls = read_counter (counters.own);
+  template[0].calls = read_counter (counters.template);
+  family[0] = read_counter (counters.family);
+  contender_measure (contender, n, in_flight);
+  own[1].calls = read_counter (counters.own);
+  settle ();
+  template[1].calls = read_counter (counters.template);
+  family[1] = read_counter (counters.family);
+
+  if (family[1] > 0)
+    add_count (self, "worker", "system calls", in_flight,
+               (family[1] - family[0] - (template[1].calls - template[0].calls)) / n);
+
+  close (counters.own);
+  close (counters.template);
+  close (counters.family);
 }
 
 static void
@@ -946,11 +1095,12 @@ measure_work (Bench     *self,
   get_own_work (&own[1]);
   settle ();
   get_work (pid, &template[1]);
+  measure_calls (self, contender, in_flight, n, own, template);
 
   add_work (self, "application", in_flight, &own[0], &own[1], n);
   add_work (self, "template", in_flight, &template[0], &template[1], n);
-  series_add (results_row (self->results, "worker: minor faults", in_flight, UNIT_COUNT),
-              (template[1].child_faults - template[0].child_faults) / n);
+  add_count (self, "worker", "minor faults", in_flight,
+             (template[1].child_faults - template[0].child_faults) / n);
 }
 
 static void
@@ -965,6 +1115,7 @@ run_work (Bench *self)
   for (guint round = 0; round < self->rounds; round++)
     {
       measure_work (self, new, 1, n);
+      measure_worker (self, n / 4);
       measure_work (self, new, 8, n);
     }
 
