@@ -609,7 +609,7 @@ g_fork_channel_is_executed (GForkChannel *channel)
 {
   Operation *operation = g_queue_peek_head (&channel->operations);
 
-  return channel->error == NULL
+  return !channel->given_up
          && operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready;
 }
 

@@ -651,6 +651,27 @@ test_stream_taken (void)
   test_assert_fd_eof (tell_tale);
 }
 
+/* What cannot be sent any more does not undo it. */
+static void
+test_late_mistake (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_execv_async (template, WORDS ("/bin/true"), G_FORK_EXEC_NONE, NULL,
+                               test_store_result, &result);
+  g_fork_template_send_fd (template, -1);
+  test_await (&result);
+  socket = g_fork_template_execv_finish (template, result, &process, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (socket);
+  g_assert_true (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_no_error (error);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -687,6 +708,7 @@ main (int    argc,
   g_test_add_func ("/exec/errors/stream-taken", test_stream_taken);
   test_add_kinds ("/exec/cancel", test_cancel);
   g_test_add_func ("/exec/a-parent", test_exec_a_parent);
+  g_test_add_func ("/exec/late-mistake", test_late_mistake);
 
   return g_test_run ();
 }
