@@ -635,7 +635,7 @@ print_title (void)
   g_autoptr (GForkTemplate) template = new_from_main ();
   g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = test_run (child, LONG_NAME, &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (child, LONG_NAME, &process);
   g_autofree char *title = test_read_proc (g_fork_process_get_pid (process), "cmdline");
 
   g_print ("%s", title);

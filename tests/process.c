@@ -883,7 +883,7 @@ test_very_many (void)
     {
       g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
       GForkProcess *process = NULL;
-      g_autoptr (GSocket) socket = test_run (fork, "hang_up_and_wait", &process);
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (fork, "hang_up_and_wait", &process);
 
       g_ptr_array_add (processes, process);
     }

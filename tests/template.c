@@ -533,7 +533,7 @@ test_qualified_loads_nothing_else (gconstpointer kind)
     {
       g_autoptr (GForkTemplate) runner = g_fork_template_fork (template);
       g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
-      g_autoptr (GSocket) socket = test_run (runner, "test-other:only_here", NULL);
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (runner, "test-other:only_here", NULL);
       g_autoptr (GSocket) none = NULL;
       g_autoptr (GError) error = NULL;
       g_autofree char *maps = NULL;
