@@ -1349,14 +1349,14 @@ test_command (gconstpointer data)
       send_frame (helper.socket, GFORK_SYNC, NULL, 0, -1);
       if (command->code == NONE)
         {
-          GByteArray *payload = NULL;
+          g_autoptr (GByteArray) payload = NULL;
           guint8 verb;
 
           /* A process that has left at once is told of in between. */
-          while ((verb = receive_frame (helper.socket, &payload, NULL)) == GFORK_EXITED)
-            g_byte_array_unref (payload);
+          do
+            verb = receive_frame (helper.socket, &payload, NULL);
+          while (verb == GFORK_EXITED);
           g_assert_cmpuint (verb, ==, GFORK_SYNCED);
-          g_byte_array_unref (payload);
         }
       else
         assert_failure (helper.socket, command->code);
