@@ -198,7 +198,7 @@ start (const char         *program,
 {
   GForkChild *child;
   GForkChannel *channel;
-  pid_t pid;
+  pid_t pid = 0;
   int fds[2] = { -1, -1 }, result = 0;
 
   g_fork_child_sweep ();

@@ -369,6 +369,40 @@ test_lost (gconstpointer kind)
     }
 }
 
+/* So it is if that happens when the template has been closed already, as it has forked and
+ * its run is that of a fork. */
+static void
+test_lost_after_close (gconstpointer kind)
+{
+  const char *calls[] = { "crash", "vanish" };
+  const char *causes[] = { g_strsignal (SIGKILL), "exit status 3" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (calls); i++)
+    {
+      g_autoptr (GForkTemplate) template = test_make (kind);
+      g_autoptr (GForkTemplate) child = NULL;
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GError) child_error = NULL;
+      g_auto (TestFd) unblock = -1;
+
+      g_fork_template_require (template, "test-trouble");
+      test_block (template, &unblock);
+      g_fork_template_call (template, calls[i], NULL);
+      child = g_fork_template_fork (template);
+      g_fork_template_run_async (template, "answer", NULL, test_store_result, &result);
+      test_close_fd (&unblock);
+
+      test_await (&result);
+      socket = g_fork_template_run_finish (template, result, NULL, &error);
+      g_assert_null (socket);
+      test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", calls[i], causes[i]);
+      child_error = fail_to_prepare (child);
+      test_assert_error (child_error, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
+    }
+}
+
 /* What is known to be done is not what the process died of. */
 static void
 test_lost_later (gconstpointer kind)
@@ -2003,6 +2037,7 @@ main (int    argc,
   test_add_kinds ("/errors/call/message", test_call);
   g_test_add_func ("/errors/call/strange-messages", test_call_strange_messages);
   test_add_kinds ("/errors/lost/in-call", test_lost);
+  test_add_kinds ("/errors/lost/after-close", test_lost_after_close);
   test_add_kinds ("/errors/lost/later", test_lost_later);
   g_test_add_func ("/errors/lost/after-many", test_lost_after_many);
   test_add_kinds ("/errors/lost/exec", test_lost_exec);

@@ -29,8 +29,10 @@ static unsigned handlers;
 
 typedef int RegisterObject (void (*function) (void *), void *argument, void *object);
 
+/* NOLINTBEGIN(*-reserved-identifier,cert-dcl*): the names are the C library's */
 EXPORT RegisterObject __cxa_atexit;
 EXPORT RegisterObject __cxa_thread_atexit_impl;
+/* NOLINTEND(*-reserved-identifier,cert-dcl*) */
 
 /* atexit(), and destructors of C++ */
 int
