@@ -38,8 +38,8 @@
  * subreaper that may never do it. Nobody waits for that longer than this. */
 #define REAPING_PATIENCE (G_USEC_PER_SEC)
 
-/* Between the end of a socket and that of the process. */
-#define CLOSING_PATIENCE_MS 20
+/* Between the end of a socket and that of the process, on a busy machine. */
+#define CLOSING_PATIENCE_MS 100
 
 /* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
 struct pidfd_info_v0
