@@ -139,6 +139,7 @@ test_killed_default (void)
       g_autoptr (GSocket) next_socket = NULL;
       gint64 pid = test_ask_number (socket, "ppid");
 
+      g_assert_cmpint (test_process_parent (test_process_parent (pid)), ==, getpid ());
       g_assert_no_errno (kill (pid, SIGKILL));
       next = g_fork_template_new ();
       next_socket = test_run (next, "answer", NULL);

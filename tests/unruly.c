@@ -107,6 +107,7 @@ test_forked_default (gconstpointer data)
       first = test_template_new ();
       first_socket = test_run (first, "answer", NULL);
       pid = test_ask_number (first_socket, "ppid");
+      g_assert_cmpint (test_process_parent (pid), ==, g_fork_template_get_pid (parent));
       g_assert_no_errno (kill (pid, SIGKILL));
 
       next = test_template_new ();
