@@ -1447,15 +1447,15 @@ test_flood_of_descriptors_to_helper (gconstpointer data)
   int fds[GFORK_MAX_FDS];
   Helper helper;
 
-  if (!test_in_subprocess ())
-    return;
-
   g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
   if (test_under_valgrind () || limit.rlim_max < n_fds)
     {
       g_test_skip ("the number of descriptors cannot be set");
       return;
     }
+  if (!test_in_subprocess ())
+    return;
+
   limit.rlim_cur = n_fds;
   g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &limit));
 

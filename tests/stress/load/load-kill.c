@@ -390,7 +390,8 @@ check_end (LaunchId id,
     }
 
   wait_status = g_fork_process_get_wait_status (launch->process);
-  if (!(WIFEXITED (wait_status) && WEXITSTATUS (wait_status) == STATUS (id) && board->told[id])
+  if (!(WIFEXITED (wait_status) && (guint) WEXITSTATUS (wait_status) == STATUS (id)
+        && board->told[id])
       && !(wait_status == SIGKILL && may_be_dead (launch)))
     fail ("worker %d is said to have ended with wait status %x", id, (guint) wait_status);
 }
