@@ -545,9 +545,9 @@ test_too_many_descriptors (void)
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (test_under_valgrind ())
+  if (test_under_valgrind () || test_under_sanitizer ())
     {
-      g_test_skip ("valgrind does not let the limit be lowered");
+      g_test_skip ("valgrind and sanitizers need descriptors themselves");
       return;
     }
   if (!test_in_subprocess ())
@@ -1796,9 +1796,9 @@ lower_descriptor_limit (void)
 {
   const struct rlimit few = { 100, 100 };
 
-  if (test_under_valgrind ())
+  if (test_under_valgrind () || test_under_sanitizer ())
     {
-      g_test_skip ("valgrind does not let the limit be lowered");
+      g_test_skip ("valgrind and sanitizers need descriptors themselves");
       return FALSE;
     }
   if (!test_in_subprocess ())
