@@ -592,6 +592,35 @@ test_spawn_status (void)
   g_assert_no_errno (unlink (path));
 }
 
+/* PROTOCOL: the helper is another version's, and says so first. */
+static void
+test_wrong_version (void)
+{
+  const char *script = "#!/bin/sh\n"
+                       "printf '\\004\\000\\000\\000\\104\\000\\000\\000\\007\\000\\000\\000' >&3\n"
+                       "exec cat <&3 >/dev/null\n";
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  gssize length = strlen (script);
+  int fd;
+
+  if (!test_in_subprocess ())
+    return;
+
+  fd = g_file_open_tmp ("gspawnfork-XXXXXX", &path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (write (fd, script, length), ==, length);
+  g_assert_no_errno (fchmod (fd, 0700));
+  g_assert_no_errno (close (fd));
+
+  g_setenv ("GSPAWNFORK_HELPER", path, TRUE);
+  template = g_fork_template_new_exec ();
+  error = fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_PROTOCOL, path, "version 7", "version 1");
+  g_assert_no_errno (unlink (path));
+}
+
 /* FAILED: a variable that has no such name. */
 static void
 test_failed_variable (void)
@@ -2051,6 +2080,7 @@ main (int    argc,
   test_add_kinds ("/errors/bad-descriptors", test_bad_descriptors);
   g_test_add_func ("/errors/too-many-descriptors", test_too_many_descriptors);
   g_test_add_func ("/errors/wrong-helper", test_wrong_helper);
+  g_test_add_func ("/errors/wrong-version", test_wrong_version);
   g_test_add_func ("/errors/helper-by-hand", test_helper_by_hand);
   test_add_kinds ("/errors/not-supported/eval", test_not_supported_eval);
   g_test_add_func ("/errors/not-supported/runtime", test_not_supported_runtime);
