@@ -291,9 +291,13 @@ on_exited (GForkChannel       *channel,
   gpointer child = NULL;
   Exit *ended;
 
-  if (frame->length == sizeof exited)
-    memcpy (&exited, frame->payload, sizeof exited);
-  if (frame->length != sizeof exited || !is_wait_status (exited.wait_status))
+  if (frame->length != sizeof exited)
+    {
+      actions->end_of_file = TRUE;
+      return;
+    }
+  memcpy (&exited, frame->payload, sizeof exited);
+  if (!is_wait_status (exited.wait_status))
     {
       actions->end_of_file = TRUE;
       return;

@@ -139,6 +139,7 @@ gfork_answer (struct gfork_template *template,
     gfork_leave (template, 127);
 
   template->out = grown;
+  /* cppcheck-suppress nullPointerArithmeticRedundantCheck; gfork_leave() does not return */
   memcpy (grown + template->out_length, (const uint8_t *) frame + n, length - n);
   template->out_length += length - n;
 }
