@@ -229,9 +229,13 @@ test_error_later (void)
   test_assert_error (error, G_FORK_ERROR_MODULE, "nonexistent");
 }
 
-/* What cannot be reported at all is not waited for. */
+static const Plan report_lost = { "sendmsg", EPERM, 0, 1, EXITED_FRAME };
+static const Plan reaped = { "wait4", ECHILD, 0, 1, ANY };
+
+/* The end of a child that cannot be reported at all, or that another thread of the template
+ * has reaped, is not waited for. */
 static void
-test_report_lost (void)
+test_end_unknown (gconstpointer how)
 {
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GForkTemplate) fork = NULL;
@@ -239,28 +243,7 @@ test_report_lost (void)
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
 
-  make_helpers_fail (&(Plan){ "sendmsg", EPERM, 0, 1, EXITED_FRAME });
-  template = template_new ();
-  fork = g_fork_template_fork (template);
-  socket = test_run (fork, "answer", &process);
-  test_send (socket, "exit 3\n");
-  if (g_fork_process_wait (process, NULL, &error))
-    g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
-  else
-    g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
-}
-
-/* A child that another thread of the template has reaped is not waited for. */
-static void
-test_reaped (void)
-{
-  g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GForkTemplate) fork = NULL;
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
-
-  make_helpers_fail (&(Plan){ "wait4", ECHILD, 0, 1, ANY });
+  make_helpers_fail (how);
   template = template_new ();
   fork = g_fork_template_fork (template);
   socket = test_run (fork, "answer", &process);
@@ -390,8 +373,8 @@ main (int    argc,
   for (gsize i = 0; i < G_N_ELEMENTS (later); i++)
     g_test_add_data_func (later[i].path, &later[i].plan, test_later);
   g_test_add_func ("/faults/error-later", test_error_later);
-  g_test_add_func ("/faults/report-lost", test_report_lost);
-  g_test_add_func ("/faults/reaped", test_reaped);
+  g_test_add_data_func ("/faults/report-lost", &report_lost, test_end_unknown);
+  g_test_add_data_func ("/faults/reaped", &reaped, test_end_unknown);
   g_test_add_func ("/faults/no-signalfd", test_no_signalfd);
   g_test_add_func ("/faults/commands-lost", test_commands_lost);
   g_test_add_func ("/faults/answer-unreadable", test_answer_unreadable);

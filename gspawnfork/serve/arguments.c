@@ -157,12 +157,12 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   return true;
 }
 
-/* Makes what was sent into what the function is given. Private and read-only:
- * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
- * that is never written to shares the same pages. */
 /* Not to touch the heap, which is worth four page faults. */
 GForkArg gfork_no_arguments[1];
 
+/* Makes what was sent into what the function is given. Private and read-only:
+ * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
+ * that is never written to shares the same pages. */
 GForkArg *
 gfork_arguments_open (struct gfork_arguments *arguments,
                       char                   *reason,
