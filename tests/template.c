@@ -624,6 +624,29 @@ test_module_with_glib (void)
     }
 }
 
+/* What a module has registered by pthread_atfork() is called in every fork. */
+static void
+test_fork_handlers (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) child = NULL;
+
+  g_fork_template_require (template, "test-atfork");
+  child = g_fork_template_fork (template);
+  for (int i = 1; i <= 2; i++)
+    {
+      g_autoptr (GForkTemplate) grandchild = g_fork_template_fork (child);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = test_run (grandchild, "tell_forks", &process);
+      g_autoptr (GError) error = NULL;
+
+      test_assert_eof (socket);
+      g_assert_true (g_fork_process_wait (process, NULL, &error));
+      g_assert_no_error (error);
+      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, (1 + i) * 10 + 2);
+    }
+}
+
 /* A function that returns leaves by exit(), so that handlers and destructors of
  * modules run, and buffers are written out; in the worker, once, and before the
  * application sees the end of file. */
@@ -664,6 +687,14 @@ test_exit_leavings (gconstpointer what)
   g_autofree char *module = test_build_path ("modules/test-exit.so");
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GError) error = NULL;
+
+#ifdef __SANITIZE_ADDRESS__
+  if (g_str_equal (what, "namespace"))
+    {
+      g_test_skip ("the sanitizer does not load into another namespace");
+      return;
+    }
+#endif
 
   g_fork_template_require (template, "test-leave");
   for (int i = 0; i < 3; i++)
@@ -1705,13 +1736,16 @@ main (int    argc,
   test_add_kinds ("/template/qualified/loads-nothing-else", test_qualified_loads_nothing_else);
   g_test_add_func ("/template/qualified/path", test_qualified_path);
   g_test_add_func ("/template/qualified/call", test_qualified_call);
+  g_test_add_func ("/template/fork-handlers", test_fork_handlers);
   g_test_add_data_func ("/template/exit-handlers/return", "return_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-handlers/exit", "exit_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-leavings/atexit", "atexit", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/on-exit", "on_exit", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/thread-local", "thread-local", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/destructor", "destructor", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/namespace", "namespace", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/buffer", "buffer", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/wide-buffer", "wide-buffer", test_exit_leavings);
   g_test_add_func ("/template/exit-leaves-input", test_exit_leaves_input);
   g_test_add_data_func ("/template/exit-writes-buffers/return", "print_and_return",
                         test_exit_writes_buffers);

@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-#include "helper/exit.h"
+#include "helper/account.h"
 #include "serve/serve.h"
 
 #include <stdio.h>
@@ -15,8 +15,8 @@ int
 main (int    argc,
       char **argv)
 {
-#ifdef HAVE_EXIT_ACCOUNT
-  gfork_serve_ask_before_exit (gfork_nothing_at_exit);
+#ifdef HAVE_ACCOUNT
+  gfork_serve_use_account (&gfork_helpers_account);
 #endif
   gfork_serve_command_line (argc, argv, 0);
 

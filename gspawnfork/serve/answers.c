@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "serve/template.h"
+#include "wire/kernel.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 /* For an answer that is not kept. */
 #define MAX_RETRIES 100
@@ -229,7 +229,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
     }
 
   if (pidfd >= 0)
-    close (pidfd);
+    gfork_kernel_close (pidfd);
   return sent;
 }
 

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "serve/template.h"
+#include "wire/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -100,7 +101,7 @@ void
 gfork_children_ignore (struct gfork_children *children)
 {
   if (children->signals >= 0)
-    close (children->signals);
+    gfork_kernel_close (children->signals);
   children->signals = -1;
 }
 

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "serve/template.h"
+#include "wire/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -90,7 +91,6 @@ run (struct gfork_template *template,
 {
   char reason[sizeof template->failure.reason];
   struct gfork_value *values = NULL;
-  sigset_t none;
 
   if (!template->failed)
     {
@@ -112,9 +112,8 @@ run (struct gfork_template *template,
       return;
     }
 
-  gfork_title_set (name, getppid ());
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
+  gfork_title_set (&template->title, name, template->parent);
+  gfork_kernel_unblock_signals ();
 
   gfork_answer_ready (template);
   exit (ask (template, GFORK_REQUEST_RUN, name, values, template->arguments.n, reason,

@@ -11,7 +11,9 @@
 #include "config.h"
 
 #include "serve/template.h"
+#include "wire/kernel.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,18 +27,12 @@
 
 #define TITLE "template"
 
-/* With what else changes it is to fit into one page. Its own alignment must not keep the
- * linker from putting it there, next to the rest. */
-_Static_assert (sizeof (struct gfork_template) <= 4096 - 512, "see there");
-
-static struct gfork_template state;
-
 /* Most forks are told at once what to run, and never have this title. */
 static void
 take_title (struct gfork_template *template)
 {
   if (template->untitled)
-    gfork_title_set (TITLE, getppid ());
+    gfork_title_set (&template->title, TITLE, template->parent);
   template->untitled = false;
 }
 
@@ -238,7 +234,7 @@ static void
 become_child (struct gfork_template *template,
               int                    socket)
 {
-  close (template->socket);
+  gfork_kernel_close (template->socket);
   template->socket = socket;
   gfork_reader_clear (&template->reader);
   gfork_children_forget (&template->children);
@@ -246,7 +242,8 @@ become_child (struct gfork_template *template,
   template->closed = false;
   template->forked = true;
   template->untitled = true;
-  template->pid = getpid ();
+  template->parent = template->pid;
+  template->pid = gfork_kernel_getpid ();
 }
 
 /* Answers in place of the process that there will not be; but first reports that it
@@ -297,7 +294,8 @@ look_after_unknown_code (struct gfork_template    *template,
 
   /* What it has printed is printed once, not by every fork. */
   fflush (NULL);
-  gfork_leave_look_ahead ();
+  gfork_process_look_ahead ();
+  gfork_title_settle (&template->title);
   gfork_release_freed_memory (template);
   template->unknown_code_ran = false;
   return true;
@@ -328,7 +326,7 @@ on_fork (struct gfork_template *template,
       return;
     }
 
-  pid = fork ();
+  pid = gfork_process_fork ();
   if (pid < 0)
     gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)
@@ -424,7 +422,6 @@ on_run (struct gfork_template *template,
   const char *name = (const char *) frame->payload;
   GForkRunFunc function;
   GForkArg *args = NULL;
-  sigset_t none;
 
   gfork_children_ignore (&template->children);
   if (!template->failed)
@@ -441,9 +438,8 @@ on_run (struct gfork_template *template,
       return;
     }
 
-  gfork_title_set (name, getppid ());
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
+  gfork_title_set (&template->title, name, template->parent);
+  gfork_kernel_unblock_signals ();
 
   gfork_answer_ready (template);
   gfork_leave_run (template, function (template->socket, args, template->arguments.n));
@@ -623,7 +619,8 @@ read_commands (struct gfork_template *template,
     }
 }
 
-static _Noreturn void
+/* Not inlined: see start(). */
+__attribute__ ((noinline)) static _Noreturn void
 serve (struct gfork_template *template)
 {
   for (;;)
@@ -646,27 +643,47 @@ serve (struct gfork_template *template)
     }
 }
 
+/* What is written to is in one page: the frames of the functions called from here, and
+ * above them what most processes write to of the state. */
 static _Noreturn void
-start (int                    socket,
-       enum gfork_serve_flags flags)
+start (int                          socket,
+       enum gfork_serve_flags       flags,
+       const struct gfork_language *language,
+       int                          argc,
+       char                       **argv)
 {
+  const size_t page = 4096;
+  uintptr_t here = (uintptr_t) alloca (1);
+  size_t above = (here + GFORK_HOT - sizeof (struct gfork_template)) % page;
+  uintptr_t end = (uintptr_t) alloca (above + sizeof (struct gfork_template) + page);
+  struct gfork_template *template = (void *) ((end + GFORK_HOT + page - 1) / page * page - GFORK_HOT);
   sigset_t child;
 
-  gfork_reader_init (&state.reader, state.memory, sizeof state.memory, state.control,
-                     sizeof state.control);
-  state.socket = socket;
-  state.flags = flags;
-  state.pid = getpid ();
-  state.forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
-  state.children.signals = -1;
-  state.unknown_code_ran = (flags & GFORK_SERVE_PROGRAM) != 0;
+  _Static_assert (GFORK_HOT <= 2048 && GFORK_HOT % _Alignof (struct gfork_template) == 0,
+                  "half of the page is for the frames");
+
+  memset (template, 0, sizeof *template);
+  template->socket = socket;
+  template->flags = flags;
+  template->language = language;
+  template->pid = getpid ();
+  template->parent = getppid ();
+  template->forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
+  template->unknown_code_ran = true; /* not even the C library's beginnings were looked at */
+  template->children.signals = -1;
+  gfork_reader_init (&template->reader, template->memory, sizeof template->memory,
+                     template->control, sizeof template->control);
 
   sigemptyset (&child);
   sigaddset (&child, SIGCHLD);
   sigprocmask (SIG_SETMASK, &child, NULL);
 
-  gfork_title_set (TITLE, getppid ());
-  serve (&state);
+  if (argv != NULL)
+    gfork_title_use_arguments (&template->title, argc, argv);
+  else
+    gfork_title_use_proc (&template->title);
+  gfork_title_set (&template->title, TITLE, template->parent);
+  serve (template);
 }
 
 /* ——— Ways in ——— */
@@ -678,13 +695,12 @@ gfork_serve_fork (int socket)
   for (int signum = 1; signum < NSIG; signum++)
     signal (signum, SIG_DFL);
 
-  gfork_title_use_proc ();
   gfork_close_applications (socket);
   close (0);
   gfork_fill_standard_streams ();
 
   gfork_leave_before_the_application ();
-  start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN);
+  start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN, NULL, 0, NULL);
 }
 
 /* The control socket that the command line names; -1 if it is no helper's. */
@@ -749,9 +765,7 @@ gfork_serve_language (int                          argc,
   fcntl (socket, F_SETFD, FD_CLOEXEC);
   check_version (socket, argv[2]);
   say_hello (socket);
-  gfork_title_use_proc ();
-  state.language = language;
-  start (socket, 0);
+  start (socket, 0, language, 0, NULL);
 }
 
 void
@@ -777,6 +791,5 @@ gfork_serve_command_line (int                    argc,
 
   check_version (socket, argv[2]);
   say_hello (socket);
-  gfork_title_use_arguments (argc, argv);
-  start (socket, flags);
+  start (socket, flags, NULL, argc, argv);
 }

@@ -63,10 +63,21 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
-/* Has @nothing_to_do asked before a worker leaves by exit(). If it returns true, exit()
- * would do nothing but write out what stdio has buffered, which is then done
- * without it. It is asked before forks as well, so that they know the answer. */
-void gfork_serve_ask_before_exit (bool (*nothing_to_do) (void));
+/* What a program knows about what it has given the C library to do. */
+struct gfork_account
+{
+  /* No handler is called by fork(). */
+  bool (*nothing_at_fork) (void);
+
+  /* exit() would do nothing but close the streams of stdio; and that would change
+   * nothing but memory. Both are asked before forks as well, so that what is hard to
+   * find out is known to these. */
+  bool (*nothing_at_exit) (void);
+  bool (*nothing_buffered) (void);
+};
+
+/* Without one, nothing is known, and the C library is asked to do it all. */
+void gfork_serve_use_account (const struct gfork_account *account);
 
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread, into a template that serves @socket. */

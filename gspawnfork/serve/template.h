@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -114,14 +115,25 @@ struct gfork_hint
   void *function;
 };
 
-/* After a fork, either side pays a fault for every page that it writes to, so all
- * that changes is in one page. */
+/* title.c: the memory that the kernel shows as the command line */
+struct gfork_title
+{
+  char *area; /* NULL if there is none to write to */
+  size_t size;
+  size_t used;
+  bool settled; /* it will not be moved any more */
+  char room[160]; /* as much as a function's name is likely to need */
+};
+
+/* After a fork, either side pays a fault for every page that it writes to, so all that
+ * changes is in one page: see start(). What is seldom written to comes last. */
 struct gfork_template
 {
   int socket;
   enum gfork_serve_flags flags;
   const struct gfork_language *language; /* NULL if modules are shared objects */
   pid_t pid;
+  pid_t parent;
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
   bool untitled; /* ps shows what it was forked from */
@@ -140,6 +152,7 @@ struct gfork_template
   struct gfork_placements placements;
   struct gfork_modules modules;
   struct gfork_hint hint;
+  struct gfork_title title;
 
   struct gfork_reader reader;
   uint8_t memory[1024];
@@ -147,6 +160,9 @@ struct gfork_template
 
   struct gfork_failure failure;
 };
+
+/* So much of it is written to by most processes. */
+#define GFORK_HOT (offsetof (struct gfork_template, control) + GFORK_CONTROL_SIZE (4))
 
 /* answers.c */
 
@@ -170,14 +186,6 @@ bool gfork_answer_with_pidfd (struct gfork_template *template,
 void gfork_answer_failure (struct gfork_template *template);
 void gfork_send_failure (int                         socket,
                          const struct gfork_failure *failure);
-
-/* leave.c */
-_Noreturn void gfork_leave (struct gfork_template *template,
-                            int                    status);
-void gfork_leave_look_ahead (void);
-_Noreturn void gfork_leave_run (struct gfork_template *template,
-                                int                    status);
-void gfork_leave_before_the_application (void);
 
 /* serve.c */
 void gfork_refuse_child (struct gfork_template    *template,
@@ -268,9 +276,21 @@ void *gfork_module_find (struct gfork_template *template,
                          char                  *reason,
                          size_t                 reason_size);
 
+/* process.c */
+void gfork_process_look_ahead (void);
+pid_t gfork_process_fork (void);
+_Noreturn void gfork_leave (struct gfork_template *template,
+                            int                    status);
+_Noreturn void gfork_leave_run (struct gfork_template *template,
+                                int                    status);
+void gfork_leave_before_the_application (void);
+
 /* title.c */
-void gfork_title_use_arguments (int    argc,
-                                char **argv);
-void gfork_title_use_proc (void);
-void gfork_title_set (const char *what,
-                      pid_t       parent);
+void gfork_title_use_arguments (struct gfork_title *title,
+                                int                 argc,
+                                char              **argv);
+void gfork_title_use_proc (struct gfork_title *title);
+void gfork_title_settle (struct gfork_title *title);
+void gfork_title_set (struct gfork_title *title,
+                      const char         *what,
+                      pid_t               parent);

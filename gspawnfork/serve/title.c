@@ -8,33 +8,27 @@
 
 #include "serve/template.h"
 
+#include "wire/kernel.h"
+
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* As much as a function's name is likely to need. */
-#define ROOM 160
-
-/* The memory that the kernel shows as the command line. */
-static char *area;
-static size_t area_size;
-static size_t area_used;
-
 void
-gfork_title_use_arguments (int    argc,
-                           char **argv)
+gfork_title_use_arguments (struct gfork_title *title,
+                           int                 argc,
+                           char              **argv)
 {
   char *end = argv[0] + strlen (argv[0]) + 1;
 
   for (int i = 1; i < argc && argv[i] == end; i++)
     end += strlen (argv[i]) + 1;
 
-  area = argv[0];
-  area_size = area_used = end - argv[0];
+  title->area = argv[0];
+  title->size = title->used = end - argv[0];
 }
 
 /* Of what /proc/PID/stat says, by proc_pid_stat(5). */
@@ -58,13 +52,15 @@ read_stat (unsigned long *values)
 {
   char line[1024];
   const char *field;
-  FILE *file = fopen ("/proc/self/stat", "re");
-  size_t n;
+  int fd = open ("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  ssize_t n;
 
-  if (file == NULL)
+  if (fd < 0)
     return false;
-  n = fread (line, 1, sizeof line - 1, file);
-  fclose (file);
+  n = read (fd, line, sizeof line - 1);
+  close (fd);
+  if (n < 0)
+    return false;
   line[n] = '\0';
 
   /* The name in field 2 may hold anything, even parentheses. */
@@ -79,11 +75,12 @@ read_stat (unsigned long *values)
   return true;
 }
 
-/* Tells the kernel to show other memory than the stack's beginning, where there is no
- * more room than the program's command line takes. It wants to hear all about the
- * process again, but the user need not be privileged. That must be memory of no file. */
-static bool
-make_room (const unsigned long *values)
+/* Tells the kernel to show other memory than the stack's beginning. It wants to hear all
+ * about the process again, but the user need not be privileged. That must be memory of no
+ * file. */
+static void
+move (struct gfork_title  *title,
+      const unsigned long *values)
 {
 #if defined(PR_SET_MM_MAP) && !defined(GFORK_PORTABLE)
   struct prctl_mm_map map = {
@@ -94,35 +91,32 @@ make_room (const unsigned long *values)
     .start_brk = values[START_BRK],
     .brk = (unsigned long) sbrk (0),
     .start_stack = values[START_STACK],
+    .arg_start = (unsigned long) title->room,
+    .arg_end = (unsigned long) title->room + sizeof title->room,
     .env_start = values[ENV_START],
     .env_end = values[ENV_END],
     .exe_fd = -1,
   };
-  char *memory = mmap (NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  size_t used = title->used < sizeof title->room ? title->used : sizeof title->room - 1;
 
-  if (memory == MAP_FAILED)
-    return false;
+  if (title->area != NULL)
+    memcpy (title->room, title->area, used);
+  if (prctl (PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) != 0)
+    return;
 
-  map.arg_start = (unsigned long) memory;
-  map.arg_end = map.arg_start + ROOM;
-  if (prctl (PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0)
-    {
-      area = memory;
-      area_size = area_used = ROOM;
-      return true;
-    }
-
-  munmap (memory, ROOM);
+  title->area = title->room;
+  title->size = sizeof title->room;
+  title->used = used;
 #else
+  (void) title;
   (void) values;
 #endif
-  return false;
 }
 
 /* For a fork of an application, whose argv nobody handed over. If the kernel does not
  * let it have more room, titles are cut to the length of the command line. */
 void
-gfork_title_use_proc (void)
+gfork_title_use_proc (struct gfork_title *title)
 {
   unsigned long values[N_FIELDS];
 
@@ -133,25 +127,38 @@ gfork_title_use_proc (void)
   if ((char *) values[ARG_START] != program_invocation_name)
     return;
 
-  if (values[ARG_END] - values[ARG_START] < ROOM && make_room (values))
-    return;
+  title->area = (char *) values[ARG_START];
+  title->size = title->used = values[ARG_END] - values[ARG_START];
+  if (title->size < sizeof title->room)
+    gfork_title_settle (title);
+}
 
-  area = (char *) values[ARG_START];
-  area_size = area_used = values[ARG_END] - values[ARG_START];
+/* Before the first fork. The command line is in a page of its own, which every fork would
+ * have to copy. */
+void
+gfork_title_settle (struct gfork_title *title)
+{
+  unsigned long values[N_FIELDS];
+
+  if (!title->settled && title->area != NULL && read_stat (values))
+    move (title, values);
+  title->settled = true;
 }
 
 static size_t
-put_text (size_t      at,
-          const char *text)
+put_text (struct gfork_title *title,
+          size_t              at,
+          const char         *text)
 {
-  while (*text != '\0' && at < area_size - 1)
-    area[at++] = *text++;
+  while (*text != '\0' && at < title->size - 1)
+    title->area[at++] = *text++;
   return at;
 }
 
 static size_t
-put_number (size_t at,
-            pid_t  number)
+put_number (struct gfork_title *title,
+            size_t              at,
+            pid_t               number)
 {
   char digits[3 * sizeof number + 1];
   char *first = digits + sizeof digits - 1;
@@ -159,15 +166,16 @@ put_number (size_t at,
   *first = '\0';
   for (; number > 0; number /= 10)
     *--first = '0' + number % 10;
-  return put_text (at, first);
+  return put_text (title, at, first);
 }
 
 /* Titles the process "gspawnfork: WHAT [PARENT]", as far as there is room. By hand:
  * printf() would cost a fork half a dozen page faults, which is more than all
  * that it does otherwise, and strrchr() one. */
 void
-gfork_title_set (const char *what,
-                 pid_t       parent)
+gfork_title_set (struct gfork_title *title,
+                 const char         *what,
+                 pid_t               parent)
 {
   const char *name = what;
   size_t end;
@@ -176,21 +184,20 @@ gfork_title_set (const char *what,
     if (*c == ':')
       name = c + 1;
 
-  /* Of the name there is room for fifteen characters. */
-  prctl (PR_SET_NAME, name);
+  gfork_kernel_set_name (name);
 
-  if (area_size < 2)
+  if (title->size < 2)
     return;
 
-  end = put_text (0, "gspawnfork: ");
-  end = put_text (end, what);
-  end = put_text (end, " [");
-  end = put_number (end, parent);
-  end = put_text (end, "]");
+  end = put_text (title, 0, "gspawnfork: ");
+  end = put_text (title, end, what);
+  end = put_text (title, end, " [");
+  end = put_number (title, end, parent);
+  end = put_text (title, end, "]");
 
   /* The kernel shows the whole area, so what is left of the last title has to go.
    * A last octet that is no NUL would make it show the environment as well. */
-  for (size_t i = end; i < area_used; i++)
-    area[i] = '\0';
-  area_used = end;
+  for (size_t i = end; i < title->used; i++)
+    title->area[i] = '\0';
+  title->used = end;
 }

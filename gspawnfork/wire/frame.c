@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "wire/frame.h"
+#include "wire/kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -193,7 +194,7 @@ gfork_reader_fill (struct gfork_reader *reader,
     {
       message.msg_control = reader->control;
       message.msg_controllen = reader->control_size;
-      n = recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
+      n = gfork_kernel_recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
     }
   while (n < 0 && errno == EINTR);
 
@@ -273,7 +274,7 @@ void
 gfork_frame_close_fds (struct gfork_frame *frame)
 {
   for (size_t i = 0; i < frame->n_fds; i++)
-    close (frame->fds[i]);
+    gfork_kernel_close (frame->fds[i]);
   frame->n_fds = 0;
 }
 
@@ -315,36 +316,44 @@ send_message (int                  socket,
   ssize_t n;
 
   do
-    n = sendmsg (socket, message, flags | MSG_NOSIGNAL);
+    n = gfork_kernel_sendmsg (socket, message, flags | MSG_NOSIGNAL);
   while (n < 0 && errno == EINTR);
 
   return n;
 }
 
-/* Apart, so that what sends no descriptors needs no stack for them. */
+static ssize_t
+send_with_fds (int             socket,
+               struct msghdr  *message,
+               struct cmsghdr *control,
+               const int      *fds,
+               size_t          n_fds,
+               int             flags)
+{
+  *control = (struct cmsghdr){
+    .cmsg_len = CMSG_LEN (n_fds * sizeof (int)),
+    .cmsg_level = SOL_SOCKET,
+    .cmsg_type = SCM_RIGHTS,
+  };
+  message->msg_control = control;
+  message->msg_controllen = control->cmsg_len;
+  for (size_t i = 0; i < n_fds; i++)
+    ((int *) CMSG_DATA (control))[i] = fds[i];
+
+  return send_message (socket, message, flags);
+}
+
+/* Apart, so that what sends fewer needs no stack for them. */
 __attribute__ ((noinline)) static ssize_t
-send_with_fds (int            socket,
-               struct msghdr *message,
-               const int     *fds,
-               size_t         n_fds,
-               int            flags)
+send_with_many_fds (int            socket,
+                    struct msghdr *message,
+                    const int     *fds,
+                    size_t         n_fds,
+                    int            flags)
 {
   _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
-  struct cmsghdr *header = (struct cmsghdr *) control;
-  ssize_t n;
 
-  message->msg_control = control;
-  message->msg_controllen = GFORK_CONTROL_SIZE (n_fds);
-  /* The padding would otherwise carry the stack's old contents. */
-  memset (control, 0, message->msg_controllen);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN (n_fds * sizeof (int));
-  memcpy (CMSG_DATA (header), fds, n_fds * sizeof (int));
-
-  n = send_message (socket, message, flags);
-  message->msg_control = NULL;
-  return n;
+  return send_with_fds (socket, message, (struct cmsghdr *) control, fds, n_fds, flags);
 }
 
 ssize_t
@@ -357,7 +366,11 @@ gfork_send (int         socket,
 {
   struct iovec iov = { .iov_base = (void *) data, .iov_len = length };
   struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (1)];
 
-  return n_fds > 0 ? send_with_fds (socket, &message, fds, n_fds, flags)
-                   : send_message (socket, &message, flags);
+  if (n_fds == 0)
+    return send_message (socket, &message, flags);
+  if (n_fds == 1)
+    return send_with_fds (socket, &message, (struct cmsghdr *) control, fds, 1, flags);
+  return send_with_many_fds (socket, &message, fds, n_fds, flags);
 }

@@ -368,9 +368,11 @@ fuzz_syscall (long number,
 }
 
 int fuzz_count_threads (char *names, size_t size);
-void fuzz_title_use_arguments (int argc, char **argv);
-void fuzz_title_use_proc (void);
-void fuzz_title_set (const char *what, pid_t parent);
+struct gfork_title;
+void fuzz_title_use_arguments (struct gfork_title *title, int argc, char **argv);
+void fuzz_title_use_proc (struct gfork_title *title);
+void fuzz_title_settle (struct gfork_title *title);
+void fuzz_title_set (struct gfork_title *title, const char *what, pid_t parent);
 
 int
 fuzz_count_threads (char  *names,
@@ -383,19 +385,26 @@ fuzz_count_threads (char  *names,
 }
 
 void
-fuzz_title_use_arguments (int    argc,
-                          char **argv)
+fuzz_title_use_arguments (struct gfork_title *title,
+                          int                 argc,
+                          char              **argv)
 {
 }
 
 void
-fuzz_title_use_proc (void)
+fuzz_title_use_proc (struct gfork_title *title)
 {
 }
 
 void
-fuzz_title_set (const char *what,
-                pid_t       parent)
+fuzz_title_settle (struct gfork_title *title)
+{
+}
+
+void
+fuzz_title_set (struct gfork_title *title,
+                const char         *what,
+                pid_t               parent)
 {
   running = strcmp (what, "template") != 0;
 }

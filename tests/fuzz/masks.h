@@ -11,6 +11,9 @@
 
 #pragma once
 
+/* Everything is called by its name. */
+#define GFORK_MASKED
+
 #define fork fuzz_fork
 #define exit fuzz_exit
 #define _exit fuzz_exit
@@ -48,4 +51,5 @@
 #define gfork_count_threads fuzz_count_threads
 #define gfork_title_use_arguments fuzz_title_use_arguments
 #define gfork_title_use_proc fuzz_title_use_proc
+#define gfork_title_settle fuzz_title_settle
 #define gfork_title_set fuzz_title_set

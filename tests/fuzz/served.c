@@ -1,4 +1,4 @@
-/* served.c: the loop of the far end, with its state within reach
+/* served.c: the loop of the far end, with its beginning within reach
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,12 +8,9 @@
 
 #include "served.h"
 
-/* Serves from the beginning. */
 _Noreturn void
 fuzz_serve (int                          socket,
             const struct gfork_language *language)
 {
-  memset (&state, 0, sizeof state);
-  state.language = language;
-  start (socket, 0);
+  start (socket, 0, language, 0, NULL);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 /* What C++ calls for a thread-local object with a destructor. */
 extern int __cxa_thread_atexit_impl (void (*)(void *), void *, void *);
@@ -61,9 +62,10 @@ leave (int             socket,
     return on_exit (note_status, NULL);
   if (strcmp (what, "thread-local") == 0)
     return __cxa_thread_atexit_impl (note_object, NULL, &__dso_handle);
-  if (strcmp (what, "destructor") == 0)
+  if (strcmp (what, "destructor") == 0 || strcmp (what, "namespace") == 0)
     {
-      void *module = dlopen (args[2].data, RTLD_NOW);
+      void *module = what[0] == 'd' ? dlopen (args[2].data, RTLD_NOW)
+                                    : dlmopen (LM_ID_NEWLM, args[2].data, RTLD_NOW);
       void (*set_note_fd) (int) = (void (*) (int)) dlsym (module, "set_note_fd");
 
       set_note_fd (note_fd);
@@ -71,6 +73,8 @@ leave (int             socket,
     }
   if (strcmp (what, "buffer") == 0)
     return fputs ("done", fdopen (note_fd, "w")) < 0;
+  if (strcmp (what, "wide-buffer") == 0)
+    return fputws (L"done", fdopen (note_fd, "w")) < 0;
   if (strcmp (what, "input") == 0)
     return fgets (line, sizeof line, stdin) == NULL;
   return 1;

@@ -1,0 +1,42 @@
+/* test-atfork.c: counts the forks that it is told about
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "test-module.h"
+
+#include <pthread.h>
+
+static int prepared;
+static int forked;
+
+static void
+on_prepare (void)
+{
+  prepared++;
+}
+
+static void
+on_child (void)
+{
+  forked++;
+}
+
+__attribute__ ((constructor)) static void
+register_handlers (void)
+{
+  pthread_atfork (on_prepare, NULL, on_child);
+}
+
+/* Its status is how often there was a fork about to be, times ten, and how often this
+ * was the new process. */
+EXPORT int tell_forks (int socket, const GForkArg *args, size_t n_args);
+
+int
+tell_forks (int             socket,
+            const GForkArg *args,
+            size_t          n_args)
+{
+  return prepared * 10 + forked;
+}
