@@ -508,6 +508,10 @@ g_fork_channel_watch (GForkChannel *channel,
   g_source_set_static_name (watch->source, "[gspawnfork] control socket");
   g_source_set_callback (watch->source, watch_callback, g_fork_channel_ref (channel),
                          (GDestroyNotify) g_fork_channel_unref);
+  /* A callback may iterate the context until something else comes from the same process.
+   * GLib takes the descriptor of a source that must not recurse out of the poll and puts it
+   * back, too, which takes two system calls. */
+  g_source_set_can_recurse (watch->source, TRUE);
   watch->tag = g_source_add_unix_fd (watch->source, channel->fd, watch->condition);
   channel->watches = g_slist_prepend (channel->watches, watch);
   g_fork_channel_update_watches (channel);

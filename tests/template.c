@@ -1201,6 +1201,44 @@ test_prepare_several (void)
   g_assert_cmpstr (order->str, ==, "01234");
 }
 
+/* A callback may iterate the context until the same process has answered something else,
+ * which was asked for before. */
+typedef struct
+{
+  GString *order;
+  TestFd unblock;
+} Nested;
+
+static void
+on_prepared_iterate (GObject      *object,
+                     GAsyncResult *result,
+                     gpointer      user_data)
+{
+  Nested *nested = user_data;
+
+  on_prepared (object, result, nested->order);
+  test_close_fd (&nested->unblock);
+  while (nested->order->len < 2)
+    g_main_context_iteration (NULL, TRUE);
+  g_string_append_c (nested->order, '.');
+}
+
+static void
+test_prepare_within_callback (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GString) order = g_string_new (NULL);
+  Nested nested = { .order = order, .unblock = -1 };
+
+  g_fork_template_prepare_async (template, NULL, on_prepared_iterate, &nested);
+  test_block (template, &nested.unblock);
+  g_fork_template_prepare_async (template, NULL, on_prepared, order);
+  while (order->len < 3)
+    g_main_context_iteration (NULL, TRUE);
+
+  g_assert_cmpstr (order->str, ==, "01.");
+}
+
 /* Nothing waits for the process: a template that does not listen takes more
  * commands than any socket holds, and does them all once it listens. */
 static void
@@ -1771,6 +1809,7 @@ main (int    argc,
   g_test_add_func ("/template/prepare/sync", test_prepare_sync);
   g_test_add_func ("/template/prepare/async", test_prepare_async);
   g_test_add_func ("/template/prepare/several", test_prepare_several);
+  g_test_add_func ("/template/prepare/within-callback", test_prepare_within_callback);
   g_test_add_func ("/template/queue/async", test_commands_are_queued);
   g_test_add_func ("/template/queue/sync", test_commands_are_queued_sync);
 
