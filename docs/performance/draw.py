@@ -132,6 +132,7 @@ def show_ratios(results):
               ('cycle', NEW, 0, 'forkserver', 0)]
     wanted += [('cycle', NEW, size, slow, size) for slow in ('posix_spawn', 'GSubprocess', 'fork')
                for size in (sizes[0], sizes[-1])]
+    wanted += [('cycle', SPARES, sizes[-1], slow, sizes[-1]) for slow in ('GSubprocess', 'fork')]
     wanted += [('cycle', NEW, sizes[-1], NEW, 0)]
     wanted += [('spares', 'run_async to callback', 2, 'run_async to callback', 0)]
     wanted += [('scale', NEW, 0, NEW, value) for value in results.values('scale', NEW)[1:]]

@@ -22,6 +22,9 @@
 /* Up to so many children are all asked whenever one has ended. */
 #define MANY 256
 
+/* If more of them than this have ended together, so have others. */
+#define FEW 4
+
 /* Without a descriptor that tells, they are looked after this often. */
 #define LOOK_AGAIN_MS 10
 
@@ -228,6 +231,25 @@ report_reaped (struct gfork_template *template)
     }
 }
 
+/* Asks each by its number, which the kernel finds without looking at the others. */
+static void
+ask_each (struct gfork_template *template)
+{
+  struct gfork_children *children = &template->children;
+
+  for (size_t i = 0; children->n > 0 && i < children->size;)
+    {
+      struct rusage usage;
+      int wait_status;
+      pid_t pid = children->table[i].pid;
+
+      if (pid != 0 && wait4 (pid, &wait_status, WNOHANG, &usage) == pid)
+        report (template, i, wait_status, &usage); /* which may move another one here */
+      else
+        i++;
+    }
+}
+
 /* Collects whoever has ended and tells the application. Processes that a module
  * started in the template are collected as well: a template has no business
  * with zombies. */
@@ -237,12 +259,17 @@ reap_all (struct gfork_template *template)
   struct gfork_children *children = &template->children;
 
   children->ask_all_at = 0;
-  while (children->n > 0)
+  for (unsigned n_ended = 0; children->n > 0; n_ended++)
     {
       struct rusage usage;
       int wait_status;
-      pid_t pid = wait4 (-1, &wait_status, WNOHANG, &usage);
+      pid_t pid;
       size_t i;
+
+      if (n_ended == FEW && children->n > MANY)
+        ask_each (template);
+
+      pid = wait4 (-1, &wait_status, WNOHANG, &usage);
 
       /* A thread of a module's may have been faster. */
       if (pid < 0 && errno == ECHILD)

@@ -335,6 +335,8 @@ compare_cycles (Bench   *self,
   results_compare (self->results, rows[CYCLE_NEW], rows[CYCLE_FORK]);
   results_compare (self->results, rows[CYCLE_NEW], rows[CYCLE_SPAWN]);
   results_compare (self->results, rows[CYCLE_NEW], rows[CYCLE_SUBPROCESS]);
+  results_compare (self->results, rows[CYCLE_SPARES], rows[CYCLE_FORK]);
+  results_compare (self->results, rows[CYCLE_SPARES], rows[CYCLE_SUBPROCESS]);
   results_compare (self->results, rows[CYCLE_NEW_EXEC], rows[CYCLE_SPAWN]);
   if (rows[CYCLE_NEW] != small)
     results_compare (self->results, rows[CYCLE_NEW], small);
