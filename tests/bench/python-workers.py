@@ -56,13 +56,15 @@ def idle(sock):
 '''
 
 
-def median(function, rounds):
-    function()
+def median(function, rounds, after=lambda result: None):
+    """That of the times that the function takes, each of them without what comes after."""
+    after(function())
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
-        function()
+        result = function()
         times.append(time.perf_counter() - start)
+        after(result)
     return sorted(times)[len(times) // 2]
 
 
@@ -89,6 +91,18 @@ def time_template(modules, rounds):
         process.wait()
 
     return median(once, rounds)
+
+
+def time_spares(modules, rounds):
+    template = prepare(modules)
+    template.props.spare_processes = 2
+    template.prepare()
+
+    def until_it_runs():
+        socket, process = template.fork().run('leave')
+        return process
+
+    return median(until_it_runs, rounds, GFork.Process.wait)
 
 
 def time_fresh(modules, rounds):
@@ -145,6 +159,7 @@ def main():
               f'one at a time:')
         for name, seconds in (
                 ('a fork of a template', time_template(modules, rounds)),
+                ('with 2 spares, and until it runs', time_spares(modules, rounds)),
                 ('os.fork(), os._exit() and os.waitpid()', time_bare_fork(modules, rounds)),
                 ('multiprocessing, forkserver', time_forkserver(modules, rounds // 4)),
                 ('a fresh interpreter', time_fresh(modules, rounds // 20)),
