@@ -13,26 +13,20 @@
 #include "serve/template.h"
 #include "wire/kernel.h"
 
-#include <alloca.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#define TITLE "template"
 
 /* Most forks are told at once what to run, and never have this title. */
 static void
 take_title (struct gfork_template *template)
 {
   if (template->untitled)
-    gfork_title_set (&template->title, TITLE, template->parent);
+    gfork_title_set (&template->title, GFORK_TEMPLATE_TITLE, template->parent);
   template->untitled = false;
 }
 
@@ -619,9 +613,9 @@ read_commands (struct gfork_template *template,
     }
 }
 
-/* Not inlined: see start(). */
-__attribute__ ((noinline)) static _Noreturn void
-serve (struct gfork_template *template)
+/* Not inlined: see start.c. */
+__attribute__ ((noinline)) _Noreturn void
+gfork_serve (struct gfork_template *template)
 {
   for (;;)
     {
@@ -641,155 +635,4 @@ serve (struct gfork_template *template)
       if ((ready & ENDS) != 0 && template->children.n > 0)
         gfork_children_reap (template);
     }
-}
-
-/* What is written to is in one page: the frames of the functions called from here, and
- * above them what most processes write to of the state. */
-static _Noreturn void
-start (int                          socket,
-       enum gfork_serve_flags       flags,
-       const struct gfork_language *language,
-       int                          argc,
-       char                       **argv)
-{
-  const size_t page = 4096;
-  uintptr_t here = (uintptr_t) alloca (1);
-  size_t above = (here + GFORK_HOT - sizeof (struct gfork_template)) % page;
-  uintptr_t end = (uintptr_t) alloca (above + sizeof (struct gfork_template) + page);
-  struct gfork_template *template = (void *) ((end + GFORK_HOT + page - 1) / page * page - GFORK_HOT);
-  sigset_t child;
-
-  _Static_assert (GFORK_HOT <= 2048 && GFORK_HOT % _Alignof (struct gfork_template) == 0,
-                  "half of the page is for the frames");
-
-  memset (template, 0, sizeof *template);
-  template->socket = socket;
-  template->flags = flags;
-  template->language = language;
-  template->pid = getpid ();
-  template->parent = getppid ();
-  template->forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
-  template->unknown_code_ran = true; /* not even the C library's beginnings were looked at */
-  template->children.signals = -1;
-  gfork_reader_init (&template->reader, template->memory, sizeof template->memory,
-                     template->control, sizeof template->control);
-
-  sigemptyset (&child);
-  sigaddset (&child, SIGCHLD);
-  sigprocmask (SIG_SETMASK, &child, NULL);
-
-  if (argv != NULL)
-    gfork_title_use_arguments (&template->title, argc, argv);
-  else
-    gfork_title_use_proc (&template->title);
-  gfork_title_set (&template->title, TITLE, template->parent);
-  serve (template);
-}
-
-/* ——— Ways in ——— */
-
-_Noreturn void
-gfork_serve_fork (int socket)
-{
-  /* The kernel's, of which the C library hides two. */
-  for (int signum = 1; signum < NSIG; signum++)
-    signal (signum, SIG_DFL);
-
-  gfork_close_applications (socket);
-  close (0);
-  gfork_fill_standard_streams ();
-
-  gfork_leave_before_the_application ();
-  start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN, NULL, 0, NULL);
-}
-
-/* The control socket that the command line names; -1 if it is no helper's. */
-static int
-find_control_socket (int    argc,
-                     char **argv)
-{
-  int socket, type = 0;
-  socklen_t length = sizeof type;
-
-  if (argc < 4 || strcmp (argv[1], GFORK_SERVE_OPTION) != 0)
-    return -1;
-
-  socket = atoi (argv[3]);
-  if (getsockopt (socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_STREAM)
-    return -1;
-
-  return socket;
-}
-
-static void
-check_version (int         socket,
-               const char *version)
-{
-  struct gfork_failure failure = { .code = GFORK_CODE_PROTOCOL };
-
-  if (atoi (version) == GFORK_PROTOCOL_VERSION)
-    return;
-
-  snprintf (failure.reason, sizeof failure.reason, "%s" GFORK_DETAIL "%d, %.16s",
-            N_("the helper and the application speak different versions of the protocol"),
-            GFORK_PROTOCOL_VERSION, version);
-  gfork_send_failure (socket, &failure);
-  exit (2);
-}
-
-/* The first word, so that nobody takes this for a program that is no helper. */
-static void
-say_hello (int socket)
-{
-  struct
-  {
-    struct gfork_header header;
-    uint32_t version;
-  } frame = { .version = GFORK_PROTOCOL_VERSION };
-
-  gfork_header_set (&frame.header, GFORK_HELLO, sizeof frame.version, 0);
-  gfork_send (socket, &frame, sizeof frame, NULL, 0, 0);
-}
-
-/* The interpreter has opened what it needs, which has to stay open. */
-void
-gfork_serve_language (int                          argc,
-                      char                       **argv,
-                      const struct gfork_language *language)
-{
-  int socket = find_control_socket (argc, argv);
-
-  if (socket < 0)
-    return;
-
-  fcntl (socket, F_SETFD, FD_CLOEXEC);
-  check_version (socket, argv[2]);
-  say_hello (socket);
-  start (socket, 0, language, 0, NULL);
-}
-
-void
-gfork_serve_command_line (int                    argc,
-                          char                 **argv,
-                          enum gfork_serve_flags flags)
-{
-  int socket;
-
-  if (argc < 4 || strcmp (argv[1], GFORK_SERVE_OPTION) != 0)
-    return;
-
-  socket = find_control_socket (argc, argv);
-  if (socket < 0)
-    {
-      fprintf (stderr, "%s: this program is started by the gspawnfork library\n", argv[0]);
-      exit (2);
-    }
-
-  gfork_fill_standard_streams ();
-  gfork_close_all_but (&socket, 1);
-  fcntl (socket, F_SETFD, FD_CLOEXEC);
-
-  check_version (socket, argv[2]);
-  say_hello (socket);
-  start (socket, flags, NULL, argc, argv);
 }

@@ -126,7 +126,7 @@ struct gfork_title
 };
 
 /* After a fork, either side pays a fault for every page that it writes to, so all that
- * changes is in one page: see start(). What is seldom written to comes last. */
+ * changes is in one page: see start.c. What is seldom written to comes last. */
 struct gfork_template
 {
   int socket;
@@ -188,6 +188,9 @@ void gfork_send_failure (int                         socket,
                          const struct gfork_failure *failure);
 
 /* serve.c */
+#define GFORK_TEMPLATE_TITLE "template"
+
+_Noreturn void gfork_serve (struct gfork_template *template);
 void gfork_refuse_child (struct gfork_template    *template,
                          const struct gfork_frame *frame,
                          enum gfork_code           code,

@@ -1,10 +1,10 @@
-/* served.c: the loop of the far end, with its beginning within reach
+/* served.c: the far end, with its beginning within reach
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "serve/serve.c"
+#include "serve/start.c"
 
 #include "served.h"
 
