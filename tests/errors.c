@@ -251,15 +251,17 @@ test_module_undefined_symbol (void)
   test_assert_error (error, G_FORK_ERROR_MODULE, "test-undefined", "a_function_that_nobody_defines");
 }
 
-/* MODULE: neither is a qualified function's module there. */
+/* MODULE: neither is a qualified function's module there; nor is one that a loaded one's name
+ * only begins with. */
 static void
-test_module_of_function (void)
+test_module_of_function (gconstpointer module)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GError) error = NULL;
+  g_autofree char *function = g_strconcat (module, ":answer", NULL);
 
-  error = fail_to_run (template, "no-such-module:answer");
-  test_assert_error (error, G_FORK_ERROR_MODULE, "no-such-module");
+  error = fail_to_run (template, function);
+  test_assert_error (error, G_FORK_ERROR_MODULE, module);
 }
 
 /* FUNCTION: no module has it, to run and to call. */
@@ -2060,7 +2062,8 @@ main (int    argc,
   g_test_add_func ("/errors/module/no-name", test_module_no_name);
   g_test_add_func ("/errors/module/relative-directory", test_module_relative_directory);
   g_test_add_func ("/errors/module/undefined-symbol", test_module_undefined_symbol);
-  g_test_add_func ("/errors/module/of-function", test_module_of_function);
+  g_test_add_data_func ("/errors/module/of-function/none", "no-such-module", test_module_of_function);
+  g_test_add_data_func ("/errors/module/of-function/prefix", "test-work", test_module_of_function);
   test_add_kinds ("/errors/function/missing", test_function);
   g_test_add_func ("/errors/function/of-libc", test_function_of_libc);
   test_add_kinds ("/errors/call/message", test_call);

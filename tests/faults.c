@@ -277,7 +277,12 @@ test_end_unknown (gconstpointer how)
   if (g_fork_process_wait (process, NULL, &error))
     g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
   else
-    g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
+    {
+      g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
+      g_assert_cmpint (g_fork_process_get_wait_status (process), ==, -1);
+      g_assert_false (g_fork_process_get_if_exited (process));
+      g_assert_false (g_fork_process_get_if_signaled (process));
+    }
 }
 
 /* A function that is called makes the template look whether the descriptor that tells
