@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 /* Older kernels had one call for all that has to do with sockets on some
- * architectures. The fuzzers have functions of their own for these names. */
+ * architectures. The fuzzers and the thread sanitizer have functions of their own for
+ * these names. */
 #if defined(GFORK_DIRECT) && !defined(GFORK_MASKED) && defined(SYS_sendmsg) && defined(SYS_recvmsg)
 #define GFORK_KERNEL(function, ...) syscall (SYS_##function, ##__VA_ARGS__)
 #else
