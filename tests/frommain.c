@@ -26,6 +26,7 @@
 
 EXPORT int tell_snapshot (int socket, const GForkArg *args, size_t n_args);
 EXPORT int use_main_loop (int socket, const GForkArg *args, size_t n_args);
+EXPORT int tell_title_of_worker (int socket, const GForkArg *args, size_t n_args);
 EXPORT int wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
                                                               const GForkArg *args,
                                                               size_t          n_args);
@@ -627,22 +628,55 @@ wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
   return 0;
 }
 
-/* What a program with this as all of its command line prints: the title of a worker of
- * its own. */
-static void
-print_title (void)
+/* The title of a worker of this program's own. */
+static char *
+title_of_worker (void)
 {
   g_autoptr (GForkTemplate) template = new_from_main ();
   g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (child, LONG_NAME, &process);
-  g_autofree char *title = test_read_proc (g_fork_process_get_pid (process), "cmdline");
 
-  g_print ("%s", title);
+  return test_read_proc (g_fork_process_get_pid (process), "cmdline");
 }
 
-/* So it does in a program whose command line has no room for it, if the system lets a
- * process have more. */
+EXPORT int
+tell_title_of_worker (int             socket,
+                      const GForkArg *args,
+                      size_t          n_args)
+{
+  g_autofree char *title = title_of_worker ();
+
+  return write (socket, title, strlen (title)) < 0;
+}
+
+/* So it does in a worker that does the same. */
+static void
+test_title_in_worker (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GString) title = NULL;
+
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind gives its processes a command line of its own");
+      return;
+    }
+  if (!test_in_subprocess ())
+    return;
+
+  template = new_from_main ();
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "tell_title_of_worker", NULL);
+  title = test_read_all (socket);
+  g_assert_true (g_str_has_prefix (title->str, "gspawnfork: " LONG_NAME " ["));
+  g_assert_true (g_str_has_suffix (title->str, "]"));
+}
+
+/* And in a program whose command line has no room for it, if the system lets a process
+ * have more. That program prints the title of a worker. */
 static void
 test_title_of_short_name (void)
 {
@@ -680,7 +714,9 @@ main (int    argc,
 {
   if (strcmp (argv[0], SHORT_NAME) == 0)
     {
-      print_title ();
+      g_autofree char *title = title_of_worker ();
+
+      g_print ("%s", title);
       return 0;
     }
 
@@ -700,6 +736,7 @@ main (int    argc,
   g_test_add_func ("/from-main/main-loop", test_main_loop_in_worker);
   g_test_add_func ("/from-main/as-default", test_as_default);
   g_test_add_func ("/from-main/title/any", test_title);
+  g_test_add_func ("/from-main/title/in-worker", test_title_in_worker);
   g_test_add_func ("/from-main/title/of-short-name", test_title_of_short_name);
 
   return g_test_run ();

@@ -17,6 +17,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#define PREFIX "gspawnfork: "
+
 void
 gfork_title_use_arguments (struct gfork_title *title,
                            int                 argc,
@@ -113,22 +115,34 @@ move (struct gfork_title  *title,
 #endif
 }
 
+/* Whether this process is a worker already, and this is what it is shown with. */
+static bool
+is_title (const char *area,
+          size_t      size)
+{
+  return size >= sizeof PREFIX && memcmp (area, PREFIX, sizeof PREFIX - 1) == 0;
+}
+
 /* For a fork of an application, whose argv nobody handed over. If the kernel does not
  * let it have more room, titles are cut to the length of the command line. */
 void
 gfork_title_use_proc (struct gfork_title *title)
 {
   unsigned long values[N_FIELDS];
+  char *area;
+  size_t size;
 
   if (!read_stat (values) || values[ARG_START] == 0 || values[ARG_END] <= values[ARG_START])
     return;
 
+  area = (char *) values[ARG_START];
+  size = values[ARG_END] - values[ARG_START];
   /* Some tools give a program a copy of its arguments, and need the original. */
-  if ((char *) values[ARG_START] != program_invocation_name)
+  if (area != program_invocation_name && !is_title (area, size))
     return;
 
-  title->area = (char *) values[ARG_START];
-  title->size = title->used = values[ARG_END] - values[ARG_START];
+  title->area = area;
+  title->size = title->used = size;
   if (title->size < sizeof title->room)
     gfork_title_settle (title);
 }
@@ -189,7 +203,7 @@ gfork_title_set (struct gfork_title *title,
   if (title->size < 2)
     return;
 
-  end = put_text (title, 0, "gspawnfork: ");
+  end = put_text (title, 0, PREFIX);
   end = put_text (title, end, what);
   end = put_text (title, end, " [");
   end = put_number (title, end, parent);
