@@ -100,9 +100,9 @@ Result = collections.namedtuple("Result", "injected codes messages finding other
 class Runner:
     """What one of the processes that run the program needs."""
 
-    def __init__(self, build, timeout):
+    def __init__(self, build, timeout, directory):
         self.timeout = timeout
-        self.directory = tempfile.mkdtemp(prefix="gspawnfork-faults-")
+        self.directory = tempfile.mkdtemp(dir=directory)
         self.program = os.path.join(build, "tests", "stress", "faults", "faults-program")
         self.helper = os.path.join(build, "gspawnfork", "helper", "gspawnfork-helper")
         self.environment = dict(
@@ -289,14 +289,10 @@ def any_alive():
 runner = None
 
 
-def start_runner(build, timeout):
+def start_runner(*arguments):
     global runner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    runner = Runner(build, timeout)
-
-
-def stop_runner():
-    shutil.rmtree(runner.directory, ignore_errors=True)
+    runner = Runner(*arguments)
 
 
 def count(job):
@@ -384,7 +380,9 @@ def main():
     said = collections.defaultdict(set)
     runs = 0
 
-    with multiprocessing.Pool(options.jobs, start_runner, (build, options.timeout)) as pool:
+    with (tempfile.TemporaryDirectory(prefix="gspawnfork-faults-") as directory,
+          multiprocessing.Pool(options.jobs, start_runner,
+                               (build, options.timeout, directory)) as pool):
         counts = dict(pool.imap_unordered(count, pairs))
         unseen = [pair for pair, (most, _) in counts.items() if not most]
         if unseen:
