@@ -554,6 +554,26 @@ test_filter (gconstpointer data)
   check_everything ();
 }
 
+/* Refuses a call with this first argument. */
+static gboolean
+forbid_argument (int call,
+                 int argument)
+{
+  const gsize low = G_BYTE_ORDER == G_LITTLE_ENDIAN ? 0 : sizeof (guint32);
+  struct sock_filter program[] = {
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, args[0]) + low),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, argument, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = { G_N_ELEMENTS (program), program };
+
+  return prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+         && syscall (SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0;
+}
+
 /* waitid() can wait for a pidfd since Linux 5.4; a filter may know that. */
 static void
 test_filter_waitid (void)
@@ -562,27 +582,59 @@ test_filter_waitid (void)
   {
     WAIT_PIDFD = 3 /* P_PIDFD */
   };
-  const gsize low = G_BYTE_ORDER == G_LITTLE_ENDIAN ? 0 : sizeof (guint32);
-  struct sock_filter program[] = {
-    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)),
-    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_waitid, 0, 3),
-    BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, args[0]) + low),
-    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, WAIT_PIDFD, 0, 1),
-    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog filter = { G_N_ELEMENTS (program), program };
 
   if (!begin ())
     return;
-  if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-      || syscall (SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) != 0)
+  if (!forbid_argument (SYS_waitid, WAIT_PIDFD))
     {
       g_test_skip ("there are no filters here");
       return;
     }
 
   check_everything ();
+}
+
+static void
+assert_title (GPid        pid,
+              const char *what,
+              GPid        parent)
+{
+  g_autofree char *title = test_read_proc (pid, "cmdline");
+  g_autofree char *expected = g_strdup_printf ("gspawnfork: %s [%d]", what, parent);
+
+  g_assert_cmpstr (title, ==, expected);
+}
+
+/* Not every kernel lets a process say where its command line is. Then the title stays
+ * where the helper was given room for it. */
+static void
+test_filter_title (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  GPid pid;
+
+  if (!begin ())
+    return;
+  if (!forbid_argument (SYS_prctl, PR_SET_MM))
+    {
+      g_test_skip ("there are no filters here");
+      return;
+    }
+
+  template = g_fork_template_new_exec ();
+  g_fork_template_require (template, "test-worker");
+  fork = g_fork_template_fork (template);
+  test_prepare (fork);
+  test_prepare (template);
+  pid = g_fork_template_get_pid (template);
+  assert_title (pid, "template", getpid ());
+  assert_title (g_fork_template_get_pid (fork), "template", pid);
+  socket = test_run (fork, "answer", &process);
+  assert_title (g_fork_process_get_pid (process), "answer", pid);
+  check_exit (socket, process);
 }
 
 /* The C library does not survive this, but says EPERM, which is not helpful. A template
@@ -750,6 +802,7 @@ main (int    argc,
   for (gsize i = 0; i < G_N_ELEMENTS (filters); i++)
     g_test_add_data_func (filters[i].path, &filters[i], test_filter);
   g_test_add_func ("/limits/filter/waitid/unknown", test_filter_waitid);
+  g_test_add_func ("/limits/filter/title", test_filter_title);
   g_test_add_func ("/limits/filter/clone3/forbidden", test_filter_clone3_forbidden);
   for (gsize i = 0; i < G_N_ELEMENTS (without_proc); i++)
     g_test_add_data_func (without_proc[i].path, &without_proc[i], test_no_proc);
