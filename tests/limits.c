@@ -338,14 +338,14 @@ test_few_processes (void)
     return;
   if (!become_somebody ())
     {
-      g_test_skip ("it takes root to be somebody else");
+      test_skip_in_subprocess ("it takes root to be somebody else");
       return;
     }
 
   template = test_template_new ();
   if (!g_fork_template_prepare (template, NULL, &error))
     {
-      g_test_skip ("somebody else may not execute the helper");
+      test_skip_in_subprocess ("somebody else may not execute the helper");
       return;
     }
   check_everything ();
@@ -394,7 +394,7 @@ test_no_processes (void)
     return;
   if (!become_somebody ())
     {
-      g_test_skip ("it takes root to be somebody else");
+      test_skip_in_subprocess ("it takes root to be somebody else");
       return;
     }
 
@@ -547,7 +547,7 @@ test_filter (gconstpointer data)
   if (!(filter->call < 0 ? forbid (newer_calls, G_N_ELEMENTS (newer_calls), filter->error_number)
                          : forbid (&filter->call, 1, filter->error_number)))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 
@@ -587,7 +587,7 @@ test_filter_waitid (void)
     return;
   if (!forbid_argument (SYS_waitid, WAIT_PIDFD))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 
@@ -658,7 +658,7 @@ test_filter_clone3_forbidden (void)
   g_clear_object (&fork);
   if (!forbid (&call, 1, EPERM))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 
@@ -710,12 +710,12 @@ test_no_proc (gconstpointer data)
     return;
   if (!mount_here ("tmpfs", "/proc", "size=64k"))
     {
-      g_test_skip ("it takes root to hide /proc");
+      test_skip_in_subprocess ("it takes root to hide /proc");
       return;
     }
   if (filter->call >= 0 && !forbid (&filter->call, 1, filter->error_number))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 
@@ -753,7 +753,7 @@ test_disk_full (void)
   g_setenv ("TMPDIR", "/mnt", TRUE);
   if (!forbid (&call, 1, ENOSYS) || !mount_here ("tmpfs", "/mnt", "size=64k"))
     {
-      g_test_skip ("it takes root to fill a disk");
+      test_skip_in_subprocess ("it takes root to fill a disk");
       return;
     }
 
@@ -776,7 +776,7 @@ test_no_memfd_no_directory (void)
   g_setenv ("TMPDIR", "/nonexistent", TRUE);
   if (!forbid (&call, 1, ENOSYS))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -131,18 +132,53 @@ test_adopt_orphans (void)
   exit (status);
 }
 
+/* The file in which a subprocess tells the test why it is skipped. */
+#define SKIPPED_VARIABLE "GFORK_TEST_SKIPPED_FILE"
+static char *skipped_file;
+
 /* To be the first call of a test that spoils its process, or needs a fresh one:
  * returns %FALSE where the test has been run in another process already. */
 gboolean
 test_in_subprocess (void)
 {
-  if (g_test_subprocess ())
-    return TRUE;
+  g_autofree char *path = NULL;
+  g_autofree char *reason = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) fd = -1;
 
+  if (g_test_subprocess ())
+    {
+      skipped_file = g_strdup (g_getenv (SKIPPED_VARIABLE));
+      g_unsetenv (SKIPPED_VARIABLE);
+      return TRUE;
+    }
+
+  /* The subprocess may become another user. */
+  fd = g_file_open_tmp ("gspawnfork-skipped-XXXXXX", &path, &error);
+  g_assert_no_error (error);
+  g_assert_no_errno (fchmod (fd, 0622));
+
+  g_setenv (SKIPPED_VARIABLE, path, TRUE);
   g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+  g_unsetenv (SKIPPED_VARIABLE);
+  g_assert_no_errno (unlink (path));
   g_test_trap_assert_passed ();
 
+  reason = test_read_fd (fd);
+  if (*reason != '\0')
+    g_test_skip (reason);
   return FALSE;
+}
+
+/* Skips a test that goes on in a subprocess. GLib would make that exit as one that has not
+ * passed, and not say why. */
+void
+test_skip_in_subprocess (const char *reason)
+{
+  g_auto (TestFd) fd = open (skipped_file, O_WRONLY | O_CLOEXEC);
+
+  g_assert_no_errno (fd);
+  g_assert_cmpint (write (fd, reason, strlen (reason)), ==, strlen (reason));
 }
 
 gboolean

@@ -35,6 +35,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TestFd, test_fd_cleanup)
 
 void     test_adopt_orphans      (void);
 gboolean test_in_subprocess      (void);
+void     test_skip_in_subprocess (const char  *reason);
 gboolean test_under_valgrind     (void);
 gboolean test_under_sanitizer    (void);
 char    *test_build_path         (const char  *name);
