@@ -539,7 +539,8 @@ test_bad_descriptors (gconstpointer kind)
   test_assert_error (map_error, G_FORK_ERROR_FAILED, "777777 at 55", g_strerror (EBADF));
 }
 
-/* FAILED: more descriptors than the process may have open. */
+/* FAILED: more descriptors than the template may have open. This process has as many as
+ * before: whoever is not privileged keeps those for which there is no room in flight. */
 static void
 test_too_many_descriptors (void)
 {
@@ -552,13 +553,11 @@ test_too_many_descriptors (void)
       g_test_skip ("valgrind and sanitizers need descriptors themselves");
       return;
     }
-  if (!test_in_subprocess ())
-    return;
 
-  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
   template = g_fork_template_new_exec ();
   g_fork_template_require (template, "test-worker");
   test_prepare (template);
+  g_assert_no_errno (prlimit (g_fork_template_get_pid (template), RLIMIT_NOFILE, &few, NULL));
   for (int i = 0; i < 100; i++)
     {
       g_fork_template_send_fd (template, 2);
