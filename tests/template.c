@@ -624,14 +624,30 @@ test_module_with_glib (void)
     }
 }
 
-/* What a module has registered by pthread_atfork() is called in every fork. */
+/* What a module has registered by pthread_atfork() is called in every fork, however it has
+ * come to that function: also if it was loaded before by another module, so that what it
+ * links to came first. */
 static void
-test_fork_handlers (void)
+test_fork_handlers (gconstpointer way)
 {
+  gboolean deep = g_str_equal (way, "deep");
+  g_autofree char *path = test_build_path ("modules/test-atfork.so");
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GForkTemplate) child = NULL;
 
-  g_fork_template_require (template, "test-atfork");
+  if (deep && test_under_sanitizer ())
+    {
+      g_test_skip ("the sanitizer does not let anything come before it");
+      return;
+    }
+
+  if (deep)
+    {
+      g_fork_template_require (template, "test-leave");
+      g_fork_template_call (template, "load_deep", (const char *[]){ path, NULL });
+    }
+  g_fork_template_require (template, g_str_equal (way, "by-name") ? "test-atfork-by-name"
+                                                                 : "test-atfork");
   child = g_fork_template_fork (template);
   for (int i = 1; i <= 2; i++)
     {
@@ -684,17 +700,18 @@ test_exit_handlers (gconstpointer function)
 static void
 test_exit_leavings (gconstpointer what)
 {
-  g_autofree char *module = test_build_path ("modules/test-exit.so");
+  gboolean special = g_str_equal (what, "deep") || g_str_equal (what, "fini");
+  g_autofree char *file = g_strdup_printf ("modules/test-%s.so",
+                                           special ? (const char *) what : "exit");
+  g_autofree char *module = test_build_path (file);
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GError) error = NULL;
 
-#ifdef __SANITIZE_ADDRESS__
-  if (g_str_equal (what, "namespace"))
+  if (test_under_sanitizer () && (g_str_equal (what, "namespace") || g_str_equal (what, "deep")))
     {
-      g_test_skip ("the sanitizer does not load into another namespace");
+      g_test_skip ("the sanitizer does not let anything come before it, or be apart");
       return;
     }
-#endif
 
   g_fork_template_require (template, "test-leave");
   for (int i = 0; i < 3; i++)
@@ -1774,13 +1791,17 @@ main (int    argc,
   test_add_kinds ("/template/qualified/loads-nothing-else", test_qualified_loads_nothing_else);
   g_test_add_func ("/template/qualified/path", test_qualified_path);
   g_test_add_func ("/template/qualified/call", test_qualified_call);
-  g_test_add_func ("/template/fork-handlers", test_fork_handlers);
+  g_test_add_data_func ("/template/fork-handlers/usual", "usual", test_fork_handlers);
+  g_test_add_data_func ("/template/fork-handlers/by-name", "by-name", test_fork_handlers);
+  g_test_add_data_func ("/template/fork-handlers/deep", "deep", test_fork_handlers);
   g_test_add_data_func ("/template/exit-handlers/return", "return_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-handlers/exit", "exit_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-leavings/atexit", "atexit", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/on-exit", "on_exit", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/thread-local", "thread-local", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/destructor", "destructor", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/fini", "fini", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/deep", "deep", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/namespace", "namespace", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/buffer", "buffer", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/wide-buffer", "wide-buffer", test_exit_leavings);

@@ -16,6 +16,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ EXPORT RegisterObject __cxa_atexit;
 EXPORT RegisterObject __cxa_thread_atexit_impl;
 /* NOLINTEND(*-reserved-identifier,cert-dcl*) */
 
-/* pthread_atfork() */
+/* pthread_atfork(), which is a part of each object that calls it */
 int
 __register_atfork (void (*prepare) (void),
                    void (*parent) (void),
@@ -55,6 +56,15 @@ __register_atfork (void (*prepare) (void),
     next = (RegisterAtFork *) dlsym (RTLD_NEXT, "__register_atfork");
   handlers_at_fork++;
   return next (prepare, parent, child, object);
+}
+
+/* For old objects, and for who looks the name up. Thus it belongs to no object. */
+EXPORT int
+pthread_atfork (void (*prepare) (void),
+                void (*parent) (void),
+                void (*child) (void))
+{
+  return __register_atfork (prepare, parent, child, NULL);
 }
 
 /* atexit(), and destructors of C++ */
@@ -97,7 +107,7 @@ on_exit (void (*function) (int, void *),
   return next (function, argument);
 }
 
-/* ——— Destructors ——— */
+/* ——— Objects ——— */
 
 /* What the linker tells debuggers: the list of all objects. Asking the linker itself
  * would have it write to its lock, which is a page for every fork. */
@@ -120,60 +130,183 @@ address_in (const struct link_map *object,
   return (const void *) (address < object->l_addr ? address + object->l_addr : address);
 }
 
-/* The first symbols are those that are not defined here; the table of the others says
- * where they begin. */
-static bool
-refers_to (const ElfW (Sym) *symbols,
-           const char       *strings,
-           const uint32_t   *gnu_hash,
-           const char       *name)
+/* What there is in objects that no function here has been told of. */
+struct findings
 {
-  if (symbols == NULL || strings == NULL || gnu_hash == NULL)
-    return false;
+  bool at_fork;
+  bool at_exit;
+};
 
-  for (uint32_t i = 1; i < gnu_hash[1]; i++)
-    if (strcmp (strings + symbols[i].st_name, name) == 0)
-      return true;
-  return false;
+/* What an object says of itself, as far as it matters here. */
+struct description
+{
+  const ElfW (Sym) *symbols;
+  const char *strings;
+  struct relocations
+  {
+    const char *begin;
+    size_t size;
+    size_t entry_size;
+  } relocations[3];
+  const unsigned char *fini;
+  size_t fini_array_size;
+};
+
+static struct description
+describe (const struct link_map *object)
+{
+  struct description self = {
+    .relocations = { { .entry_size = sizeof (ElfW (Rela)) },
+                     { .entry_size = sizeof (ElfW (Rel)) },
+                     { .entry_size = sizeof (ElfW (Rela)) } },
+  };
+
+  for (const ElfW (Dyn) *dynamic = object->l_ld; dynamic->d_tag != DT_NULL; dynamic++)
+    {
+      const void *address = address_in (object, dynamic->d_un.d_ptr);
+
+      switch (dynamic->d_tag)
+        {
+        case DT_SYMTAB:
+          self.symbols = address;
+          break;
+        case DT_STRTAB:
+          self.strings = address;
+          break;
+        case DT_RELA:
+          self.relocations[0].begin = address;
+          break;
+        case DT_RELASZ:
+          self.relocations[0].size = dynamic->d_un.d_val;
+          break;
+        case DT_REL:
+          self.relocations[1].begin = address;
+          break;
+        case DT_RELSZ:
+          self.relocations[1].size = dynamic->d_un.d_val;
+          break;
+        case DT_JMPREL:
+          self.relocations[2].begin = address;
+          break;
+        case DT_PLTRELSZ:
+          self.relocations[2].size = dynamic->d_un.d_val;
+          break;
+        case DT_PLTREL:
+          if (dynamic->d_un.d_val == DT_REL)
+            self.relocations[2].entry_size = sizeof (ElfW (Rel));
+          break;
+        case DT_FINI:
+          self.fini = address;
+          break;
+        case DT_FINI_ARRAYSZ:
+          self.fini_array_size = dynamic->d_un.d_val;
+          break;
+        }
+    }
+
+  return self;
+}
+
+/* Where an object has the address of one of the functions above, it may be the C
+ * library's: with RTLD_DEEPBIND, what an object links to comes before the helper. One that
+ * the linker has not looked up yet may become so. */
+static void
+look_at_binding (const char      *name,
+                 const void      *slot,
+                 struct findings *findings)
+{
+  static const struct
+  {
+    const char *name;
+    void (*ours) (void);
+    bool at_fork;
+  } functions[] = {
+    { "__register_atfork", (void (*) (void)) __register_atfork, true },
+    { "pthread_atfork", (void (*) (void)) pthread_atfork, true },
+    { "__cxa_atexit", (void (*) (void)) __cxa_atexit, false },
+    { "__cxa_thread_atexit_impl", (void (*) (void)) __cxa_thread_atexit_impl, false },
+    { "on_exit", (void (*) (void)) on_exit, false },
+  };
+
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+    if (strcmp (name, functions[i].name) == 0
+        && memcmp (slot, &functions[i].ours, sizeof functions[i].ours) != 0)
+      {
+        findings->at_fork = findings->at_fork || functions[i].at_fork;
+        findings->at_exit = findings->at_exit || !functions[i].at_fork;
+      }
+}
+
+#if __ELF_NATIVE_CLASS == 64
+#define SYMBOL_OF ELF64_R_SYM
+#else
+#define SYMBOL_OF ELF32_R_SYM
+#endif
+
+/* Looks at everything that the linker has put an address to. Returns whether
+ * __cxa_finalize() is among it. */
+static bool
+look_at_bindings (const struct link_map    *object,
+                  const struct description *self,
+                  struct findings          *findings)
+{
+  bool finalizes = false;
+
+  for (size_t i = 0; i < sizeof self->relocations / sizeof *self->relocations; i++)
+    for (size_t at = 0; at < self->relocations[i].size; at += self->relocations[i].entry_size)
+      {
+        /* The other kind has an addend behind it. */
+        const ElfW (Rel) *relocation = (const void *) (self->relocations[i].begin + at);
+        size_t symbol = SYMBOL_OF (relocation->r_info);
+        const char *name = self->strings + self->symbols[symbol].st_name;
+
+        if (symbol == 0)
+          continue;
+        finalizes = finalizes || strcmp (name, "__cxa_finalize") == 0;
+        look_at_binding (name, (const char *) object->l_addr + relocation->r_offset, findings);
+      }
+
+  return finalizes;
+}
+
+/* Where the start files of the compiler have a DT_FINI, it is this one of the helper, and
+ * the last of its code. */
+/* NOLINTBEGIN(*-reserved-identifier,cert-dcl*): the names are the linker's */
+extern const unsigned char _fini[] __attribute__ ((weak, visibility ("hidden")));
+extern const unsigned char etext[] __attribute__ ((weak));
+/* NOLINTEND(*-reserved-identifier,cert-dcl*) */
+
+/* If it is longer, it is not known where it ends. */
+#define MAX_FINI 64
+
+static bool
+is_empty (const unsigned char *fini)
+{
+  size_t size = (uintptr_t) etext - (uintptr_t) _fini;
+
+  if (size == 0 || size > MAX_FINI)
+    return false;
+  for (size_t i = 0; i < size; i++)
+    if (fini[i] != _fini[i])
+      return false;
+  return true;
 }
 
 /* The compiler's own start files have one destructor, which calls __cxa_finalize() for
  * the handlers of its object, and an empty DT_FINI. Everything else is somebody's. The
  * object without a name is the helper, which has none but that. */
-static bool
-has_destructors (const struct link_map *object)
+static void
+look_at_object (const struct link_map *object,
+                struct findings       *findings)
 {
-  const ElfW (Sym) *symbols = NULL;
-  const uint32_t *gnu_hash = NULL;
-  const char *strings = NULL;
-  size_t size = 0;
-  bool has_fini = false;
+  const struct description self = describe (object);
+  bool named = object->l_name[0] != '\0';
+  bool finalizes = look_at_bindings (object, &self, findings);
 
-  for (const ElfW (Dyn) *dynamic = object->l_ld; dynamic->d_tag != DT_NULL; dynamic++)
-    switch (dynamic->d_tag)
-      {
-      case DT_FINI:
-        has_fini = true;
-        break;
-      case DT_FINI_ARRAYSZ:
-        size = dynamic->d_un.d_val;
-        break;
-      case DT_SYMTAB:
-        symbols = address_in (object, dynamic->d_un.d_ptr);
-        break;
-      case DT_STRTAB:
-        strings = address_in (object, dynamic->d_un.d_ptr);
-        break;
-      case DT_GNU_HASH:
-        gnu_hash = address_in (object, dynamic->d_un.d_ptr);
-        break;
-      }
-
-  if (size == 0)
-    return has_fini;
-  return size != sizeof (void *)
-         || (object->l_name[0] != '\0'
-             && !refers_to (symbols, strings, gnu_hash, "__cxa_finalize"));
+  if ((self.fini_array_size > 0
+       && (self.fini_array_size != sizeof (void *) || (named && !finalizes)))
+      || (self.fini != NULL && named && !is_empty (self.fini)))
+    findings->at_exit = true;
 }
 
 /* A number that is another one if objects have come or gone. The program and what the
@@ -201,34 +334,40 @@ sum_up (const struct link_map *program)
 
 /* ——— The account ——— */
 
+static struct findings
+look_at_objects (const struct link_map *program)
+{
+  static uintptr_t seen;
+  static struct findings findings;
+  uintptr_t sum = sum_up (program);
+
+  if (sum != seen)
+    {
+      seen = sum;
+      findings = (struct findings){ 0 };
+      for (const struct link_map *object = program; object != NULL; object = object->l_next)
+        look_at_object (object, &findings);
+    }
+
+  return findings;
+}
+
 static bool
 nothing_at_fork (void)
 {
-  return handlers_at_fork == 0;
+  const struct r_debug *view = linkers_view ();
+
+  return handlers_at_fork == 0 && view != NULL && !look_at_objects (view->r_map).at_fork;
 }
 
 static bool
 nothing_at_exit (void)
 {
-  static uintptr_t seen;
-  static bool destructors;
   const struct r_debug *view = linkers_view ();
-  uintptr_t sum;
 
   /* A later version says that there are objects in other namespaces. */
-  if (handlers_at_exit > 0 || view == NULL || view->r_version != 1)
-    return false;
-
-  sum = sum_up (view->r_map);
-  if (sum != seen)
-    {
-      seen = sum;
-      destructors = false;
-      for (const struct link_map *object = view->r_map; object != NULL; object = object->l_next)
-        destructors = destructors || has_destructors (object);
-    }
-
-  return !destructors;
+  return handlers_at_exit == 0 && view != NULL && view->r_version == 1
+         && !look_at_objects (view->r_map).at_exit;
 }
 
 /* The streams are looked at without the locks that fcloseall() would write to. Their

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static const struct gfork_account *account;
+static bool nothing_at_fork;
 
 void
 gfork_serve_use_account (const struct gfork_account *theirs)
@@ -26,6 +27,7 @@ gfork_process_look_ahead (void)
 {
   if (account == NULL)
     return;
+  nothing_at_fork = account->nothing_at_fork ();
   account->nothing_at_exit ();
   account->nothing_buffered ();
 }
@@ -37,7 +39,7 @@ pid_t
 gfork_process_fork (void)
 {
 #ifdef HAVE__FORK
-  if (account != NULL && GFORK_NEVER_THREADED && account->nothing_at_fork ())
+  if (nothing_at_fork && GFORK_NEVER_THREADED)
     return _Fork ();
 #endif
   return fork ();

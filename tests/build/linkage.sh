@@ -52,7 +52,7 @@ check "the helper is bound when it starts" \
   "$(readelf -d "$helper" | grep -qE 'BIND_NOW|Flags:.* NOW' && echo yes)"
 
 # Functions of the C library that it keeps account of (gspawnfork/helper/account.c).
-accounts='__register_atfork|__cxa_atexit|__cxa_thread_atexit_impl|on_exit'
+accounts='__register_atfork|pthread_atfork|__cxa_atexit|__cxa_thread_atexit_impl|on_exit'
 
 check "the helper exports what the worker header declares, and nothing else" \
   "g_fork_take_args" \

@@ -6,6 +6,7 @@
 
 #include "test-module.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 static int prepared;
@@ -26,7 +27,16 @@ on_child (void)
 __attribute__ ((constructor)) static void
 register_handlers (void)
 {
-  pthread_atfork (on_prepare, NULL, on_child);
+#ifdef BY_NAME
+  /* The C library still has it, for old programs. */
+  int (*registers) (void (*) (void), void (*) (void), void (*) (void));
+
+  *(void **) &registers = dlsym (RTLD_DEFAULT, "pthread_atfork");
+  if (registers != NULL)
+    registers (on_prepare, NULL, on_child);
+  else
+#endif
+    pthread_atfork (on_prepare, NULL, on_child);
 }
 
 /* Its status is how often there was a fork about to be, times ten, and how often this

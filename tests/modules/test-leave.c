@@ -44,7 +44,35 @@ note_object (void *object)
   note ();
 }
 
-/* The arguments are what to leave, and a descriptor that "done" is written to. */
+#ifdef RTLD_DEEPBIND
+/* Loads an object that finds what it links to before what the helper has. */
+EXPORT int load_deep (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+
+int
+load_deep (const GForkArg *args,
+           size_t          n_args,
+           char           *error,
+           size_t          error_size)
+{
+  if (dlopen (args[0].data, RTLD_NOW | RTLD_DEEPBIND) != NULL)
+    return 0;
+  snprintf (error, error_size, "%s", dlerror ());
+  return 1;
+}
+#endif
+
+static int
+flags_for (const char *what)
+{
+#ifdef RTLD_DEEPBIND
+  if (strcmp (what, "deep") == 0)
+    return RTLD_NOW | RTLD_DEEPBIND;
+#endif
+  return RTLD_NOW;
+}
+
+/* The arguments are what to leave, and a descriptor that "done" is written to, and
+ * perhaps the object that leaves it. */
 EXPORT int leave (int socket, const GForkArg *args, size_t n_args);
 
 int
@@ -62,9 +90,10 @@ leave (int             socket,
     return on_exit (note_status, NULL);
   if (strcmp (what, "thread-local") == 0)
     return __cxa_thread_atexit_impl (note_object, NULL, &__dso_handle);
-  if (strcmp (what, "destructor") == 0 || strcmp (what, "namespace") == 0)
+  if (strcmp (what, "destructor") == 0 || strcmp (what, "namespace") == 0
+      || strcmp (what, "fini") == 0 || strcmp (what, "deep") == 0)
     {
-      void *module = what[0] == 'd' ? dlopen (args[2].data, RTLD_NOW)
+      void *module = what[0] != 'n' ? dlopen (args[2].data, flags_for (what))
                                     : dlmopen (LM_ID_NEWLM, args[2].data, RTLD_NOW);
       void (*set_note_fd) (int) = (void (*) (int)) dlsym (module, "set_note_fd");
 
