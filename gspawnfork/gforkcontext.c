@@ -40,6 +40,76 @@ g_fork_ref_result_context (GTask *task)
   return g_main_context_ref (outer != NULL ? outer : g_task_get_context (task));
 }
 
+/* What is to be called by this thread at the end of the dispatching under way, or, if it is
+ * one of these calls that has brought the thread here, after that. */
+typedef struct
+{
+  GMainContext *context;
+  GSourceFunc func;
+  gpointer data;
+} Call;
+
+static void
+free_calls (gpointer calls)
+{
+  g_queue_free_full (calls, g_free);
+}
+
+static GPrivate waiting_calls = G_PRIVATE_INIT (free_calls);
+
+static GList *
+find_call (GQueue       *calls,
+           GMainContext *context)
+{
+  for (GList *l = calls != NULL ? calls->head : NULL; l != NULL; l = l->next)
+    if (((Call *) l->data)->context == context)
+      return l;
+  return NULL;
+}
+
+static gboolean make_calls_of_source (gpointer context);
+
+/* Whatever is called may iterate the context until the rest of them have been called. */
+static void
+make_calls (GMainContext *context)
+{
+  GQueue *calls = g_private_get (&waiting_calls);
+  GSource *rest = NULL;
+  GList *link;
+
+  while ((link = find_call (calls, context)) != NULL)
+    {
+      Call *call = link->data;
+
+      g_queue_delete_link (calls, link);
+      if (rest == NULL && find_call (calls, context) != NULL)
+        {
+          rest = g_idle_source_new ();
+          g_source_set_static_name (rest, "[gspawnfork] results");
+          g_source_set_priority (rest, G_PRIORITY_DEFAULT);
+          g_source_set_callback (rest, make_calls_of_source, context, NULL);
+          g_source_attach (rest, context);
+        }
+
+      call->func (call->data);
+      g_free (call);
+    }
+
+  if (rest != NULL)
+    {
+      g_source_destroy (rest);
+      g_source_unref (rest);
+    }
+}
+
+static gboolean
+make_calls_of_source (gpointer context)
+{
+  make_calls (context);
+  return G_SOURCE_REMOVE;
+}
+
+/* Begins what a source of the library's in @context does. */
 GMainContext *
 g_fork_dispatch_begin (GMainContext *context)
 {
@@ -49,9 +119,16 @@ g_fork_dispatch_begin (GMainContext *context)
   return outer;
 }
 
+/* Makes the calls that have come up: last of all, when everything that is known is known
+ * to everybody. */
 void
 g_fork_dispatch_end (GMainContext *outer)
 {
+  GMainContext *context = g_private_get (&dispatching_context);
+
+  /* What is called may call the library, and is not to be called back from there. */
+  g_private_set (&dispatching_context, NULL);
+  make_calls (context);
   g_private_set (&dispatching_context, outer);
 }
 
@@ -79,24 +156,31 @@ g_fork_is_dispatching (GMainContext *context)
   return g_private_get (&dispatching_context) == context;
 }
 
-/* Calls @func in @context: at once if a source of the library's in it is being
- * dispatched, but never from within one of the user's calls, who would not
- * expect to be called back before it returns. */
+/* Calls @func in @context: when a source of the library's in it has been dispatched, if one
+ * is being so; but never from within one of the user's calls, who would not expect to be
+ * called back before it returns. */
 void
 g_fork_call_in (GMainContext *context,
                 GSourceFunc   func,
                 gpointer      data)
 {
-  if (g_fork_is_dispatching (context))
-    {
-      /* What is called may call the library, which is then such a call. */
-      GMainContext *outer = g_fork_dispatch_begin (NULL);
+  GQueue *calls = g_private_get (&waiting_calls);
+  Call *call;
 
-      func (data);
-      g_fork_dispatch_end (outer);
+  if (!g_fork_is_dispatching (context))
+    {
+      g_fork_call_later (context, func, data);
+      return;
     }
-  else
-    g_fork_call_later (context, func, data);
+
+  if (calls == NULL)
+    {
+      calls = g_queue_new ();
+      g_private_set (&waiting_calls, calls);
+    }
+  call = g_new (Call, 1);
+  *call = (Call){ context, func, data };
+  g_queue_push_tail (calls, call);
 }
 
 /* Making a context needs a descriptor, and GLib aborts if there is none, so each

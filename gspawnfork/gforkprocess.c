@@ -125,25 +125,35 @@ emit_later (GForkProcess *self,
   g_source_attach (self->emission, context);
 }
 
+static gboolean
+emit_exited_and_free (gpointer weak)
+{
+  emit_exited_weakly (weak);
+  free_weak (weak);
+  return G_SOURCE_REMOVE;
+}
+
+/* Whoever is told of another end before this may drop the object. */
 static void
 on_child_ended (GForkChild   *child,
                 GMainContext *context,
                 gpointer      data)
 {
   GWeakRef *weak = data;
-  GForkProcess *self = g_weak_ref_get (weak);
+  GForkProcess *self;
 
+  if (g_fork_is_dispatching (context))
+    {
+      g_fork_call_in (context, emit_exited_and_free, weak);
+      return;
+    }
+
+  self = g_weak_ref_get (weak);
   free_weak (weak);
   if (self == NULL)
     return;
-
-  if (g_fork_is_dispatching (context))
-    g_fork_call_in (context, emit_exited, self);
-  else
-    {
-      emit_later (self, context);
-      g_object_unref (self);
-    }
+  emit_later (self, context);
+  g_object_unref (self);
 }
 
 /* ——— The object ——— */

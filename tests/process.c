@@ -392,6 +392,117 @@ test_exited_signal (gconstpointer kind)
   g_assert_cmpint (WEXITSTATUS (g_array_index (statuses, int, 0)), ==, 31);
 }
 
+/* Who is told of an end may wait for another that is known already, or for somebody else
+ * to be told of the same. */
+typedef struct
+{
+  GForkProcess *processes[2];
+  guint n_exited;
+  guint n_waited;
+} Pair;
+
+static void
+on_pair_waited (GObject      *object,
+                GAsyncResult *result,
+                gpointer      user_data)
+{
+  Pair *pair = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_fork_process_wait_finish (G_FORK_PROCESS (object), result, &error));
+  g_assert_no_error (error);
+  pair->n_waited++;
+}
+
+static void
+on_pair_exited (GForkProcess *process,
+                int           wait_status,
+                gpointer      user_data)
+{
+  Pair *pair = user_data;
+
+  wait_for (pair->processes[process == pair->processes[0]]);
+  pair->n_exited++;
+  while (pair->n_waited < 2)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+/* Starts two processes of one template, which have both ended, although nobody has been
+ * told yet. */
+static void
+start_and_end_pair (GForkTemplate      *template,
+                    Pair               *pair,
+                    GCallback           exited,
+                    GAsyncReadyCallback waited)
+{
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  GPid pids[2];
+
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (GForkTemplate) worker = g_fork_template_fork (template);
+      g_autoptr (GSocket) line = test_run (worker, "answer", &pair->processes[i]);
+
+      g_signal_connect (pair->processes[i], "exited", exited, pair);
+      if (waited != NULL)
+        g_fork_process_wait_async (pair->processes[i], NULL, waited, pair);
+      pids[i] = g_fork_process_get_pid (pair->processes[i]);
+      test_send (line, "exit 0\n");
+      test_assert_eof (line);
+    }
+
+  for (int i = 0; i < 2; i++)
+    test_wait_until_reaped (pids[i]);
+  /* Now it has said so. */
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "answer", NULL);
+}
+
+static void
+test_exited_together (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  Pair pair = { { NULL } };
+
+  start_and_end_pair (template, &pair, G_CALLBACK (on_pair_exited), on_pair_waited);
+  while (pair.n_exited < 2)
+    g_main_context_iteration (NULL, TRUE);
+
+  g_assert_cmpuint (pair.n_waited, ==, 2);
+  for (int i = 0; i < 2; i++)
+    g_object_unref (pair.processes[i]);
+}
+
+static void
+on_pair_exited_drop (GForkProcess *process,
+                     int           wait_status,
+                     gpointer      user_data)
+{
+  Pair *pair = user_data;
+
+  pair->n_exited++;
+  for (int i = 0; i < 2; i++)
+    g_clear_object (&pair->processes[i]);
+}
+
+/* Who has dropped a process is not told of it any more, even if its end is known. */
+static void
+test_exited_dropped (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  Pair pair = { { NULL } };
+
+  start_and_end_pair (template, &pair, G_CALLBACK (on_pair_exited_drop), NULL);
+  while (pair.n_exited == 0)
+    g_main_context_iteration (NULL, TRUE);
+  test_default_pid ();
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+
+  g_assert_cmpuint (pair.n_exited, ==, 1);
+}
+
 typedef struct
 {
   guint n_calls;
@@ -967,6 +1078,8 @@ main (int    argc,
   test_add_kinds ("/process/drop/nothing-keeps-it", test_nothing_keeps_it);
 
   test_add_kinds ("/process/exited", test_exited_signal);
+  g_test_add_func ("/process/exited-together", test_exited_together);
+  g_test_add_func ("/process/exited-dropped", test_exited_dropped);
   test_add_kinds ("/process/source/context", test_source);
   test_add_kinds ("/process/source/late", test_source_late);
   test_add_kinds ("/process/source/closure", test_source_closure);

@@ -1219,7 +1219,7 @@ test_prepare_several (void)
 }
 
 /* A callback may iterate the context until the same process has answered something else,
- * which was asked for before. */
+ * which was asked for before; whether that comes later or has come with the first. */
 typedef struct
 {
   GString *order;
@@ -1254,6 +1254,27 @@ test_prepare_within_callback (void)
     g_main_context_iteration (NULL, TRUE);
 
   g_assert_cmpstr (order->str, ==, "01.");
+}
+
+static void
+test_prepare_within_callback_at_once (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GString) order = g_string_new (NULL);
+  Nested nested = { .order = order, .unblock = -1 };
+
+  g_fork_template_prepare_async (template, NULL, on_prepared_iterate, &nested);
+  for (int i = 0; i < 2; i++)
+    g_fork_template_prepare_async (template, NULL, on_prepared, order);
+  /* It has answered all of these before it forks. */
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "answer", NULL);
+  while (order->len < 4)
+    g_main_context_iteration (NULL, TRUE);
+
+  g_assert_cmpstr (order->str, ==, "01.3");
 }
 
 /* Nothing waits for the process: a template that does not listen takes more
@@ -1831,6 +1852,8 @@ main (int    argc,
   g_test_add_func ("/template/prepare/async", test_prepare_async);
   g_test_add_func ("/template/prepare/several", test_prepare_several);
   g_test_add_func ("/template/prepare/within-callback", test_prepare_within_callback);
+  g_test_add_func ("/template/prepare/within-callback-at-once",
+                   test_prepare_within_callback_at_once);
   g_test_add_func ("/template/queue/async", test_commands_are_queued);
   g_test_add_func ("/template/queue/sync", test_commands_are_queued_sync);
 
