@@ -14,6 +14,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,14 +51,34 @@ static Plan plan;
 
 #define VARIABLE "GFORK_TEST_PLAN"
 
+/* The file that helpers write to when they were made to fail. */
+#define NOTES "GFORK_TEST_NOTES"
+
 /* In the helpers that are started from now on. */
 static void
 make_helpers_fail (const Plan *how)
 {
+  g_autofree char *notes = NULL;
+  g_auto (TestFd) fd G_GNUC_UNUSED = g_file_open_tmp (NULL, &notes, NULL);
   g_autofree char *text = g_strdup_printf ("%s %d %d %d %d", how->call, how->error, how->after,
                                            how->times, how->length);
 
   g_setenv (VARIABLE, text, TRUE);
+  g_setenv (NOTES, notes, TRUE);
+}
+
+/* A test whose calls do not come by here any more would be good whatever happened. */
+static void
+assert_helpers_failed (void)
+{
+  const char *notes = g_getenv (NOTES);
+  g_autofree char *contents = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_file_get_contents (notes, &contents, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (contents, !=, "");
+  g_remove (notes);
 }
 
 /* In this process. */
@@ -69,6 +91,12 @@ make_fail (const char *call,
   g_strlcpy (plan.call, call, sizeof plan.call);
 }
 
+static void
+assert_failed (void)
+{
+  g_assert_cmpint (plan.times, ==, 0);
+}
+
 /* Before main(), since a helper never comes back from the library. */
 __attribute__ ((constructor)) static void
 read_plan (void)
@@ -78,6 +106,16 @@ read_plan (void)
   if (text != NULL)
     sscanf (text, "%15s %d %d %d %d", plan.call, &plan.error, &plan.after, &plan.times,
             &plan.length);
+}
+
+static void
+note (void)
+{
+  const char *notes = getenv (NOTES);
+  int fd = notes != NULL ? open (notes, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+
+  if (fd >= 0 && (write (fd, "!", 1) != 1 || close (fd) != 0))
+    abort ();
 }
 
 static gboolean
@@ -94,6 +132,7 @@ fails (const char *call,
     }
 
   plan.times--;
+  note ();
   errno = plan.error;
   return TRUE;
 }
@@ -224,6 +263,7 @@ test_later (gconstpointer data)
   fork = g_fork_template_fork (template);
   check_run (fork);
   test_prepare (template);
+  assert_helpers_failed ();
 }
 
 static const struct
@@ -253,6 +293,7 @@ test_error_later (void)
   fork = g_fork_template_fork (template);
   g_assert_null (g_fork_template_run (fork, "answer", NULL, NULL, &error));
   test_assert_error (error, G_FORK_ERROR_MODULE, "nonexistent");
+  assert_helpers_failed ();
 }
 
 static const Plan report_lost = { "sendmsg", EPERM, 0, 1, EXITED_FRAME };
@@ -283,6 +324,7 @@ test_end_unknown (gconstpointer how)
       g_assert_false (g_fork_process_get_if_exited (process));
       g_assert_false (g_fork_process_get_if_signaled (process));
     }
+  assert_helpers_failed ();
 }
 
 /* A function that is called makes the template look whether the descriptor that tells
@@ -313,6 +355,7 @@ test_no_signalfd (void)
   no_socket = g_fork_template_run (other, "answer", NULL, NULL, &error);
   g_assert_null (no_socket);
   test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EBADF));
+  assert_helpers_failed ();
 }
 
 /* If commands got lost, those after them are not carried out, and whoever asks is
@@ -328,6 +371,7 @@ test_commands_lost (void)
   g_fork_template_call (template, "remember", (const char *[]){ "this", NULL });
   g_assert_null (g_fork_template_run (template, "answer", NULL, NULL, &error));
   test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (EPERM));
+  assert_failed ();
 }
 
 /* An answer that cannot be read is the end of a process that may be running. */
@@ -349,6 +393,7 @@ test_answer_unreadable (void)
   g_assert_null (socket);
   test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
   test_assert_fd_eof (tell_tale);
+  assert_failed ();
 }
 
 /* Nor has a program been executed that was ended for that. */
@@ -371,6 +416,7 @@ test_program_unreadable (void)
   g_assert_null (socket);
   test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
   test_assert_fd_eof (tell_tale);
+  assert_failed ();
 }
 
 /* What a signal has interrupted is repeated. */
@@ -385,6 +431,7 @@ test_memory_interrupted (void)
   g_fork_template_send_arg (template, large);
   socket = test_run (template, "answer", NULL);
   g_assert_cmpint (test_ask_number (socket, "n-args"), ==, 1);
+  assert_failed ();
 }
 
 int
