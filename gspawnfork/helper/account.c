@@ -253,7 +253,8 @@ look_at_bindings (const struct link_map    *object,
   bool finalizes = false;
 
   for (size_t i = 0; i < sizeof self->relocations / sizeof *self->relocations; i++)
-    for (size_t at = 0; at < self->relocations[i].size; at += self->relocations[i].entry_size)
+    for (size_t at = 0; self->relocations[i].begin != NULL && at < self->relocations[i].size;
+         at += self->relocations[i].entry_size)
       {
         /* The other kind has an addend behind it. */
         const ElfW (Rel) *relocation = (const void *) (self->relocations[i].begin + at);

@@ -17,9 +17,9 @@ static const struct gfork_account *account;
 static bool nothing_at_fork;
 
 void
-gfork_serve_use_account (const struct gfork_account *theirs)
+gfork_serve_use_account (const struct gfork_account *of_program)
 {
-  account = theirs;
+  account = of_program;
 }
 
 void

@@ -77,7 +77,7 @@ struct gfork_account
 };
 
 /* Without one, nothing is known, and the C library is asked to do it all. */
-void gfork_serve_use_account (const struct gfork_account *account);
+void gfork_serve_use_account (const struct gfork_account *of_program);
 
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread, into a template that serves @socket. */

@@ -27,8 +27,10 @@ start (int                          socket,
        char                       **argv)
 {
   const size_t page = 4096;
+  /* cppcheck-suppress allocaCalled; an array would be where the compiler likes */
   uintptr_t here = (uintptr_t) alloca (1);
   size_t above = (here + GFORK_HOT - sizeof (struct gfork_template)) % page;
+  /* cppcheck-suppress allocaCalled; the same */
   uintptr_t end = (uintptr_t) alloca (above + sizeof (struct gfork_template) + page);
   struct gfork_template *template = (void *) ((end + GFORK_HOT + page - 1) / page * page - GFORK_HOT);
   sigset_t child;

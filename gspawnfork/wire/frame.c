@@ -345,15 +345,15 @@ send_with_fds (int             socket,
 
 /* Apart, so that what sends fewer needs no stack for them. */
 __attribute__ ((noinline)) static ssize_t
-send_with_many_fds (int            socket,
-                    struct msghdr *message,
-                    const int     *fds,
-                    size_t         n_fds,
-                    int            flags)
+send_with_many_fds (int           socket,
+                    struct msghdr message,
+                    const int    *fds,
+                    size_t        n_fds,
+                    int           flags)
 {
   _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
 
-  return send_with_fds (socket, message, (struct cmsghdr *) control, fds, n_fds, flags);
+  return send_with_fds (socket, &message, (struct cmsghdr *) control, fds, n_fds, flags);
 }
 
 ssize_t
@@ -372,5 +372,5 @@ gfork_send (int         socket,
     return send_message (socket, &message, flags);
   if (n_fds == 1)
     return send_with_fds (socket, &message, (struct cmsghdr *) control, fds, 1, flags);
-  return send_with_many_fds (socket, &message, fds, n_fds, flags);
+  return send_with_many_fds (socket, message, fds, n_fds, flags);
 }
