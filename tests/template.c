@@ -663,6 +663,38 @@ test_fork_handlers (gconstpointer way)
     }
 }
 
+/* Whoever has put something before the C library's functions wants to be called. */
+static void
+test_preloaded (void)
+{
+  g_autofree char *path = test_build_path ("modules/test-preload.so");
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) child = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *before = g_strdup (g_getenv ("LD_PRELOAD"));
+
+  if (before != NULL || test_under_sanitizer ())
+    {
+      g_test_skip ("something else has to come before the C library");
+      return;
+    }
+
+  g_setenv ("LD_PRELOAD", path, TRUE);
+  template = g_fork_template_new_exec ();
+  test_prepare (template);
+  g_unsetenv ("LD_PRELOAD");
+
+  g_fork_template_require (template, "test-preload");
+  child = g_fork_template_fork (template);
+  socket = test_run (child, "tell_wrapped", &process);
+  test_assert_eof (socket);
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 11);
+}
+
 /* A function that returns leaves by exit(), so that handlers and destructors of
  * modules run, and buffers are written out; in the worker, once, and before the
  * application sees the end of file. */
@@ -1826,6 +1858,7 @@ main (int    argc,
   g_test_add_data_func ("/template/exit-leavings/namespace", "namespace", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/buffer", "buffer", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/wide-buffer", "wide-buffer", test_exit_leavings);
+  g_test_add_func ("/template/preloaded", test_preloaded);
   g_test_add_func ("/template/exit-leaves-input", test_exit_leaves_input);
   g_test_add_data_func ("/template/exit-writes-buffers/return", "print_and_return",
                         test_exit_writes_buffers);

@@ -310,6 +310,17 @@ look_at_object (const struct link_map *object,
     findings->at_exit = true;
 }
 
+/* Something may come before the C library (LD_PRELOAD), that wants to be called. */
+static bool
+is_the_librarys (const char *function)
+{
+  Dl_info info, library;
+
+  return dladdr (dlsym (RTLD_DEFAULT, function), &info) != 0
+         && dladdr (dlsym (RTLD_DEFAULT, "gnu_get_libc_version"), &library) != 0
+         && info.dli_fbase == library.dli_fbase;
+}
+
 /* A number that is another one if objects have come or gone. The program and what the
  * kernel provides are always there; the name of the latter would be one more page. */
 static uintptr_t
@@ -345,7 +356,10 @@ look_at_objects (const struct link_map *program)
   if (sum != seen)
     {
       seen = sum;
-      findings = (struct findings){ 0 };
+      findings = (struct findings){
+        .at_fork = !is_the_librarys ("fork"),
+        .at_exit = !is_the_librarys ("exit"),
+      };
       for (const struct link_map *object = program; object != NULL; object = object->l_next)
         look_at_object (object, &findings);
     }
