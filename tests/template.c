@@ -1298,15 +1298,14 @@ test_prepare_within_callback_at_once (void)
   Nested nested = { .order = order, .unblock = -1 };
 
   g_fork_template_prepare_async (template, NULL, on_prepared_iterate, &nested);
-  for (int i = 0; i < 2; i++)
-    g_fork_template_prepare_async (template, NULL, on_prepared, order);
-  /* It has answered all of these before it forks. */
+  g_fork_template_prepare_async (template, NULL, on_prepared, order);
+  /* It has answered both before it forks. */
   child = g_fork_template_fork (template);
   socket = test_run (child, "answer", NULL);
-  while (order->len < 4)
+  while (order->len < 3)
     g_main_context_iteration (NULL, TRUE);
 
-  g_assert_cmpstr (order->str, ==, "01.3");
+  g_assert_cmpstr (order->str, ==, "01.");
 }
 
 /* Nothing waits for the process: a template that does not listen takes more
