@@ -346,33 +346,39 @@ sum_up (const struct link_map *program)
 
 /* ——— The account ——— */
 
-static struct findings
-look_at_objects (const struct link_map *program)
+/* What was found when the objects came to this sum; 0 if they were not looked at. */
+static struct
 {
-  static uintptr_t seen;
-  static struct findings findings;
-  uintptr_t sum = sum_up (program);
+  uintptr_t sum;
+  struct findings findings;
+} seen;
 
-  if (sum != seen)
-    {
-      seen = sum;
-      findings = (struct findings){
-        .at_fork = !is_the_librarys ("fork"),
-        .at_exit = !is_the_librarys ("exit"),
-      };
-      for (const struct link_map *object = program; object != NULL; object = object->l_next)
-        look_at_object (object, &findings);
-    }
+/* The list is old and has no header any more. */
+static FILE *const *streams;
 
-  return findings;
+static void
+look (void)
+{
+  const struct r_debug *view = linkers_view ();
+  uintptr_t sum = view != NULL ? sum_up (view->r_map) : 0;
+
+  if (sum == seen.sum)
+    return;
+
+  seen.sum = sum;
+  seen.findings = (struct findings){
+    .at_fork = !is_the_librarys ("fork"),
+    .at_exit = !is_the_librarys ("exit"),
+  };
+  for (const struct link_map *object = view->r_map; object != NULL; object = object->l_next)
+    look_at_object (object, &seen.findings);
+  streams = dlsym (RTLD_DEFAULT, "_IO_list_all");
 }
 
 static bool
 nothing_at_fork (void)
 {
-  const struct r_debug *view = linkers_view ();
-
-  return handlers_at_fork == 0 && view != NULL && !look_at_objects (view->r_map).at_fork;
+  return handlers_at_fork == 0 && seen.sum != 0 && !seen.findings.at_fork;
 }
 
 static bool
@@ -381,23 +387,18 @@ nothing_at_exit (void)
   const struct r_debug *view = linkers_view ();
 
   /* A later version says that there are objects in other namespaces. */
-  return handlers_at_exit == 0 && view != NULL && view->r_version == 1
-         && !look_at_objects (view->r_map).at_exit;
+  return handlers_at_exit == 0 && seen.sum != 0 && !seen.findings.at_exit && view->r_version == 1
+         && sum_up (view->r_map) == seen.sum;
 }
 
-/* The streams are looked at without the locks that fcloseall() would write to. Their
- * list is old and has no header any more. */
+/* The streams are looked at without the locks that fcloseall() would write to. */
 static bool
 nothing_buffered (void)
 {
-  static FILE *const *list;
-
-  if (list == NULL)
-    list = dlsym (RTLD_DEFAULT, "_IO_list_all");
-  if (list == NULL)
+  if (streams == NULL)
     return false;
 
-  for (const FILE *stream = *list; stream != NULL; stream = stream->_chain)
+  for (const FILE *stream = *streams; stream != NULL; stream = stream->_chain)
     if (stream->_mode > 0 || stream->_IO_write_ptr > stream->_IO_write_base
         || stream->_IO_read_ptr < stream->_IO_read_end)
       return false;
@@ -405,6 +406,7 @@ nothing_buffered (void)
 }
 
 const struct gfork_account gfork_helpers_account = {
+  .look = look,
   .nothing_at_fork = nothing_at_fork,
   .nothing_at_exit = nothing_at_exit,
   .nothing_buffered = nothing_buffered,

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 static const struct gfork_account *account;
-static bool nothing_at_fork;
 
 void
 gfork_serve_use_account (const struct gfork_account *of_program)
@@ -25,11 +24,8 @@ gfork_serve_use_account (const struct gfork_account *of_program)
 void
 gfork_process_look_ahead (void)
 {
-  if (account == NULL)
-    return;
-  nothing_at_fork = account->nothing_at_fork ();
-  account->nothing_at_exit ();
-  account->nothing_buffered ();
+  if (account != NULL)
+    account->look ();
 }
 
 /* fork() makes the C library's locks and lists of threads good for the new process,
@@ -39,7 +35,7 @@ pid_t
 gfork_process_fork (void)
 {
 #ifdef HAVE__FORK
-  if (nothing_at_fork && GFORK_NEVER_THREADED)
+  if (account != NULL && GFORK_NEVER_THREADED && account->nothing_at_fork ())
     return _Fork ();
 #endif
   return fork ();

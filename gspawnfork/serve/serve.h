@@ -66,12 +66,15 @@ void gfork_serve_command_line (int                    argc,
 /* What a program knows about what it has given the C library to do. */
 struct gfork_account
 {
+  /* Looks at what is loaded: before a fork, for all that come after it. What was not
+   * looked at is not known, since that takes longer than to let the C library do it. */
+  void (*look) (void);
+
   /* No handler is called by fork(). */
   bool (*nothing_at_fork) (void);
 
   /* exit() would do nothing but close the streams of stdio; and that would change
-   * nothing but memory. Both are asked before forks as well, so that what is hard to
-   * find out is known to these. */
+   * nothing but memory. */
   bool (*nothing_at_exit) (void);
   bool (*nothing_buffered) (void);
 };
