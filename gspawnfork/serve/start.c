@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 /* What is written to is in one page: the frames of the functions called from here, and
- * above them what most processes write to of the state. */
+ * above them what most processes write to of the state. So the stack is lengthened until
+ * it ends GFORK_HOT below a page's boundary, where the state begins; what of the state is
+ * seldom used is in the next page. A little less than that is left of the page for the
+ * frames if the compiler rounds up what it is asked for. */
 static _Noreturn void
 start (int                          socket,
        enum gfork_serve_flags       flags,
@@ -32,7 +35,8 @@ start (int                          socket,
   size_t above = (here + GFORK_HOT - sizeof (struct gfork_template)) % page;
   /* cppcheck-suppress allocaCalled; the same */
   uintptr_t end = (uintptr_t) alloca (above + sizeof (struct gfork_template) + page);
-  struct gfork_template *template = (void *) ((end + GFORK_HOT + page - 1) / page * page - GFORK_HOT);
+  uintptr_t boundary = (end + GFORK_HOT + page - 1) / page * page;
+  struct gfork_template *template = (void *) (boundary - GFORK_HOT);
   sigset_t child;
 
   _Static_assert (GFORK_HOT <= 2048 && GFORK_HOT % _Alignof (struct gfork_template) == 0,
