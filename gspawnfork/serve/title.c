@@ -19,6 +19,9 @@
 
 #define PREFIX "gspawnfork: "
 
+/* So far up the stack a worker's title may be. */
+#define NEAR (1 << 20)
+
 void
 gfork_title_use_arguments (struct gfork_title *title,
                            int                 argc,
@@ -115,12 +118,16 @@ move (struct gfork_title  *title,
 #endif
 }
 
-/* Whether this process is a worker already, and this is what it is shown with. */
+/* Whether this process is a worker already, and this is what it is shown with: on the
+ * stack that it is running on, where everything can be read. */
 static bool
 is_title (const char *area,
           size_t      size)
 {
-  return size >= sizeof PREFIX && memcmp (area, PREFIX, sizeof PREFIX - 1) == 0;
+  uintptr_t here = (uintptr_t) __builtin_frame_address (0);
+
+  return (uintptr_t) area - here < NEAR && size >= sizeof PREFIX
+         && memcmp (area, PREFIX, sizeof PREFIX - 1) == 0;
 }
 
 /* For a fork of an application, whose argv nobody handed over. If the kernel does not
