@@ -360,8 +360,11 @@ static void
 look (void)
 {
   const struct r_debug *view = linkers_view ();
-  uintptr_t sum = view != NULL ? sum_up (view->r_map) : 0;
+  uintptr_t sum;
 
+  if (view == NULL)
+    return;
+  sum = sum_up (view->r_map);
   if (sum == seen.sum)
     return;
 
