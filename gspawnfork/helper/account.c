@@ -1,7 +1,7 @@
 /* account.c: what is there for the C library to do at fork and at exit?
  *
  * Mostly there is nothing, and fork() and exit() find that out at the cost of a dozen page
- * faults, a sixth of all that a launch costs: locks are made new, and the linker visits
+ * faults, an eighth of all that a launch costs: locks are made new, and the linker visits
  * every object, to run destructors that it does not have. So the helper keeps account of
  * what would be run. It has the functions that register handlers before the C library
  * has them, and looks at the objects before it forks.
