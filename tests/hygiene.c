@@ -637,18 +637,6 @@ test_secrets (gconstpointer kind)
 
 /* Titles */
 
-/* What ps shows: the command line, whose trailing NULs it ignores. */
-static void
-assert_title (GPid        pid,
-              const char *what,
-              GPid        parent)
-{
-  g_autofree char *title = test_read_proc (pid, "cmdline");
-  g_autofree char *expected = g_strdup_printf ("gspawnfork: %s [%d]", what, parent);
-
-  g_assert_cmpstr (title, ==, expected);
-}
-
 static void
 assert_comm (GPid        pid,
              const char *expected)
@@ -686,14 +674,14 @@ test_titles (gconstpointer kind)
   template = test_make (kind);
   test_prepare (template);
   pid = g_fork_template_get_pid (template);
-  assert_title (pid, "template", test_process_parent (pid));
+  test_assert_title (pid, "template", test_process_parent (pid));
   assert_comm (pid, "template");
 
   child = g_fork_template_fork (template);
   test_prepare (child);
-  assert_title (g_fork_template_get_pid (child), "template", pid);
+  test_assert_title (g_fork_template_get_pid (child), "template", pid);
   child_socket = test_run (child, "test-worker:answer", &child_process);
-  assert_title (g_fork_process_get_pid (child_process), "test-worker:answer", pid);
+  test_assert_title (g_fork_process_get_pid (child_process), "test-worker:answer", pid);
 }
 
 /* The same of one that is run itself. */
@@ -711,7 +699,7 @@ test_title_of_run (gconstpointer kind)
   template = test_make (kind);
   socket = test_run (template, "answer", &process);
   pid = g_fork_process_get_pid (process);
-  assert_title (pid, "answer", test_process_parent (pid));
+  test_assert_title (pid, "answer", test_process_parent (pid));
   assert_comm (pid, "answer");
 }
 

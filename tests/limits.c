@@ -594,17 +594,6 @@ test_filter_waitid (void)
   check_everything ();
 }
 
-static void
-assert_title (GPid        pid,
-              const char *what,
-              GPid        parent)
-{
-  g_autofree char *title = test_read_proc (pid, "cmdline");
-  g_autofree char *expected = g_strdup_printf ("gspawnfork: %s [%d]", what, parent);
-
-  g_assert_cmpstr (title, ==, expected);
-}
-
 /* Not every kernel lets a process say where its command line is. Then the title stays
  * where the helper was given room for it. */
 static void
@@ -620,7 +609,7 @@ test_filter_title (void)
     return;
   if (!forbid_argument (SYS_prctl, PR_SET_MM))
     {
-      g_test_skip ("there are no filters here");
+      test_skip_in_subprocess ("there are no filters here");
       return;
     }
 
@@ -630,10 +619,10 @@ test_filter_title (void)
   test_prepare (fork);
   test_prepare (template);
   pid = g_fork_template_get_pid (template);
-  assert_title (pid, "template", getpid ());
-  assert_title (g_fork_template_get_pid (fork), "template", pid);
+  test_assert_title (pid, "template", getpid ());
+  test_assert_title (g_fork_template_get_pid (fork), "template", pid);
   socket = test_run (fork, "answer", &process);
-  assert_title (g_fork_process_get_pid (process), "answer", pid);
+  test_assert_title (g_fork_process_get_pid (process), "answer", pid);
   check_exit (socket, process);
 }
 

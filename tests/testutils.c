@@ -237,6 +237,18 @@ test_read_proc (GPid        pid,
   return g_file_get_contents (path, &contents, NULL, NULL) ? contents : NULL;
 }
 
+/* What ps shows: the command line, whose trailing NULs it ignores. */
+void
+test_assert_title (GPid        pid,
+                   const char *what,
+                   GPid        parent)
+{
+  g_autofree char *title = test_read_proc (pid, "cmdline");
+  g_autofree char *expected = g_strdup_printf ("gspawnfork: %s [%d]", what, parent);
+
+  g_assert_cmpstr (title, ==, expected);
+}
+
 gboolean
 test_process_exists (GPid pid)
 {

@@ -42,6 +42,9 @@ char    *test_build_path         (const char  *name);
 guint    test_count_threads      (void);
 char    *test_read_proc          (GPid         pid,
                                   const char  *file);
+void           test_assert_title (GPid             pid,
+                                  const char      *what,
+                                  GPid             parent);
 gboolean test_process_exists     (GPid         pid);
 char     test_process_state      (GPid         pid);
 GPid     test_process_parent     (GPid         pid);
