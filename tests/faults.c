@@ -17,12 +17,10 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,30 +136,6 @@ fails (const char *call,
 }
 
 #define NEXT(name) ((__typeof__ (&name)) dlsym (RTLD_NEXT, #name))
-
-/* By which sendmsg() and recvmsg() are called, too (gspawnfork/wire/kernel.h). */
-EXPORT long
-syscall (long number,
-         ...)
-{
-  long values[6];
-  va_list list;
-
-  va_start (list, number);
-  for (gsize i = 0; i < G_N_ELEMENTS (values); i++)
-    values[i] = va_arg (list, long);
-  va_end (list);
-
-#ifdef SYS_sendmsg
-  if (number == SYS_sendmsg)
-    return sendmsg (values[0], (const struct msghdr *) values[1], values[2]);
-#endif
-#ifdef SYS_recvmsg
-  if (number == SYS_recvmsg)
-    return recvmsg (values[0], (struct msghdr *) values[1], values[2]);
-#endif
-  return NEXT (syscall) (number, values[0], values[1], values[2], values[3], values[4], values[5]);
-}
 
 EXPORT ssize_t
 sendmsg (int                  fd,

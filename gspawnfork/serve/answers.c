@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 /* For an answer that is not kept. */
@@ -211,12 +210,9 @@ gfork_answer_with_pidfd (struct gfork_template *template,
     struct gfork_header header;
     struct gfork_pid pid;
   } frame = { .pid = { .pid = template->pid } };
-  int pidfd = -1;
+  int pidfd = gfork_kernel_pidfd_open (template->pid);
   bool sent;
 
-#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
-  pidfd = syscall (SYS_pidfd_open, template->pid, 0);
-#endif
   gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
   sent = pidfd >= 0 ? gfork_send (template->socket, &frame, sizeof frame, &pidfd, 1, flags) > 0
                     : send_octets (template->socket, &frame, sizeof frame, flags) > 0;

@@ -11,9 +11,6 @@
 
 #pragma once
 
-/* Everything is called by its name. */
-#define GFORK_MASKED
-
 #define fork fuzz_fork
 #define exit fuzz_exit
 #define _exit fuzz_exit
