@@ -280,12 +280,17 @@ make_cycle_contenders (Bench *self)
 static const struct
 {
   const char *name;
-  const char *argv[3];
+  const char *interpreter;
+  const char *script;
+  const char *argument;
+  const char *module; /* a file beside the script */
   guint opponent;
 } peers[] = {
-  { "AnyEvent::Fork new", { "perl", "anyevent-fork.pl", "new" }, CYCLE_NEW },
-  { "AnyEvent::Fork new_exec", { "perl", "anyevent-fork.pl", "new_exec" }, CYCLE_NEW_EXEC },
-  { "forkserver", { "python3", "forkserver.py", NULL }, CYCLE_NEW }
+  { "AnyEvent::Fork new", "perl", "anyevent-fork.pl", "new", NULL, CYCLE_NEW },
+  { "AnyEvent::Fork new_exec", "perl", "anyevent-fork.pl", "new_exec", NULL, CYCLE_NEW_EXEC },
+  { "AnyEvent::Fork new_exec, a module", "perl", "anyevent-fork.pl", "new_exec", "BenchWorker.pm",
+    CYCLE_NEW_EXEC },
+  { "forkserver", "python3", "forkserver.py", NULL, NULL, CYCLE_NEW }
 };
 
 /* NULL stands for a peer that is not installed. */
@@ -296,8 +301,9 @@ make_peers (Bench *self)
 
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     {
-      g_autofree char *script = beside (self, peers[i].argv[1]);
-      const char *argv[] = { peers[i].argv[0], script, peers[i].argv[2], NULL };
+      g_autofree char *script = beside (self, peers[i].script);
+      g_autofree char *module = peers[i].module != NULL ? beside (self, peers[i].module) : NULL;
+      const char *argv[] = { peers[i].interpreter, script, peers[i].argument, module, NULL };
       Contender *peer = keep (contenders, contender_new_program (peers[i].name, argv));
 
       results_add_fact (self->results, peers[i].name, "%s",
