@@ -1,7 +1,7 @@
-/* gforkchannel-internal.h: the inside of a channel, for the three rooms it has
+/* gforkchannel-internal.h: the inside of a channel, for the four rooms it has
  *
- * gforkchannel.c has its life, gforkanswers.c what comes in, and gforkoperation.c
- * those who await it. Functions that are given Actions are called with the lock
+ * gforkchannel.c has its life, gforkanswers.c what comes in, gforkoperation.c those who
+ * await it, and gforkforks.c the forks of what is at the other end. Functions that are given Actions are called with the lock
  * held, and what they add is done after it by g_fork_channel_take_actions().
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
@@ -138,6 +138,7 @@ typedef struct
 /* gforkchannel.c */
 gboolean     g_fork_channel_is_ours         (GForkChannel *channel);
 void         g_fork_channel_flush           (GForkChannel *channel);
+void         g_fork_channel_flush_and_watch (GForkChannel *channel);
 void         g_fork_channel_update_watches  (GForkChannel *channel);
 gboolean     g_fork_channel_is_executed     (GForkChannel *channel);
 void         g_fork_channel_end             (GForkChannel *channel,
@@ -148,16 +149,20 @@ void         g_fork_channel_die             (GForkChannel *channel,
                                              GError       *error,
                                              gboolean      other_end_gone,
                                              Actions      *actions);
-void         g_fork_channel_refill_spares   (GForkChannel *channel);
 void         g_fork_channel_take_actions    (GForkChannel *channel,
                                              Actions      *actions);
 void         g_fork_channel_pump            (GForkChannel *channel,
                                              gboolean      to_the_end);
-void         g_fork_channel_take_hint       (GForkChannel *parent,
-                                             const char   *function);
 GError      *g_fork_channel_refusal         (GForkChannel *channel);
 GError      *g_fork_channel_inherited_error (void);
 GError      *g_fork_channel_too_long_error  (gsize         length);
+
+/* gforkforks.c */
+void         g_fork_channel_take_hint       (GForkChannel *parent,
+                                             const char   *function);
+void         g_fork_channel_refill_spares   (GForkChannel *channel);
+void         g_fork_channel_discard_spares  (GForkChannel *channel);
+void         g_fork_channel_end_spares      (GForkChannel *channel);
 
 /* gforkanswers.c */
 char        *g_fork_channel_name_process    (GForkChannel *channel);
