@@ -1,8 +1,9 @@
 /* gforkchannel-internal.h: the inside of a channel, for the four rooms it has
  *
  * gforkchannel.c has its life, gforkanswers.c what comes in, gforkoperation.c those who
- * await it, and gforkforks.c the forks of what is at the other end. Functions that are given Actions are called with the lock
- * held, and what they add is done after it by g_fork_channel_take_actions().
+ * await it, and gforkforks.c the forks of what is at the other end. Functions that are
+ * given Actions are called with the lock held, and what they add is done after it by
+ * g_fork_channel_take_actions().
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

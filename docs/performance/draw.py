@@ -129,7 +129,6 @@ def show_ratios(results):
               ('flight', NEW, in_flight, PLAIN, 1),
               ('cycle', NEW, 0, 'AnyEvent::Fork new', 0),
               ('cycle', 'gspawnfork new_exec', 0, 'AnyEvent::Fork new_exec', 0),
-              ('cycle', 'gspawnfork new_exec', 0, 'AnyEvent::Fork new_exec, a module', 0),
               ('cycle', NEW, 0, 'forkserver', 0)]
     wanted += [('cycle', NEW, size, slow, size) for slow in ('posix_spawn', 'GSubprocess', 'fork')
                for size in (sizes[0], sizes[-1])]
@@ -145,7 +144,7 @@ def show_ratios(results):
               'scale': ', {:,} alive', 'big': ', {:,} MB'}
 
     def label(section, name, value):
-        alone = name in (PLAIN, 'forkserver') or name.startswith('AnyEvent::Fork')
+        alone = name in (PLAIN, 'AnyEvent::Fork new', 'AnyEvent::Fork new_exec', 'forkserver')
         return name if alone else name + labels[section].format(value)
 
     rows = []
@@ -218,7 +217,7 @@ def show_work(results):
     rows = []
     values = results.values('work')
     for who in ('application', 'template', 'worker'):
-        for what in ('system calls', 'minor faults', 'minor faults before its function', 'waits',
+        for what in ('system calls', 'minor faults', 'waits',
                      'waits before its function', 'CPU time'):
             name = f'{who}: {what}'
             if name not in results.names('work'):

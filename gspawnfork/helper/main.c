@@ -11,12 +11,6 @@
 
 #include <stdio.h>
 
-/* The kernel writes to what the C library knows of the thread whenever a process was
- * forked, for its number, and was scheduled. That is as far from the boundary of a page as
- * what is next to it, thread-local variables, is asked to be; so it is in one page, and not
- * in two, of which every fork would make copies. */
-static _Thread_local _Alignas (4096) char boundary __attribute__ ((used));
-
 int
 main (int    argc,
       char **argv)

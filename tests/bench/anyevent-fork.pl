@@ -7,9 +7,8 @@
 #
 #     echo 100 | perl anyevent-fork.pl new
 #
-# The first argument is the constructor, new or new_exec. The second, if there is one, is
-# the file BenchWorker.pm, which the process loads, to run what is in it. Reads numbers, one
-# a line. For each it makes as many processes, one after another through the event loop,
+# The argument is the constructor, new or new_exec. Reads numbers, one a line.
+# For each it makes as many processes, one after another through the event loop,
 # and writes how many nanoseconds one of them took on average.
 
 use strict;
@@ -20,7 +19,6 @@ use AnyEvent::Fork;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my $constructor = shift // "new";
-my $module = shift; # a file; then its run () is run
 
 sub make_process {
    my $ended = AE::cv;
@@ -28,10 +26,8 @@ sub make_process {
    my $pid = $process->pid;
    my $watcher;
 
-   $process->eval ('require $_[0]', $module) if $module;
-
-   # Or what the documentation of AnyEvent::Fork measures, which loads nothing.
-   $process->run ($module ? "BenchWorker::run" : "CORE::exit", sub {
+   # The program that the module's own documentation measures.
+   $process->run ("CORE::exit", sub {
       my $socket = shift;
 
       $watcher = AE::io $socket, 0, sub {

@@ -280,17 +280,12 @@ make_cycle_contenders (Bench *self)
 static const struct
 {
   const char *name;
-  const char *interpreter;
-  const char *script;
-  const char *argument;
-  const char *module; /* a file beside the script */
+  const char *argv[3];
   guint opponent;
 } peers[] = {
-  { "AnyEvent::Fork new", "perl", "anyevent-fork.pl", "new", NULL, CYCLE_NEW },
-  { "AnyEvent::Fork new_exec", "perl", "anyevent-fork.pl", "new_exec", NULL, CYCLE_NEW_EXEC },
-  { "AnyEvent::Fork new_exec, a module", "perl", "anyevent-fork.pl", "new_exec", "BenchWorker.pm",
-    CYCLE_NEW_EXEC },
-  { "forkserver", "python3", "forkserver.py", NULL, NULL, CYCLE_NEW }
+  { "AnyEvent::Fork new", { "perl", "anyevent-fork.pl", "new" }, CYCLE_NEW },
+  { "AnyEvent::Fork new_exec", { "perl", "anyevent-fork.pl", "new_exec" }, CYCLE_NEW_EXEC },
+  { "forkserver", { "python3", "forkserver.py", NULL }, CYCLE_NEW }
 };
 
 /* NULL stands for a peer that is not installed. */
@@ -301,9 +296,8 @@ make_peers (Bench *self)
 
   for (guint i = 0; i < G_N_ELEMENTS (peers); i++)
     {
-      g_autofree char *script = beside (self, peers[i].script);
-      g_autofree char *module = peers[i].module != NULL ? beside (self, peers[i].module) : NULL;
-      const char *argv[] = { peers[i].interpreter, script, peers[i].argument, module, NULL };
+      g_autofree char *script = beside (self, peers[i].argv[1]);
+      const char *argv[] = { peers[i].argv[0], script, peers[i].argv[2], NULL };
       Contender *peer = keep (contenders, contender_new_program (peers[i].name, argv));
 
       results_add_fact (self->results, peers[i].name, "%s",
@@ -1005,7 +999,7 @@ add_work (Bench      *self,
 
 typedef struct
 {
-  long counts[2];               /* minor faults and waits until its function is called */
+  long waits; /* until its function is called */
   gint64 cpu_us;
 } Usage;
 
@@ -1018,10 +1012,10 @@ ask_worker (Bench *self,
   g_autoptr (GSocket) socket = NULL;
   GError *error = NULL;
 
-  socket = g_fork_template_run (template, "bench_usage", &process, NULL, &error);
+  socket = g_fork_template_run (template, "bench_waits", &process, NULL, &error);
   must ("run", error);
   g_socket_set_blocking (socket, TRUE);
-  g_socket_receive (socket, (char *) usage->counts, sizeof usage->counts, NULL, &error);
+  g_socket_receive (socket, (char *) &usage->waits, sizeof usage->waits, NULL, &error);
   must ("receive", error);
   g_fork_process_wait (process, NULL, &error);
   must ("wait", error);
@@ -1045,9 +1039,7 @@ measure_worker (Bench *self,
       cpu_us += usage.cpu_us;
     }
 
-  add_count (self, "worker", "minor faults before its function", 1,
-             (double) usage.counts[0]);
-  add_count (self, "worker", "waits before its function", 1, (double) usage.counts[1]);
+  add_count (self, "worker", "waits before its function", 1, (double) usage.waits);
   series_add (results_row (self->results, "worker: CPU time", 1, UNIT_NANOSECONDS),
               (double) cpu_us * 1000 / n);
 }
