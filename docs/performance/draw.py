@@ -217,8 +217,8 @@ def show_work(results):
     rows = []
     values = results.values('work')
     for who in ('application', 'template', 'worker'):
-        for what in ('system calls', 'minor faults', 'waits',
-                     'waits before its function', 'CPU time'):
+        for what in ('system calls', 'minor faults', 'waits', 'waits before its function',
+                     'CPU time'):
             name = f'{who}: {what}'
             if name not in results.names('work'):
                 continue

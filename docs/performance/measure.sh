@@ -22,5 +22,5 @@ meson compile -C "$build"
 
 # Programs that are installed are not looked for in forty directories first.
 meson devenv -C "$build" env -u LD_LIBRARY_PATH \
-  "$build/tests/bench/gspawnfork-bench" --rounds=15 "$@" --json "$results"
+  "$build/tests/bench/gspawnfork-bench" "$@" --json "$results"
 python3 "$top/docs/performance/draw.py" "$results"

@@ -1240,7 +1240,7 @@ main (int    argc,
         return 1;
       }
 
-  bench.rounds = rounds > 0 ? (guint) rounds : bench.quick ? 3 : 7;
+  bench.rounds = rounds > 0 ? (guint) rounds : bench.quick ? 3 : 15;
   bench.batch_ms = bench.quick ? 10 : 40;
   if (bench.warm_up_ms < 0)
     bench.warm_up_ms = bench.quick ? 50 : 100;

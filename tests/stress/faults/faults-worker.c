@@ -11,8 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +140,7 @@ linger (int             socket,
 
   (void) args;
   (void) n_args;
-  signal (SIGPIPE, SIG_IGN); /* nobody may want to know any more already */
+  signal (SIGPIPE, SIG_IGN); /* perhaps nobody listens any more */
   say (socket, "good\n");
   while (read (socket, &octet, 1) > 0 || errno == EINTR)
     errno = 0;
