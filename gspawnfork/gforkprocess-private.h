@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include "gforkchild-private.h"
+#include "process/child.h"
 #include "gforkprocess.h"
 
 G_BEGIN_DECLS

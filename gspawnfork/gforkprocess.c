@@ -8,7 +8,7 @@
 
 #include "gforkprocess-private.h"
 
-#include "gforkcontext-private.h"
+#include "base/context.h"
 #include "gforkerror.h"
 
 #include <glib/gi18n-lib.h>

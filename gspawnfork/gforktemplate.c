@@ -8,15 +8,15 @@
 
 #include "gforktemplate.h"
 
-#include "gforkchild-private.h"
-#include "gforkcontext-private.h"
-#include "gforkdefault-private.h"
+#include "process/child.h"
+#include "base/context.h"
+#include "start/default.h"
 #include "gforkerror-private.h"
-#include "gforkmain-private.h"
-#include "gforkmemory-private.h"
-#include "gforkmodulepath-private.h"
+#include "start/program.h"
+#include "base/memory.h"
+#include "start/modulepath.h"
 #include "gforkprocess-private.h"
-#include "gforkruntime-private.h"
+#include "start/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,891 @@
+/* child.c: one process, whoever reaps it: whether and how it has ended
+ *
+ * A process that the application executed is reaped here. One that a template
+ * forked is reaped by the template, which reports it on its channel. If that
+ * template is gone, or was somebody else's all along, the pidfd tells when the
+ * process ends and, on recent kernels, how.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "process/child.h"
+
+#include "base/context.h"
+#include "gforkerror.h"
+#include "base/generation.h"
+#include "process/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Where there is no pidfd, direct children are looked after this often. */
+#define LOOK_AGAIN_MS 10
+
+/* A process whose template is gone is reaped by the system's init, or by a
+ * subreaper that may never do it. Nobody waits for that longer than this. */
+#define REAPING_PATIENCE (G_USEC_PER_SEC)
+
+/* Between the end of a socket and that of the process, on a busy machine. */
+#define CLOSING_PATIENCE_MS 100
+
+/* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
+struct pidfd_info_v0
+{
+  guint64 mask;
+  guint64 cgroupid;
+  guint32 ids[11];
+  gint32 exit_code;
+};
+#define PIDFD_INFO_EXIT (1u << 3)
+#define PIDFD_GET_INFO _IOWR (0xFF, 11, struct pidfd_info_v0)
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
+#endif
+
+typedef enum
+{
+  DIRECT,  /* ours to reap */
+  FORKED,  /* a template's to reap, which reports it */
+  FOREIGN, /* somebody's */
+} Origin;
+
+typedef enum
+{
+  ALIVE,
+  ENDED,
+  LOST,
+} State;
+
+typedef struct
+{
+  GMainContext *context;
+  GForkListenerFunc func;
+  gpointer data;
+  GForkWatch *watch; /* on the channel of the template that reaps, or */
+  GSource *source;   /* on the process itself */
+} GForkListener;
+
+struct _GForkChild
+{
+  gatomicrefcount ref_count;
+  guint generation;
+
+  GMutex lock;
+  Origin origin;
+  State state; /* written under the lock, read anywhere */
+  pid_t pid;
+  int pidfd;
+  GForkChannel *reaper;
+  guint32 id;
+  guint holds;
+  gboolean unattended;
+  struct gfork_exited exited;
+  GSList *listeners;
+
+  GList link; /* in direct_children */
+};
+
+/* Guarded by the globals' lock. */
+static GQueue direct_children = G_QUEUE_INIT;
+
+/* How many of them are no templates any more, and may end whenever they like. */
+static int n_unattended;
+
+static GSource *child_source_new (GForkChild *child);
+
+/* ——— Coming and going ——— */
+
+static void
+forget_direct_children (void)
+{
+  g_queue_init (&direct_children);
+  n_unattended = 0;
+}
+
+static GForkChild *
+child_new (Origin origin)
+{
+  GForkChild *child = g_new0 (GForkChild, 1);
+
+  g_atomic_ref_count_init (&child->ref_count);
+  child->generation = g_fork_generation ();
+  g_mutex_init (&child->lock);
+  child->origin = origin;
+  child->pidfd = -1;
+  child->link.data = child;
+
+  return child;
+}
+
+/* A child of this process that nobody else may reap. */
+GForkChild *
+g_fork_child_new_direct (pid_t pid)
+{
+  static gsize hooked;
+  GForkChild *child = child_new (DIRECT);
+
+  if (g_once_init_enter (&hooked))
+    {
+      g_fork_add_child_hook (forget_direct_children);
+      g_once_init_leave (&hooked, 1);
+    }
+
+  child->pid = pid;
+#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
+  child->pidfd = syscall (SYS_pidfd_open, pid, 0);
+#endif
+
+  g_fork_globals_lock ();
+  g_queue_push_tail_link (&direct_children, &g_fork_child_ref (child)->link);
+  g_fork_globals_unlock ();
+
+  return child;
+}
+
+GForkChild *
+g_fork_child_new_forked (GForkChannel *reaper,
+                         guint32       id)
+{
+  GForkChild *child = child_new (FORKED);
+
+  child->reaper = g_fork_channel_ref (reaper);
+  child->id = id;
+
+  return child;
+}
+
+GForkChild *
+g_fork_child_new_foreign (void)
+{
+  return child_new (FOREIGN);
+}
+
+GForkChild *
+g_fork_child_ref (GForkChild *child)
+{
+  g_atomic_ref_count_inc (&child->ref_count);
+  return child;
+}
+
+void
+g_fork_child_unref (GForkChild *child)
+{
+  if (!g_atomic_ref_count_dec (&child->ref_count))
+    return;
+
+#ifdef __clang_analyzer__
+  return; /* It takes each reference for the last one. */
+#endif
+
+  if (child->pidfd >= 0)
+    close (child->pidfd);
+  g_clear_pointer (&child->reaper, g_fork_channel_unref);
+  g_mutex_clear (&child->lock);
+  g_free (child);
+}
+
+static void
+ignore_end (GForkChild   *child,
+            GMainContext *context,
+            gpointer      data)
+{
+}
+
+/* From here on no control socket tells when the process ends. */
+void
+g_fork_child_set_unattended (GForkChild *child)
+{
+  g_mutex_lock (&child->lock);
+  if (child->origin == DIRECT && child->state == ALIVE && !child->unattended)
+    {
+      child->unattended = TRUE;
+      g_atomic_int_inc (&n_unattended);
+    }
+  g_mutex_unlock (&child->lock);
+}
+
+/* As long as somebody holds a process that a template reaps, the template is
+ * needed. One that nobody holds is still reaped. */
+void
+g_fork_child_hold (GForkChild *child)
+{
+  g_mutex_lock (&child->lock);
+  if (child->holds++ == 0 && child->origin == FORKED && child->state == ALIVE)
+    g_fork_channel_use (child->reaper);
+  g_mutex_unlock (&child->lock);
+}
+
+void
+g_fork_child_release (GForkChild *child)
+{
+  g_autoptr (GForkChannel) unused = NULL;
+  gboolean abandoned = FALSE;
+
+  if (child->generation != g_fork_generation ())
+    return;
+
+  g_mutex_lock (&child->lock);
+  if (--child->holds == 0 && child->state == ALIVE)
+    {
+      if (child->origin == FORKED)
+        unused = g_fork_channel_ref (child->reaper);
+      abandoned = child->origin == DIRECT;
+      /* Its template reaps it, and nobody will ask how it ended. */
+      if (!abandoned && child->pidfd >= 0 && child->listeners == NULL)
+        {
+          close (child->pidfd);
+          child->pidfd = -1;
+        }
+    }
+  g_mutex_unlock (&child->lock);
+
+  if (unused != NULL)
+    g_fork_channel_unuse (unused);
+  if (abandoned && !g_fork_child_check (child))
+    {
+      g_autoptr (GMainContext) context = g_fork_ref_background_context ();
+
+      g_fork_child_listen (child, context, ignore_end, NULL);
+    }
+}
+
+/* ——— Its end ——— */
+
+static void
+listener_free (GForkListener *listener)
+{
+  g_clear_pointer (&listener->watch, g_fork_watch_release);
+  if (listener->source != NULL)
+    {
+      g_source_destroy (listener->source);
+      g_source_unref (listener->source);
+    }
+  g_main_context_unref (listener->context);
+  g_free (listener);
+}
+
+/* To be called with the lock held, which it releases: what is told to others
+ * must not be told under a lock. */
+static void
+end_and_unlock (GForkChild                *child,
+                State                      state,
+                const struct gfork_exited *exited)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  GSList *listeners;
+  gboolean unused, direct;
+
+  if (child->state != ALIVE)
+    {
+      g_mutex_unlock (&child->lock);
+      return;
+    }
+
+  if (exited != NULL)
+    child->exited = *exited;
+  else
+    child->exited.wait_status = -1;
+  g_atomic_int_set ((int *) &child->state, state);
+  listeners = g_slist_reverse (g_steal_pointer (&child->listeners));
+  reaper = g_steal_pointer (&child->reaper);
+  unused = child->origin == FORKED && child->holds > 0;
+  direct = child->origin == DIRECT;
+  if (child->unattended)
+    g_atomic_int_add (&n_unattended, -1);
+  if (child->pidfd >= 0)
+    close (child->pidfd);
+  child->pidfd = -1;
+  g_mutex_unlock (&child->lock);
+
+  if (direct)
+    {
+      g_fork_globals_lock ();
+      g_queue_unlink (&direct_children, &child->link);
+      g_fork_globals_unlock ();
+    }
+
+  for (GSList *l = listeners; l != NULL; l = l->next)
+    {
+      GForkListener *listener = l->data;
+
+      listener->func (child, listener->context, listener->data);
+      listener_free (listener);
+    }
+  g_slist_free (listeners);
+
+  if (unused)
+    g_fork_channel_unuse (reaper);
+  if (direct)
+    g_fork_child_unref (child);
+}
+
+/* What the kernel remembers of a process that somebody else has reaped. */
+static gboolean
+get_exit_code (int                  pidfd,
+               struct gfork_exited *exited)
+{
+  struct pidfd_info_v0 info = { .mask = PIDFD_INFO_EXIT };
+
+#ifdef GFORK_PORTABLE
+  return FALSE;
+#endif
+  if (ioctl (pidfd, PIDFD_GET_INFO, &info) != 0 || (info.mask & PIDFD_INFO_EXIT) == 0)
+    return FALSE;
+
+  memset (exited, 0, sizeof *exited);
+  exited->wait_status = info.exit_code;
+  return TRUE;
+}
+
+/* What READY or SYNCED has told. Takes @pidfd, which may be -1. */
+void
+g_fork_child_set_pid (GForkChild *child,
+                      pid_t       pid,
+                      int         pidfd)
+{
+  g_mutex_lock (&child->lock);
+  if (child->pid == 0)
+    child->pid = pid;
+  if (child->pidfd < 0 && child->state == ALIVE)
+    child->pidfd = pidfd;
+  else if (pidfd >= 0)
+    close (pidfd);
+  g_mutex_unlock (&child->lock);
+}
+
+void
+g_fork_child_set_exited (GForkChild                *child,
+                         const struct gfork_exited *exited)
+{
+  struct gfork_exited known;
+
+  g_mutex_lock (&child->lock);
+  if (exited->wait_status != -1)
+    end_and_unlock (child, ENDED, exited);
+  else if (child->pidfd >= 0 && get_exit_code (child->pidfd, &known))
+    end_and_unlock (child, ENDED, &known);
+  else
+    end_and_unlock (child, LOST, NULL);
+}
+
+/* The template that would have reported is gone. A process that has not said yet who it
+ * is may still come, and with a pidfd. */
+void
+g_fork_child_set_orphan (GForkChild *child)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  GSList *watches = NULL;
+
+  g_mutex_lock (&child->lock);
+  if (child->state == ALIVE && child->origin == FORKED && child->pidfd < 0
+      && (child->pid != 0 || child->listeners != NULL))
+    {
+      end_and_unlock (child, LOST, NULL);
+      return;
+    }
+
+  if (child->state == ALIVE && child->origin == FORKED)
+    {
+      child->origin = FOREIGN;
+      /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped at the end */
+      reaper = g_steal_pointer (&child->reaper);
+      for (GSList *l = child->listeners; l != NULL; l = l->next)
+        {
+          GForkListener *listener = l->data;
+
+          watches = g_slist_prepend (watches, g_steal_pointer (&listener->watch));
+          listener->source = child_source_new (child);
+          g_source_attach (listener->source, listener->context);
+        }
+    }
+  g_mutex_unlock (&child->lock);
+
+  for (GSList *l = watches; l != NULL; l = l->next)
+    if (l->data != NULL)
+      g_fork_watch_release (l->data);
+  g_slist_free (watches);
+}
+
+static gint64
+microseconds (const struct timeval *time)
+{
+  return (gint64) time->tv_sec * G_USEC_PER_SEC + time->tv_usec;
+}
+
+typedef enum
+{
+  LOOK_ALIVE,
+  LOOK_UNREAPED, /* it has ended, and how will be known once it was reaped */
+  LOOK_OVER,
+} Look;
+
+/* Looks whether the process has ended, without waiting. With @give_up, an end of
+ * which nothing more is known yet counts as lost. */
+static Look
+look (GForkChild *child,
+      gboolean    give_up)
+{
+  struct gfork_exited exited = { 0 };
+  struct pollfd poll_fd = { .events = POLLIN };
+
+  g_mutex_lock (&child->lock);
+
+  if (child->state != ALIVE)
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_OVER;
+    }
+
+  if (child->origin == DIRECT)
+    {
+      struct rusage usage;
+      pid_t pid;
+
+      do
+        pid = wait4 (child->pid, &exited.wait_status, WNOHANG, &usage);
+      while (pid < 0 && errno == EINTR);
+
+      if (pid == 0)
+        {
+          g_mutex_unlock (&child->lock);
+          return LOOK_ALIVE;
+        }
+      if (pid > 0)
+        {
+          exited.user_time = microseconds (&usage.ru_utime);
+          exited.system_time = microseconds (&usage.ru_stime);
+          exited.max_rss = (guint64) usage.ru_maxrss * 1024;
+          end_and_unlock (child, ENDED, &exited);
+          return LOOK_OVER;
+        }
+      /* Somebody else has reaped it, or the application ignores SIGCHLD. */
+      if (child->pidfd < 0)
+        {
+          end_and_unlock (child, LOST, NULL);
+          return LOOK_OVER;
+        }
+    }
+
+  poll_fd.fd = child->pidfd;
+  if (child->origin == FORKED || child->pidfd < 0 || poll (&poll_fd, 1, 0) <= 0)
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_ALIVE;
+    }
+
+  /* Orphans come to the next subreaper above them, which may be this process. */
+  if ((poll_fd.revents & POLLHUP) == 0 && child->pid > 0 && child->origin == FOREIGN
+      && wait4 (child->pid, &exited.wait_status, WNOHANG, NULL) == child->pid)
+    end_and_unlock (child, ENDED, &exited); /* NOLINT(bugprone-branch-clone): as below */
+  else if (get_exit_code (child->pidfd, &exited))
+    end_and_unlock (child, ENDED, &exited);
+  else if (give_up || (poll_fd.revents & POLLHUP) != 0 || child->origin == DIRECT)
+    end_and_unlock (child, LOST, NULL);
+  else
+    {
+      g_mutex_unlock (&child->lock);
+      return LOOK_UNREAPED;
+    }
+
+  return LOOK_OVER;
+}
+
+/* Returns whether it is known to have ended. */
+gboolean
+g_fork_child_check (GForkChild *child)
+{
+  if (child->generation != g_fork_generation ())
+    return TRUE;
+
+  return look (child, FALSE) == LOOK_OVER;
+}
+
+/* Like g_fork_child_check(), of a process whose socket is at its end: a process that
+ * ends closes its descriptors a moment before it can be reaped, by us or by its
+ * template, which then says so. */
+gboolean
+g_fork_child_check_closed (GForkChild *child)
+{
+  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE_MS * 1000;
+  gint64 left;
+
+  if (child->generation != g_fork_generation ())
+    return TRUE;
+
+  while (!g_fork_child_check (child) && (left = deadline - g_get_monotonic_time ()) > 0)
+    {
+      struct pollfd poll_fd = { .events = POLLIN };
+      g_autoptr (GForkChannel) reaper = NULL;
+      int milliseconds = (left + 999) / 1000;
+      Origin origin;
+
+      g_mutex_lock (&child->lock);
+      origin = child->origin;
+      poll_fd.fd = child->pidfd;
+      if (child->reaper != NULL)
+        reaper = g_fork_channel_ref (child->reaper);
+      else if (child->state == ALIVE && origin == DIRECT)
+        poll (&poll_fd, 1, child->pidfd >= 0 ? milliseconds : 1);
+      g_mutex_unlock (&child->lock);
+
+      if (origin == FOREIGN)
+        return FALSE;
+      if (reaper != NULL)
+        g_fork_channel_wait (reaper, milliseconds);
+    }
+
+  return g_fork_child_check (child);
+}
+
+/* Reaps whichever direct children have ended, for programs that iterate no main
+ * context. One system call if none of them has; none if there are only templates. */
+void
+g_fork_child_sweep (void)
+{
+  siginfo_t info = { 0 };
+  GSList *children = NULL;
+
+  if (g_atomic_int_get (&n_unattended) == 0)
+    return;
+  if (waitid (P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    return;
+
+  g_fork_globals_lock ();
+  for (GList *l = direct_children.head; l != NULL; l = l->next)
+    children = g_slist_prepend (children, g_fork_child_ref (l->data));
+  g_fork_globals_unlock ();
+
+  for (GSList *l = children; l != NULL; l = l->next)
+    g_fork_child_check (l->data);
+  g_slist_free_full (children, (GDestroyNotify) g_fork_child_unref);
+}
+
+/* ——— Listening ——— */
+
+typedef struct
+{
+  GSource source;
+  GForkChild *child;
+  gpointer tag;
+} ChildSource;
+
+static gboolean
+child_source_dispatch (GSource     *source,
+                       GSourceFunc  callback,
+                       gpointer     user_data)
+{
+  ChildSource *self = (ChildSource *) source;
+  gint64 deadline = g_source_get_ready_time (source);
+  gint64 now = g_source_get_time (source);
+  GMainContext *outer;
+  Look seen;
+
+  if (self->child->generation != g_fork_generation ())
+    return G_SOURCE_REMOVE;
+
+  outer = g_fork_dispatch_begin (g_source_get_context (source));
+  seen = look (self->child, self->tag != NULL && deadline >= 0 && now >= deadline);
+  g_fork_dispatch_end (outer);
+
+  switch (seen)
+    {
+    case LOOK_OVER:
+      return G_SOURCE_REMOVE;
+
+    case LOOK_UNREAPED:
+      /* It may be a child of this very process, which has detached it. */
+      g_fork_child_sweep ();
+      /* The end of the reaping is a hang-up, which is always waited for. */
+      if (deadline < 0)
+        {
+          g_source_modify_unix_fd (source, self->tag, 0);
+          g_source_set_ready_time (source, now + REAPING_PATIENCE);
+        }
+      break;
+
+    case LOOK_ALIVE:
+      if (self->tag == NULL)
+        g_source_set_ready_time (source, now + LOOK_AGAIN_MS * 1000);
+      break;
+    }
+
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+child_source_finalize (GSource *source)
+{
+  g_fork_child_unref (((ChildSource *) source)->child);
+}
+
+static GSourceFuncs child_source_funcs = {
+  .dispatch = child_source_dispatch,
+  .finalize = child_source_finalize,
+};
+
+static GSource *
+child_source_new (GForkChild *child)
+{
+  GSource *source = g_source_new (&child_source_funcs, sizeof (ChildSource));
+  ChildSource *self = (ChildSource *) source;
+
+  g_source_set_static_name (source, "[gspawnfork] process");
+  self->child = g_fork_child_ref (child);
+  if (child->pidfd >= 0)
+    self->tag = g_source_add_unix_fd (source, child->pidfd, G_IO_IN);
+  else
+    g_source_set_ready_time (source, g_get_monotonic_time () + LOOK_AGAIN_MS * 1000);
+
+  return source;
+}
+
+/* Calls @func when the process has ended, which is noticed at the latest when
+ * @context is iterated. Returns %FALSE if it has ended already. @data, if somebody is to
+ * stop listening, is nobody else's. */
+gboolean
+g_fork_child_listen (GForkChild        *child,
+                     GMainContext      *context,
+                     GForkListenerFunc  func,
+                     gpointer           data)
+{
+  GForkListener *listener = NULL;
+
+  if (g_fork_child_check (child))
+    return FALSE;
+
+  g_mutex_lock (&child->lock);
+  if (child->origin == FOREIGN && child->pidfd < 0)
+    {
+      /* Nothing will tell when it ends. */
+      end_and_unlock (child, LOST, NULL);
+      return FALSE;
+    }
+  if (child->state == ALIVE)
+    {
+      listener = g_new0 (GForkListener, 1);
+      listener->context = g_main_context_ref (context);
+      listener->func = func;
+      listener->data = data;
+      if (child->origin == FORKED)
+        listener->watch = g_fork_channel_watch (child->reaper, context);
+      else
+        {
+          listener->source = child_source_new (child);
+          g_source_attach (listener->source, context);
+        }
+      child->listeners = g_slist_prepend (child->listeners, listener);
+    }
+  g_mutex_unlock (&child->lock);
+
+  return listener != NULL;
+}
+
+/* Returns whether somebody was still listening with @data; if not, the function was called,
+ * or will be at once. */
+gboolean
+g_fork_child_unlisten (GForkChild    *child,
+                       gconstpointer  data)
+{
+  GForkListener *listener = NULL;
+
+  if (child->generation != g_fork_generation ())
+    return FALSE;
+
+  g_mutex_lock (&child->lock);
+  for (GSList *l = child->listeners; l != NULL && listener == NULL; l = l->next)
+    if (((GForkListener *) l->data)->data == data)
+      listener = l->data;
+  child->listeners = g_slist_remove (child->listeners, listener);
+  g_mutex_unlock (&child->lock);
+
+  if (listener != NULL)
+    listener_free (listener);
+  return listener != NULL;
+}
+
+/* ——— About it ——— */
+
+pid_t
+g_fork_child_get_pid (GForkChild *child)
+{
+  return child->pid;
+}
+
+gboolean
+g_fork_child_is_lost (GForkChild *child)
+{
+  return child->generation != g_fork_generation ()
+         || g_atomic_int_get ((int *) &child->state) == LOST;
+}
+
+/* %NULL as long as it is not known to have ended. */
+const struct gfork_exited *
+g_fork_child_get_exited (GForkChild *child)
+{
+  return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
+}
+
+/* Does /proc say that the child of @parent (0 if that is not known) is at its end, or
+ * must end? If there is no process of that number it has ended; one that has another
+ * parent is an orphan, or another process. */
+static gboolean
+looks_doomed (pid_t pid,
+              pid_t parent)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%ld/stat", (long) pid);
+  g_auto (GStrv) stat = g_fork_proc_read_stat (path);
+  char state;
+
+  if (stat == NULL)
+    return kill (pid, 0) != 0 && errno == ESRCH;
+  if (parent != 0 && g_fork_proc_number (stat, G_FORK_STAT_PARENT) != (guint64) parent)
+    return FALSE;
+
+  state = stat[0][0];
+  return strchr ("ZXx", state) != NULL
+         || (g_fork_proc_number (stat, G_FORK_STAT_FLAGS) & 0x4) != 0
+         || (g_fork_proc_number (stat, G_FORK_STAT_PENDING) & (1 << (SIGKILL - 1))) != 0
+         || (g_fork_proc_number (stat, G_FORK_STAT_EXIT_CODE) != 0 && strchr ("Tt", state) == NULL);
+}
+
+/* Is it dead, or has it been sent a signal that it will not survive? The latter
+ * matters, because its socket looks well until the process gets to run again.
+ * process_mrelease() is meant to free the memory of a process that is about to
+ * go; it refuses with EINVAL if the process is not, and that costs next to
+ * nothing. Where that is missing, /proc is read, and twice: while it is made up, the
+ * process may have gone from one sign of its end to another. */
+gboolean
+g_fork_child_is_dying (GForkChild *child)
+{
+  int result = ENOSYS;
+  pid_t pid, parent = 0;
+  gboolean dead, ours;
+
+  g_mutex_lock (&child->lock);
+  dead = child->state != ALIVE;
+  pid = child->pid;
+  /* What was taken over may come from where numbers mean other processes. */
+  ours = child->origin != FOREIGN && pid > 0;
+  if (!dead && ours)
+    parent = child->origin == DIRECT ? getpid () : g_fork_channel_get_pid (child->reaper);
+#ifndef GFORK_PORTABLE
+  if (!dead && child->pidfd >= 0)
+    result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
+#endif
+  g_mutex_unlock (&child->lock);
+
+  if (dead)
+    return TRUE;
+  if (result != ENOSYS && result != EPERM)
+    return result != EINVAL;
+
+  /* If the number is another process's by now, ours has ended, which its socket tells. */
+  /* NOLINTNEXTLINE(misc-redundant-expression): twice, as said above */
+  return ours && (looks_doomed (pid, parent) || looks_doomed (pid, parent));
+}
+
+/* Where that cannot be done at all, errno is ENOSYS. */
+static int
+send_signal_by_pidfd (int pidfd,
+                      int signum)
+{
+  int result = -1;
+
+  errno = ENOSYS;
+#if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
+  result = syscall (SYS_pidfd_send_signal, pidfd, signum, NULL, 0);
+  /* Filters that are older than a call refuse it, many of them with EPERM, which may
+   * also be true. Of a pidfd that nobody has it is not. */
+  if (result != 0 && errno == EPERM && syscall (SYS_pidfd_send_signal, -1, 0, NULL, 0) != 0)
+    errno = errno == EPERM ? ENOSYS : EPERM;
+#endif
+
+  return result;
+}
+
+/* EOWNERDEAD stands for a process whose template is gone. */
+static gboolean
+set_kill_error (GForkChild  *child,
+                int          signum,
+                int          error_number,
+                GError     **error)
+{
+  GForkError code = G_FORK_ERROR_FAILED;
+
+  if (error_number == EOWNERDEAD)
+    code = G_FORK_ERROR_LOST;
+  else if (error_number == ESRCH)
+    code = g_fork_child_is_lost (child) ? G_FORK_ERROR_LOST : G_FORK_ERROR_CLOSED;
+  else if (error_number == ENOSYS)
+    code = G_FORK_ERROR_NOT_SUPPORTED;
+
+  g_set_error (error, G_FORK_ERROR, code, _("Could not send signal %d to process %d: %s"), signum,
+               (int) child->pid,
+               code == G_FORK_ERROR_LOST ? _("the template that it was forked from is gone")
+                                         : g_strerror (error_number));
+  return FALSE;
+}
+
+/* Sends a signal to this process and to no other, even if its number is in use
+ * again: by its pidfd; or, since a number is free only after it was reaped, by
+ * whoever has not reaped it. */
+gboolean
+g_fork_child_kill (GForkChild  *child,
+                   int          signum,
+                   GError     **error)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  int result = -1;
+
+  if (g_fork_child_check (child))
+    return set_kill_error (child, signum, ESRCH, error);
+
+  g_mutex_lock (&child->lock);
+  errno = ESRCH;
+  if (signum < 0 || signum >= NSIG)
+    errno = EINVAL;
+  else if (child->state == ALIVE)
+    {
+      errno = ENOSYS;
+      if (child->pidfd >= 0)
+        result = send_signal_by_pidfd (child->pidfd, signum);
+      if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
+        result = kill (child->pid, signum);
+      else if (result != 0 && errno == ENOSYS && child->origin == FORKED)
+        reaper = g_fork_channel_ref (child->reaper);
+    }
+  g_mutex_unlock (&child->lock);
+
+  if (reaper != NULL)
+    {
+      struct gfork_kill frame = { .id = child->id, .signum = signum };
+
+      /* Only a template that lives can do it. If it does not, nobody can. */
+      g_fork_channel_check (reaper);
+      if (g_fork_child_check (child))
+        errno = ESRCH;
+      else if (g_fork_channel_is_doomed (reaper))
+        errno = EOWNERDEAD;
+      else
+        {
+          g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
+          return TRUE;
+        }
+    }
+
+  return result == 0 || set_kill_error (child, signum, errno, error);
+}

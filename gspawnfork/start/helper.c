@@ -1,0 +1,266 @@
+/* helper.c: finds a helper and executes it by posix_spawn
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "start/helper.h"
+
+#include "process/child.h"
+#include "gforkerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where the control socket is put. Everything above it is closed. */
+#define CONTROL_FD 3
+
+/* Room for a title: the name of a function is what it has to hold. */
+#define PADDING "                                                                " \
+                "                                                                "
+
+static gboolean embedded;
+
+/* The program is its own helper from now on. */
+void
+g_fork_helper_set_embedded (void)
+{
+  embedded = TRUE;
+}
+
+static const char *
+find_helper (void)
+{
+  const char *helper = secure_getenv ("GSPAWNFORK_HELPER");
+
+  if (helper != NULL && helper[0] != '\0')
+    return helper;
+
+  if (!embedded)
+    return GFORK_HELPER;
+
+  /* The link stays right when the file was moved or replaced. */
+  if (access ("/proc/self/exe", X_OK) == 0)
+    return "/proc/self/exe";
+  return (const char *) getauxval (AT_EXECFN);
+}
+
+/* The descriptor must not be one of the numbers that are about to be assigned,
+ * which it may be if the application has closed some of them. */
+static int
+move_above (int fd)
+{
+  int moved;
+
+  if (fd > CONTROL_FD)
+    return fd;
+
+  moved = fcntl (fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+  close (fd);
+  return moved;
+}
+
+static int
+add_file_actions (posix_spawn_file_actions_t *actions,
+                  int                         control,
+                  gboolean                    closing)
+{
+  int result = posix_spawn_file_actions_addopen (actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+  for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO && result == 0; fd++)
+    if (fcntl (fd, F_GETFD) < 0)
+      result = posix_spawn_file_actions_addopen (actions, fd, "/dev/null", O_WRONLY, 0);
+
+  if (result == 0)
+    result = posix_spawn_file_actions_adddup2 (actions, control, CONTROL_FD);
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+  if (result == 0 && closing)
+    result = posix_spawn_file_actions_addclosefrom_np (actions, CONTROL_FD + 1);
+#endif
+
+  return result;
+}
+
+/* A process starts with every signal at its default and none blocked, whatever
+ * this one and its threads have done. */
+static int
+set_attributes (posix_spawnattr_t *attributes)
+{
+  sigset_t all, none;
+  int result;
+
+  sigfillset (&all);
+  sigemptyset (&none);
+  result = posix_spawnattr_setsigdefault (attributes, &all);
+  if (result == 0)
+    result = posix_spawnattr_setsigmask (attributes, &none);
+  if (result == 0)
+    result = posix_spawnattr_setflags (attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+
+  return result;
+}
+
+/* What is started reads these, and cannot know that whoever has set them may be less
+ * trusted than this process: it is no setuid program itself, and this one may have
+ * become another user for good. */
+static char **
+get_environment (char ***copy)
+{
+  static const char *const ours[] = { "GFORK_MODULE_PATH", "GSPAWNFORK_HELPER",
+                                      "GSPAWNFORK_RUNTIME_DIR" };
+
+  if (getauxval (AT_SECURE) == 0)
+    return environ;
+
+  *copy = g_get_environ ();
+  for (guint i = 0; i < G_N_ELEMENTS (ours); i++)
+    *copy = g_environ_unsetenv (*copy, ours[i]);
+  return *copy;
+}
+
+static int
+spawn_closing (pid_t              *pid,
+               const char         *program,
+               const char * const *argv,
+               int                 control,
+               gboolean            search,
+               gboolean            closing)
+{
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  g_auto (GStrv) copy = NULL;
+  int result = posix_spawn_file_actions_init (&actions);
+
+  if (result != 0)
+    return result;
+  result = posix_spawnattr_init (&attributes);
+  if (result == 0)
+    {
+      result = add_file_actions (&actions, control, closing);
+      if (result == 0)
+        result = set_attributes (&attributes);
+      if (result == 0)
+        result = (search ? posix_spawnp : posix_spawn) (pid, program, &actions, &attributes,
+                                                        (char **) argv,
+                                                        get_environment (&copy));
+      posix_spawnattr_destroy (&attributes);
+    }
+  posix_spawn_file_actions_destroy (&actions);
+
+  return result;
+}
+
+static int
+spawn (pid_t              *pid,
+       const char         *program,
+       const char * const *argv,
+       int                 control,
+       gboolean            search)
+{
+  int result = spawn_closing (pid, program, argv, control, search, TRUE);
+
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+  /* Where there is no close_range(), the C library needs /proc for it. */
+  if (result != 0 && access ("/proc/self/fd", F_OK) != 0)
+    result = spawn_closing (pid, program, argv, control, search, FALSE);
+#endif
+
+  return result;
+}
+
+static const char *
+why_not_spawned (int error_number)
+{
+#ifdef SYS_clone3
+  /* The C library does without clone3() if the answer is ENOSYS, and only then. The
+   * size is none that the kernel takes. */
+  if (error_number == EPERM && syscall (SYS_clone3, NULL, 0) != 0 && errno == EPERM)
+    return _("a seccomp filter forbids clone3(), and does not say ENOSYS");
+#endif
+
+  return g_strerror (error_number);
+}
+
+static GForkChannel *
+start (const char         *program,
+       const char * const *argv,
+       gboolean            search)
+{
+  GForkChild *child;
+  GForkChannel *channel;
+  pid_t pid = 0;
+  int fds[2] = { -1, -1 }, result = 0;
+
+  g_fork_child_sweep ();
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    result = errno;
+  else
+    {
+      fds[0] = move_above (fds[0]);
+      fds[1] = move_above (fds[1]);
+      result = fds[0] < 0 || fds[1] < 0 ? errno : spawn (&pid, program, argv, fds[1], search);
+    }
+  if (fds[1] >= 0)
+    close (fds[1]);
+
+  if (result != 0)
+    {
+      g_autofree char *name = g_filename_display_name (program);
+
+      if (fds[0] >= 0)
+        close (fds[0]);
+      return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
+                                                     _("Could not execute the helper “%s”: %s"),
+                                                     name, why_not_spawned (result)));
+    }
+
+  child = g_fork_child_new_direct (pid);
+  channel = g_fork_channel_new (fds[0], child);
+  g_fork_channel_set_program (channel, program);
+  g_fork_channel_set_start (channel, g_fork_start_new (pid));
+  g_fork_child_unref (child);
+  return channel;
+}
+
+#define VERSION_WORD G_STRINGIFY (GFORK_PROTOCOL_VERSION)
+#define CONTROL_WORD G_STRINGIFY (CONTROL_FD)
+
+/* Executes the helper for modules in C. */
+GForkChannel *
+g_fork_helper_start (void)
+{
+  const char *const argv[] = {
+    "gspawnfork-helper", GFORK_SERVE_OPTION, VERSION_WORD, CONTROL_WORD,
+    PADDING, /* NOLINT(bugprone-suspicious-missing-comma): one long word */
+    NULL,
+  };
+
+  return start (find_helper (), argv, FALSE);
+}
+
+/* Executes another runtime's program, given by its first words. */
+GForkChannel *
+g_fork_helper_start_program (const char * const *words)
+{
+  const char *const rest[] = { GFORK_SERVE_OPTION, VERSION_WORD, CONTROL_WORD, PADDING };
+  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
+
+  for (; *words != NULL; words++)
+    g_ptr_array_add (argv, (gpointer) *words);
+  for (guint i = 0; i < G_N_ELEMENTS (rest); i++)
+    g_ptr_array_add (argv, (gpointer) rest[i]);
+  g_ptr_array_add (argv, NULL);
+
+  return start (argv->pdata[0], (const char *const *) argv->pdata, TRUE);
+}

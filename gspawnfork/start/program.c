@@ -1,0 +1,141 @@
+/* program.c: the calling program as its own helper
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "start/program.h"
+
+#include "process/child.h"
+#include "gforkerror-private.h"
+#include "base/generation.h"
+#include "start/helper.h"
+#include "gforktemplate.h"
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What g_fork_init_early() has forked. */
+static GForkChannel *early;
+static guint early_generation;
+
+/* Forks the calling program, and makes the fork a template. */
+GForkChannel *
+g_fork_main_fork (GError **error)
+{
+  char threads[512];
+  int fds[2], n_threads;
+  GForkChild *child;
+  GForkChannel *channel;
+  pid_t pid;
+
+  g_fork_child_sweep ();
+
+  n_threads = gfork_count_threads (threads, sizeof threads);
+  if (n_threads != 1)
+    {
+      g_propagate_error (error, g_fork_error_new_threaded (threads, n_threads));
+      return NULL;
+    }
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    {
+      g_propagate_error (error, g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
+                                                      g_strerror (errno)));
+      return NULL;
+    }
+
+  /* What the program has printed so far is printed once. */
+  fflush (NULL);
+
+  pid = fork ();
+  if (pid == 0)
+    gfork_serve_fork (fds[1]);
+
+  close (fds[1]);
+  if (pid < 0)
+    {
+      g_propagate_error (error, g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
+                                                      g_strerror (errno)));
+      close (fds[0]);
+      return NULL;
+    }
+
+  child = g_fork_child_new_direct (pid);
+  channel = g_fork_channel_new (fds[0], child);
+  g_fork_child_unref (child);
+  return channel;
+}
+
+/* A fresh copy of the small program that was forked early, %NULL if there is none
+ * or it has died. */
+GForkChannel *
+g_fork_main_fork_early (void)
+{
+  if (early == NULL || early_generation != g_fork_generation () || g_fork_channel_is_dying (early))
+    return NULL;
+
+  return g_fork_channel_new_child (early);
+}
+
+/**
+ * g_fork_init_early:
+ * @error: return location for an error: %G_FORK_ERROR_THREADED if there is more
+ *   than one thread already, with their names; %G_FORK_ERROR_FORK with the
+ *   system's reason
+ *
+ * Forks the program now, as the first thing it does, while it is small. What was
+ * forked then serves [ctor@GFork.Template.new] and
+ * [ctor@GFork.Template.new_exec], so that no helper program is executed, and the
+ * functions that the program itself exports can be run and called.
+ *
+ * Further calls do nothing. The program's own `atexit()` handlers and destructors
+ * are not run in the processes that come of it.
+ *
+ * Returns: %TRUE if the program was forked; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_init_early (GError **error)
+{
+  if (early != NULL && early_generation == g_fork_generation ())
+    return TRUE;
+
+  early = g_fork_main_fork (error);
+  early_generation = g_fork_generation ();
+  return early != NULL;
+}
+
+/**
+ * g_fork_embed_helper: (skip)
+ * @argc: the number of elements in @argv
+ * @argv: (array length=argc): the arguments of `main()`
+ *
+ * Makes the program its own helper, so that none needs to be installed: for static,
+ * relocated or bundled programs. To be called in the first line of `main()`.
+ *
+ * If the program was started as a helper, this serves and never returns. Otherwise
+ * the program will be executed as the helper whenever one is needed, and the
+ * functions that it exports can be run and called.
+ *
+ * In setuid programs this does nothing: whoever starts one chooses its arguments.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_embed_helper (int    argc,
+                     char **argv)
+{
+  if (getauxval (AT_SECURE) != 0)
+    return;
+
+  gfork_serve_command_line (argc, argv, GFORK_SERVE_PROGRAM);
+  g_fork_helper_set_embedded ();
+}

@@ -1,0 +1,186 @@
+/* runtime.c: which program serves which language
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "start/runtime.h"
+
+#include "gforkerror.h"
+#include "base/generation.h"
+#include "start/helper.h"
+#include "start/program.h"
+#include "channel/replay.h"
+#include "gforktemplate.h"
+
+#include <glib/gi18n-lib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUP "Runtime"
+
+/* Guarded by the globals' lock: runtime → program. */
+static GHashTable *interpreters;
+
+static char *
+dup_interpreter (const char *runtime)
+{
+  char *interpreter = NULL;
+
+  g_fork_globals_lock ();
+  if (interpreters != NULL)
+    interpreter = g_strdup (g_hash_table_lookup (interpreters, runtime));
+  g_fork_globals_unlock ();
+
+  return interpreter;
+}
+
+/* The file that describes the runtime: of an uninstalled tree, if that has one. */
+static char *
+find_keyfile (const char *runtime)
+{
+  const char *directory = secure_getenv ("GSPAWNFORK_RUNTIME_DIR");
+  g_autofree char *name = g_strconcat (runtime, ".runtime", NULL);
+  g_autofree char *path = NULL;
+
+  if (directory != NULL)
+    {
+      path = g_build_filename (directory, name, NULL);
+      if (g_file_test (path, G_FILE_TEST_EXISTS))
+        return g_steal_pointer (&path);
+    }
+
+  return g_build_filename (GFORK_RUNTIME_DIR, name, NULL);
+}
+
+/* Words that begin with "./" are files beside the keyfile, so that a runtime can be
+ * moved, and used where it was built. */
+static gboolean
+resolve_words (char       **words,
+               const char  *keyfile,
+               GError     **error)
+{
+  g_autofree char *directory = g_path_get_dirname (keyfile);
+
+  for (; *words != NULL; words++)
+    if (g_str_has_prefix (*words, "./"))
+      {
+        char *file = g_build_filename (directory, *words + 2, NULL);
+
+        g_free (*words);
+        *words = file;
+        if (!g_file_test (file, G_FILE_TEST_EXISTS))
+          {
+            g_autofree char *valid_file = g_filename_display_name (file);
+
+            g_set_error (error, G_FILE_ERROR, G_FILE_ERROR_NOENT, _("%s does not exist"),
+                         valid_file);
+            return FALSE;
+          }
+      }
+
+  return TRUE;
+}
+
+/* The first words of the command line of the program that serves @runtime. */
+static char **
+find_program (const char  *runtime,
+              gboolean    *forks,
+              GError     **error)
+{
+  g_autofree char *name = g_utf8_make_valid (runtime, -1);
+  g_autofree char *path = NULL;
+  g_autofree char *interpreter = NULL;
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autoptr (GError) local_error = NULL;
+  g_auto (GStrv) words = NULL;
+
+  /* It is a name, not a way to a file elsewhere. */
+  if (runtime[0] == '\0' || runtime[0] == '.' || strchr (runtime, G_DIR_SEPARATOR) != NULL)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
+                   _("“%s” is not the name of a runtime"), name);
+      return NULL;
+    }
+
+  path = find_keyfile (runtime);
+  if (!g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, &local_error)
+      || (words = g_key_file_get_string_list (file, GROUP, "Exec", NULL, &local_error)) == NULL
+      || words[0] == NULL || words[0][0] == '\0'
+      || !resolve_words (words, path, &local_error))
+    {
+      g_autofree char *valid_path = g_filename_display_name (path);
+
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
+                   _("The runtime “%s” is not installed: %s: %s"), name, valid_path,
+                   local_error != NULL ? local_error->message : _("it names no program"));
+      return NULL;
+    }
+
+  interpreter = dup_interpreter (runtime);
+  if (interpreter != NULL)
+    {
+      g_free (words[0]);
+      words[0] = g_steal_pointer (&interpreter);
+    }
+
+  *forks = !g_key_file_has_key (file, GROUP, "Forks", NULL)
+           || g_key_file_get_boolean (file, GROUP, "Forks", NULL);
+  return g_steal_pointer (&words);
+}
+
+/* Starts a fresh process that serves the language, which is "c" if %NULL. */
+GForkChannel *
+g_fork_runtime_start (const char *runtime)
+{
+  g_auto (GStrv) words = NULL;
+  GForkChannel *channel;
+  gboolean forks;
+  GError *error = NULL;
+
+  if (runtime == NULL || strcmp (runtime, "c") == 0)
+    {
+      channel = g_fork_main_fork_early ();
+      return channel != NULL ? channel : g_fork_helper_start ();
+    }
+
+  words = find_program (runtime, &forks, &error);
+  if (words == NULL)
+    return g_fork_channel_new_failed (error);
+
+  channel = g_fork_helper_start_program ((const char *const *) words);
+  if (!forks)
+    g_fork_channel_set_log (channel, g_fork_log_new ((const char *const *) words));
+  return channel;
+}
+
+/**
+ * g_fork_set_interpreter:
+ * @runtime: the name of a runtime, such as `python3`
+ * @interpreter: (nullable) (type filename): a program, by its path or by a name that
+ *   is looked up in `PATH`; %NULL for the usual one
+ *
+ * Names the program that interprets the modules of a runtime, for all templates of
+ * that runtime that are made from now on: the interpreter of a virtual environment,
+ * for instance. It takes the place of the first word of the command line in the
+ * runtime's keyfile.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_set_interpreter (const char *runtime,
+                        const char *interpreter)
+{
+  g_return_if_fail (runtime != NULL);
+
+  g_fork_globals_lock ();
+  if (interpreters == NULL)
+    interpreters = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  if (interpreter != NULL)
+    g_hash_table_replace (interpreters, g_strdup (runtime), g_strdup (interpreter));
+  else
+    g_hash_table_remove (interpreters, runtime);
+  g_fork_globals_unlock ();
+}

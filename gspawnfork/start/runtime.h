@@ -1,0 +1,15 @@
+/* runtime.h: which program serves which language
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "channel/channel.h"
+
+G_BEGIN_DECLS
+
+GForkChannel *g_fork_runtime_start (const char *runtime);
+
+G_END_DECLS
