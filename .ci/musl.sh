@@ -1,5 +1,5 @@
 #!/bin/sh
-# musl.sh: builds the far end and the helper against musl, as it is and with
+# musl.sh: builds the template process and the helper against musl, as it is and with
 # every fallback, to show that they need a C library and not the C library.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers

@@ -1,4 +1,4 @@
-/* gforkerror.c: the error domain, and sentences out of what the far end reports
+/* gforkerror.c: the error domain, and sentences out of what the template process reports
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -50,7 +50,7 @@ GError *
 g_fork_error_new_threaded (const char *threads,
                            int         n_threads)
 {
-  /* The kernel cuts a name after 15 octets. */
+  /* The kernel cuts a name after 15 bytes. */
   g_autofree char *names = g_utf8_make_valid (threads, -1);
 
   if (n_threads == 0)
@@ -189,10 +189,10 @@ g_fork_reason_complete (GError     *error,
   return g_fork_error_new_for (reason->code, verb, valid, reason->message);
 }
 
-/* ——— What the far end reports ——— */
+/* ——— What the template process reports ——— */
 
 /* A GError for an ERROR frame; one about the protocol if it is not well-formed. It is
- * a reason if the far end was not carrying out a command. @process tells who that is. */
+ * a reason if the template process was not carrying out a command. @process tells who that is. */
 GError *
 g_fork_error_new_from_frame (const struct gfork_frame *frame,
                              const char               *process)

@@ -690,7 +690,7 @@ g_fork_process_get_system_time (GForkProcess *self)
  * Gets the most memory that the process had resident at once, including what it
  * shares with its template: `ru_maxrss` in `getrusage(2)`.
  *
- * Returns: octets; 0 if it cannot be known
+ * Returns: bytes; 0 if it cannot be known
  *
  * Since: 1.0
  */

@@ -1,4 +1,4 @@
-/* gforkserve.c: the far end, for interpreters of other languages
+/* gforkserve.c: the template process, for interpreters of other languages
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

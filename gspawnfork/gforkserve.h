@@ -44,7 +44,7 @@ typedef enum
  * GForkRequestFunc:
  * @request: what to do
  * @name: a module, a function, a piece of code or directories
- * @values: what was sent, an array of type `av`: of strings (`s`), octets (`ay`) and
+ * @values: what was sent, an array of type `av`: of strings (`s`), bytes (`ay`) and
  *   descriptors (`h`), which belong to the function; with every request but
  *   %G_FORK_REQUEST_RUN, these are strings
  * @socket: for %G_FORK_REQUEST_RUN the communication socket, which belongs to the

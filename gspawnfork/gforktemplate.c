@@ -611,9 +611,9 @@ g_fork_template_eval (GForkTemplate      *self,
   g_fork_channel_send_strings (get_channel (self), GFORK_EVAL, code, args);
 }
 
-/* A string or octets: within a frame, or in memory that is shared. */
+/* A string or bytes: within a frame, or in memory that is shared. */
 static void
-send_octets (GForkTemplate       *self,
+send_bytes (GForkTemplate       *self,
              gconstpointer        data,
              gsize                length,
              enum gfork_arg_kind  kind)
@@ -662,15 +662,15 @@ g_fork_template_send_arg (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (arg != NULL);
 
-  send_octets (self, arg, strlen (arg), GFORK_ARG_STRING);
+  send_bytes (self, arg, strlen (arg), GFORK_ARG_STRING);
 }
 
 /**
  * g_fork_template_send_bytes:
  * @self: a template
- * @bytes: (transfer none): octets, up to 4 GiB of them
+ * @bytes: (transfer none): bytes, up to 4 GiB of them
  *
- * Sends octets, like [method@GFork.Template.send_arg] a string.
+ * Sends bytes, like [method@GFork.Template.send_arg] a string.
  *
  * Long ones, from 64 KiB on, are copied once, before this returns, into memory that
  * is shared by the template and all of its forks. Processes map it when they run.
@@ -688,7 +688,7 @@ g_fork_template_send_bytes (GForkTemplate *self,
   g_return_if_fail (bytes != NULL);
 
   data = g_bytes_get_data (bytes, &length);
-  send_octets (self, data, length, GFORK_ARG_BYTES);
+  send_bytes (self, data, length, GFORK_ARG_BYTES);
 }
 
 /* Has the next operation tell why a descriptor could not be sent. */

@@ -17,15 +17,15 @@ extern "C" {
 /**
  * GForkArg:
  * @fd: a file descriptor, or -1 if this is a string
- * @data: (array length=length) (element-type guint8) (nullable): the octets,
+ * @data: (array length=length) (element-type guint8) (nullable): the bytes,
  *   followed by a NUL that @length does not count; %NULL if this is a
  *   descriptor
- * @length: the number of octets in @data
+ * @length: the number of bytes in @data
  *
- * One thing that was sent to a template: a descriptor or a string of octets.
+ * One thing that was sent to a template: a descriptor or a string of bytes.
  *
  * The worker owns the descriptor, which is close-on-exec, and may close it. The
- * octets stay valid as long as the process lives and must not be written to:
+ * bytes stay valid as long as the process lives and must not be written to:
  * long ones are memory that is shared with other processes.
  *
  * Since: 1.0
@@ -62,7 +62,7 @@ typedef int (*GForkRunFunc) (int             socket,
  * @n_args: the number of elements in @args
  * @error: (array length=error_size): where to write a message, a NUL-terminated
  *   string, when the function fails
- * @error_size: the size of @error in octets
+ * @error_size: the size of @error in bytes
  *
  * The type of functions for [method@GFork.Template.call].
  *

@@ -114,7 +114,7 @@ test_many_strings_to_call (void)
   test_assert_answer (socket, "memory", expected->str);
 }
 
-/* Empty strings and no octets are arguments like others: not NULL, and a NUL
+/* Empty strings and no bytes are arguments like others: not NULL, and a NUL
  * follows. */
 static void
 test_empty (void)
@@ -144,23 +144,23 @@ test_none (void)
   test_assert_answer (socket, "n-args", "0");
 }
 
-/* Octets may be any: NULs, and what is no UTF-8. */
+/* Bytes may be any: NULs, and what is no UTF-8. */
 static void
-test_any_octets (void)
+test_any_bytes (void)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GString) expected = g_string_new (NULL);
   g_autoptr (GBytes) nuls = g_bytes_new_static ("\0\0\0", 3);
   g_autoptr (GBytes) all = NULL;
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
 
   for (guint i = 0; i < 1024; i++)
     {
-      guint8 octet = i;
+      guint8 byte = i;
 
-      g_byte_array_append (octets, &octet, 1);
+      g_byte_array_append (bytes, &byte, 1);
     }
-  all = g_byte_array_free_to_bytes (g_steal_pointer (&octets));
+  all = g_byte_array_free_to_bytes (g_steal_pointer (&bytes));
 
   g_fork_template_send_bytes (template, nuls);
   append_dumped (expected, "\0\0\0", 3);
@@ -226,14 +226,14 @@ assert_pattern (GSocket *socket,
   for (;;)
     {
       g_autoptr (GError) error = NULL;
-      char octet;
+      char byte;
 
-      g_assert_cmpint (g_socket_receive_with_blocking (socket, &octet, 1, TRUE, NULL, &error), ==, 1);
+      g_assert_cmpint (g_socket_receive_with_blocking (socket, &byte, 1, TRUE, NULL, &error), ==, 1);
       g_assert_no_error (error);
-      if (octet == '\n')
+      if (byte == '\n')
         break;
 
-      g_string_append_c (line, octet);
+      g_string_append_c (line, byte);
     }
 
   g_assert_cmpstr (line->str, ==, expected);
@@ -480,9 +480,9 @@ fill_up (int fd)
     struct cmsghdr header;
     char buffer[CMSG_SPACE (MOST_FDS * sizeof (int))];
   } control = { 0 };
-  struct iovec octet = { .iov_base = (char *) "x", .iov_len = 1 };
+  struct iovec byte = { .iov_base = (char *) "x", .iov_len = 1 };
   struct msghdr message = {
-    .msg_iov = &octet,
+    .msg_iov = &byte,
     .msg_iovlen = 1,
     .msg_control = &control,
     .msg_controllen = sizeof (control.buffer),
@@ -698,7 +698,7 @@ main (int    argc,
   g_test_add_func ("/arguments/strings/long-to-call", test_long_string_to_call);
   g_test_add_func ("/arguments/empty", test_empty);
   g_test_add_func ("/arguments/none", test_none);
-  g_test_add_func ("/arguments/any-octets", test_any_octets);
+  g_test_add_func ("/arguments/any-bytes", test_any_bytes);
   g_test_add_func ("/arguments/lengths", test_lengths);
 
   test_add_kinds ("/arguments/large/64-mebibytes", test_64_mebibytes);

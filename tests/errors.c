@@ -877,7 +877,7 @@ test_protocol_unknown_end (void)
     }
 }
 
-/* Whatever the far end says to have failed at, there is a sentence for it. */
+/* Whatever the template process says to have failed at, there is a sentence for it. */
 static void
 test_sentences (void)
 {
@@ -1564,13 +1564,13 @@ test_killed_and_closed (gconstpointer kind)
   g_auto (TestFd) tell_tale = test_add_tell_tale (child);
   g_auto (TestFd) read_end = -1;
   g_auto (TestFd) write_end = -1;
-  char octet;
+  char byte;
 
   test_prepare (template);
   test_pipe (&read_end, &write_end);
   g_fork_template_send_fd (child, read_end);
   g_fork_template_run_async (child, "write_and_wait", NULL, test_store_result, &result);
-  g_assert_cmpint (read (tell_tale, &octet, 1), ==, 1);
+  g_assert_cmpint (read (tell_tale, &byte, 1), ==, 1);
   kill_and_wait (g_fork_template_get_pid (template));
 
   g_fork_template_close (child);

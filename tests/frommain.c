@@ -233,7 +233,7 @@ stand_by (gpointer data)
   Stand *stand = data;
 
   g_mutex_lock (&stand->mutex);
-  /* The kernel takes 15 octets of a name, whatever they are. */
+  /* The kernel takes 15 bytes of a name, whatever they are. */
   if (stand->n_standing++ > 0)
     g_assert_no_errno (prctl (PR_SET_NAME, "on-looker-äöüäöü"));
   g_cond_broadcast (&stand->cond);
@@ -621,9 +621,9 @@ wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
                                                    const GForkArg *args,
                                                    size_t          n_args)
 {
-  char octet;
+  char byte;
 
-  while (read (socket, &octet, 1) > 0)
+  while (read (socket, &byte, 1) > 0)
     ;
   return 0;
 }

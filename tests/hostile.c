@@ -33,7 +33,7 @@
 #define MEBIBYTE ((gsize) 1 << 20)
 
 static void
-append_frame (GByteArray   *octets,
+append_frame (GByteArray   *bytes,
               guint8        verb,
               gconstpointer payload,
               gsize         length,
@@ -41,42 +41,42 @@ append_frame (GByteArray   *octets,
 {
   struct gfork_header header = { .length = length, .verb = verb, .n_fds = n_fds };
 
-  g_byte_array_append (octets, (const guint8 *) &header, sizeof header);
+  g_byte_array_append (bytes, (const guint8 *) &header, sizeof header);
   if (length > 0)
-    g_byte_array_append (octets, payload, length);
+    g_byte_array_append (bytes, payload, length);
 }
 
 static void
-append_string (GByteArray *octets,
+append_string (GByteArray *bytes,
                guint8      verb,
                const char *string)
 {
-  append_frame (octets, verb, string, strlen (string) + 1, 0);
+  append_frame (bytes, verb, string, strlen (string) + 1, 0);
 }
 
 static void
-append_pid (GByteArray *octets,
+append_pid (GByteArray *bytes,
             guint8      verb,
             gint32      pid,
             guint8      n_fds)
 {
   struct gfork_pid payload = { .pid = pid };
 
-  append_frame (octets, verb, &payload, sizeof payload, n_fds);
+  append_frame (bytes, verb, &payload, sizeof payload, n_fds);
 }
 
 static void
-append_exited (GByteArray *octets,
+append_exited (GByteArray *bytes,
                guint32     id,
                gint32      wait_status)
 {
   struct gfork_exited exited = { .id = id, .wait_status = wait_status };
 
-  append_frame (octets, GFORK_EXITED, &exited, sizeof exited, 0);
+  append_frame (bytes, GFORK_EXITED, &exited, sizeof exited, 0);
 }
 
 static void
-append_error (GByteArray *octets,
+append_error (GByteArray *bytes,
               guint32     code,
               const char *strings,
               gsize       length)
@@ -86,7 +86,7 @@ append_error (GByteArray *octets,
 
   g_byte_array_append (payload, (const guint8 *) &error, sizeof error);
   g_byte_array_append (payload, (const guint8 *) strings, length);
-  append_frame (octets, GFORK_ERROR, payload->data, payload->len, 0);
+  append_frame (bytes, GFORK_ERROR, payload->data, payload->len, 0);
 }
 
 /* In one message, as far as the socket takes it. */
@@ -139,8 +139,8 @@ send_when_possible (int           fd,
 
 /* All of it; the other end may be gone. */
 static void
-send_octets (int         fd,
-             GByteArray *octets,
+send_bytes (int         fd,
+             GByteArray *bytes,
              int         sent_fd,
              gsize       n_fds)
 {
@@ -150,9 +150,9 @@ send_octets (int         fd,
   for (gsize i = 0; i < n_fds; i++)
     fds[i] = sent_fd;
 
-  while (done < octets->len)
+  while (done < bytes->len)
     {
-      gssize n = send_when_possible (fd, octets->data + done, octets->len - done, fds,
+      gssize n = send_when_possible (fd, bytes->data + done, bytes->len - done, fds,
                                      done == 0 ? n_fds : 0);
 
       if (n < 0)
@@ -171,10 +171,10 @@ send_frame (int           fd,
             gsize         length,
             int           sent_fd)
 {
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
 
-  append_frame (octets, verb, payload, length, sent_fd >= 0);
-  send_octets (fd, octets, sent_fd, sent_fd >= 0);
+  append_frame (bytes, verb, payload, length, sent_fd >= 0);
+  send_bytes (fd, bytes, sent_fd, sent_fd >= 0);
 }
 
 static void
@@ -280,7 +280,7 @@ assert_end (int fd)
   g_assert_cmpuint (receive_frame (fd, &payload, NULL), ==, 0);
 }
 
-/* ——— The application, and a far end that the test plays ——— */
+/* ——— The application, and a template process that the test plays ——— */
 
 static GForkTemplate *
 new_with_far_end (TestFd *far_end)
@@ -367,13 +367,13 @@ end (GForkTemplate  *template,
   return error;
 }
 
-/* What a far end says, and what comes of it. */
+/* What a template process says, and what comes of it. */
 
 typedef struct
 {
   const char *name;
   Operation operation;
-  void (*say) (GByteArray *octets);
+  void (*say) (GByteArray *bytes);
   int code;    /* of the error, -1 if there is to be none */
   gsize n_fds; /* that come with it */
   gboolean unasked; /* it is said before the operation begins */
@@ -382,188 +382,188 @@ typedef struct
 #define NONE (-1)
 
 static void
-say_rubbish (GByteArray *octets)
+say_rubbish (GByteArray *bytes)
 {
   for (guint32 i = 0, x = 1; i < 1000; i++)
     {
-      guint8 octet;
+      guint8 byte;
 
       x = x * 1664525 + 1013904223;
-      octet = x >> 24;
-      g_byte_array_append (octets, &octet, 1);
+      byte = x >> 24;
+      g_byte_array_append (bytes, &byte, 1);
     }
 }
 
 static void
-say_http (GByteArray *octets)
+say_http (GByteArray *bytes)
 {
   static const char text[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
 
-  g_byte_array_append (octets, (const guint8 *) text, strlen (text));
+  g_byte_array_append (bytes, (const guint8 *) text, strlen (text));
 }
 
 static void
-say_zeros (GByteArray *octets)
+say_zeros (GByteArray *bytes)
 {
-  g_byte_array_set_size (octets, 4096);
-  memset (octets->data, 0, octets->len);
+  g_byte_array_set_size (bytes, 4096);
+  memset (bytes->data, 0, bytes->len);
 }
 
 static void
-say_huge (GByteArray *octets)
+say_huge (GByteArray *bytes)
 {
   struct gfork_header header = { .length = G_MAXUINT32, .verb = GFORK_ERROR };
 
-  g_byte_array_append (octets, (const guint8 *) &header, sizeof header);
+  g_byte_array_append (bytes, (const guint8 *) &header, sizeof header);
 }
 
 static void
-say_reserved (GByteArray *octets)
+say_reserved (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 0);
-  ((struct gfork_header *) octets->data)->zero = 1;
+  append_pid (bytes, GFORK_SYNCED, 1234, 0);
+  ((struct gfork_header *) bytes->data)->zero = 1;
 }
 
 static void
-say_command (GByteArray *octets)
+say_command (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_SYNC, NULL, 0, 0);
+  append_frame (bytes, GFORK_SYNC, NULL, 0, 0);
 }
 
 static void
-say_synced (GByteArray *octets)
+say_synced (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 0);
+  append_pid (bytes, GFORK_SYNCED, 1234, 0);
 }
 
 static void
-say_synced_twice (GByteArray *octets)
+say_synced_twice (GByteArray *bytes)
 {
-  say_synced (octets);
-  say_synced (octets);
+  say_synced (bytes);
+  say_synced (bytes);
 }
 
 static void
-say_ready (GByteArray *octets)
+say_ready (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_READY, 1234, 0);
+  append_pid (bytes, GFORK_READY, 1234, 0);
 }
 
 static void
-say_ready_twice (GByteArray *octets)
+say_ready_twice (GByteArray *bytes)
 {
-  say_ready (octets);
-  say_ready (octets);
+  say_ready (bytes);
+  say_ready (bytes);
 }
 
 static void
-say_ready_empty (GByteArray *octets)
+say_ready_empty (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_READY, NULL, 0, 0);
-  say_zeros (octets);
+  append_frame (bytes, GFORK_READY, NULL, 0, 0);
+  say_zeros (bytes);
 }
 
 static void
-say_synced_too_long (GByteArray *octets)
+say_synced_too_long (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_SYNCED, "123456789", 9, 0);
+  append_frame (bytes, GFORK_SYNCED, "123456789", 9, 0);
 }
 
 static void
-say_pid_0 (GByteArray *octets)
+say_pid_0 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 0, 0);
+  append_pid (bytes, GFORK_SYNCED, 0, 0);
 }
 
 static void
-say_pid_minus_1 (GByteArray *octets)
+say_pid_minus_1 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_READY, -1, 0);
+  append_pid (bytes, GFORK_READY, -1, 0);
 }
 
 static void
-say_synced_with_1 (GByteArray *octets)
+say_synced_with_1 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 1);
+  append_pid (bytes, GFORK_SYNCED, 1234, 1);
 }
 
 static void
-say_synced_with_2 (GByteArray *octets)
+say_synced_with_2 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 2);
+  append_pid (bytes, GFORK_SYNCED, 1234, 2);
 }
 
 static void
-say_synced_with_200 (GByteArray *octets)
+say_synced_with_200 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 200);
+  append_pid (bytes, GFORK_SYNCED, 1234, 200);
 }
 
 static void
-say_too_much_with_255 (GByteArray *octets)
+say_too_much_with_255 (GByteArray *bytes)
 {
-  append_pid (octets, GFORK_SYNCED, 1234, 255);
+  append_pid (bytes, GFORK_SYNCED, 1234, 255);
 }
 
 static void
-say_exited_unknown (GByteArray *octets)
+say_exited_unknown (GByteArray *bytes)
 {
-  append_exited (octets, 77, 0);
-  append_exited (octets, G_MAXUINT32, -1);
-  say_synced (octets);
+  append_exited (bytes, 77, 0);
+  append_exited (bytes, G_MAXUINT32, -1);
+  say_synced (bytes);
 }
 
 static void
-say_exited_too_short (GByteArray *octets)
+say_exited_too_short (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_EXITED, "1234", 4, 0);
-  say_synced (octets);
+  append_frame (bytes, GFORK_EXITED, "1234", 4, 0);
+  say_synced (bytes);
 }
 
 /* WIFSTOPPED: it has not ended at all. */
 static void
-say_exited_stopped (GByteArray *octets)
+say_exited_stopped (GByteArray *bytes)
 {
-  append_exited (octets, 0, 0x137f);
-  say_synced (octets);
+  append_exited (bytes, 0, 0x137f);
+  say_synced (bytes);
 }
 
 static void
-say_error_bad_code (GByteArray *octets)
+say_error_bad_code (GByteArray *bytes)
 {
-  append_error (octets, 99, "subject\0reason", 15);
+  append_error (bytes, 99, "subject\0reason", 15);
 }
 
 static void
-say_error_unterminated (GByteArray *octets)
+say_error_unterminated (GByteArray *bytes)
 {
-  append_error (octets, GFORK_CODE_FAILED, "subject\0reason", 14);
+  append_error (bytes, GFORK_CODE_FAILED, "subject\0reason", 14);
 }
 
 static void
-say_error_one_string (GByteArray *octets)
+say_error_one_string (GByteArray *bytes)
 {
-  append_error (octets, GFORK_CODE_FAILED, "subject", 8);
+  append_error (bytes, GFORK_CODE_FAILED, "subject", 8);
 }
 
 static void
-say_error_empty (GByteArray *octets)
+say_error_empty (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_ERROR, NULL, 0, 0);
-  say_zeros (octets);
+  append_frame (bytes, GFORK_ERROR, NULL, 0, 0);
+  say_zeros (bytes);
 }
 
 static void
-say_error_strange (GByteArray *octets)
+say_error_strange (GByteArray *bytes)
 {
   static const char strings[] = "\xff%s%n\xc3\0\xfe%d\x1f\x80%s\x1f\x1f";
 
-  append_error (octets, GFORK_CODE_CALL, strings, sizeof strings);
+  append_error (bytes, GFORK_CODE_CALL, strings, sizeof strings);
 }
 
 /* The longest that is allowed at all. */
 static void
-say_error_longest (GByteArray *octets)
+say_error_longest (GByteArray *bytes)
 {
   g_autofree char *strings = g_malloc (GFORK_MAX_PAYLOAD);
   gsize length = GFORK_MAX_PAYLOAD - sizeof (struct gfork_error);
@@ -571,25 +571,25 @@ say_error_longest (GByteArray *octets)
   memset (strings, 0xff, length);
   strings[length / 2] = '\0';
   strings[length - 1] = '\0';
-  append_error (octets, GFORK_CODE_CALL, strings, length);
+  append_error (bytes, GFORK_CODE_CALL, strings, length);
 }
 
 static void
-say_a_half (GByteArray *octets)
+say_a_half (GByteArray *bytes)
 {
-  say_ready (octets);
-  g_byte_array_set_size (octets, 11);
+  say_ready (bytes);
+  g_byte_array_set_size (bytes, 11);
 }
 
 static void
-say_a_half_header (GByteArray *octets)
+say_a_half_header (GByteArray *bytes)
 {
-  say_ready (octets);
-  g_byte_array_set_size (octets, 3);
+  say_ready (bytes);
+  g_byte_array_set_size (bytes, 3);
 }
 
 static void
-say_nothing (GByteArray *octets)
+say_nothing (GByteArray *bytes)
 {
 }
 
@@ -649,7 +649,7 @@ static const Answer answers[] = {
 typedef struct
 {
   int fd;
-  GByteArray *octets;
+  GByteArray *bytes;
   gsize n_fds;
 } Speaker;
 
@@ -658,7 +658,7 @@ speak (gpointer user_data)
 {
   Speaker *speaker = user_data;
 
-  send_octets (speaker->fd, speaker->octets, 2, speaker->n_fds);
+  send_bytes (speaker->fd, speaker->bytes, 2, speaker->n_fds);
   g_assert_no_errno (shutdown (speaker->fd, SHUT_WR));
   return NULL;
 }
@@ -668,7 +668,7 @@ converse (const Answer *answer)
 {
   g_auto (TestFd) far_end = -1;
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (GThread) thread = NULL;
@@ -676,8 +676,8 @@ converse (const Answer *answer)
 
   template = new_with_far_end (&far_end);
 
-  answer->say (octets);
-  speaker = (Speaker){ far_end, octets, answer->n_fds };
+  answer->say (bytes);
+  speaker = (Speaker){ far_end, bytes, answer->n_fds };
   if (!answer->unasked)
     begin (template, answer->operation, NULL, &result);
   thread = g_thread_new ("far-end", speak, &speaker);
@@ -696,7 +696,7 @@ converse (const Answer *answer)
 
       test_assert_error (error, (GForkError) answer->code);
 
-      /* It stays so, and the far end is told that nobody listens any more. */
+      /* It stays so, and the template process is told that nobody listens any more. */
       begin (template, PREPARE, NULL, &result);
       later = end (template, PREPARE, &result, NULL);
       g_assert_nonnull (later);
@@ -708,10 +708,10 @@ converse (const Answer *answer)
   while (g_main_context_iteration (NULL, FALSE))
     ;
   {
-    char octet[4096];
+    char byte[4096];
     gssize n;
 
-    while ((n = read (far_end, octet, sizeof octet)) > 0)
+    while ((n = read (far_end, byte, sizeof byte)) > 0)
       ;
     g_assert_true (n == 0 || errno == ECONNRESET);
   }
@@ -729,7 +729,7 @@ test_answer (gconstpointer data)
   g_assert_cmpuint (test_count_fds (0), ==, n_fds);
 }
 
-/* A frame that never comes to its end, and descriptors with each octet of it: the
+/* A frame that never comes to its end, and descriptors with each byte of it: the
  * application does not collect them until it has no room for others. */
 static void
 test_flood_of_descriptors (void)
@@ -766,7 +766,7 @@ test_no_room_for_descriptors (void)
 {
   g_auto (TestFd) far_end = -1;
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   struct rlimit limit;
@@ -782,8 +782,8 @@ test_no_room_for_descriptors (void)
 
   template = new_with_far_end (&far_end);
   begin (template, PREPARE, NULL, &result);
-  append_pid (octets, GFORK_SYNCED, 1234, 1);
-  send_octets (far_end, octets, 2, 1);
+  append_pid (bytes, GFORK_SYNCED, 1234, 1);
+  send_bytes (far_end, bytes, 2, 1);
 
   g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
   next = fcntl (2, F_DUPFD_CLOEXEC, 3);
@@ -795,7 +795,7 @@ test_no_room_for_descriptors (void)
   g_assert_no_error (error);
 }
 
-/* A far end that says nothing, though it lives, holds up nobody else, and whoever does
+/* A template process that says nothing, though it lives, holds up nobody else, and whoever does
  * not want to wait any more need not. */
 static void
 test_silence (void)
@@ -844,7 +844,7 @@ test_silence_closed (void)
   test_assert_error (run_error, G_FORK_ERROR_CLOSED);
 }
 
-/* A far end that never reads does not make the application wait, whatever it sends. */
+/* A template process that never reads does not make the application wait, whatever it sends. */
 static void
 test_deafness (void)
 {
@@ -948,7 +948,7 @@ test_false_pidfd (gconstpointer path)
 {
   g_auto (TestFd) far_end = -1;
   g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GAsyncResult) wait_result = NULL;
@@ -965,9 +965,9 @@ test_false_pidfd (gconstpointer path)
   g_assert_no_errno (fd);
 
   /* One that this process may signal, and must not. */
-  append_pid (octets, GFORK_READY, getpid (), 1);
+  append_pid (bytes, GFORK_READY, getpid (), 1);
   begin (template, RUN, NULL, &result);
-  send_octets (far_end, octets, fd, 1);
+  send_bytes (far_end, bytes, fd, 1);
   error = end (template, RUN, &result, &process);
   g_assert_no_error (error);
 
@@ -1144,173 +1144,173 @@ await_helper (Helper *helper,
 typedef struct
 {
   const char *name;
-  void (*say) (GByteArray *octets);
+  void (*say) (GByteArray *bytes);
   int code;    /* of the error that SYNC is answered with, -1 if SYNCED; PROTOCOL is the end */
   gsize n_fds; /* that come with it */
 } Command;
 
 static void
-say_no_command (GByteArray *octets)
+say_no_command (GByteArray *bytes)
 {
-  append_frame (octets, 200, "what", 4, 0);
+  append_frame (bytes, 200, "what", 4, 0);
 }
 
 static void
-say_unterminated (GByteArray *octets)
+say_unterminated (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_REQUIRE, "module", 6, 0);
+  append_frame (bytes, GFORK_REQUIRE, "module", 6, 0);
 }
 
 static void
-say_too_short (GByteArray *octets)
+say_too_short (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_FORK, "123", 3, 1);
+  append_frame (bytes, GFORK_FORK, "123", 3, 1);
 }
 
 static void
-say_require_empty (GByteArray *octets)
+say_require_empty (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_REQUIRE, NULL, 0, 0);
+  append_frame (bytes, GFORK_REQUIRE, NULL, 0, 0);
 }
 
 static void
-say_fds_missing (GByteArray *octets)
+say_fds_missing (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_ARG_FD, NULL, 0, 3);
+  append_frame (bytes, GFORK_ARG_FD, NULL, 0, 3);
 }
 
 static void
-say_fds_wrong_command (GByteArray *octets)
+say_fds_wrong_command (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_SYNC, NULL, 0, 1);
+  append_frame (bytes, GFORK_SYNC, NULL, 0, 1);
 }
 
 static void
-say_fds (GByteArray *octets)
+say_fds (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_ARG_FD, NULL, 0, 253);
+  append_frame (bytes, GFORK_ARG_FD, NULL, 0, 253);
 }
 
 static void
-say_fds_stray (GByteArray *octets)
+say_fds_stray (GByteArray *bytes)
 {
-  append_string (octets, GFORK_UNSETENV, "NAME");
+  append_string (bytes, GFORK_UNSETENV, "NAME");
 }
 
 static void
-append_memfd (GByteArray *octets,
+append_memfd (GByteArray *bytes,
               guint64     length)
 {
   struct gfork_memfd memfd = { .length = length, .kind = GFORK_ARG_BYTES };
 
-  append_frame (octets, GFORK_ARG_MEMFD, &memfd, sizeof memfd, 1);
+  append_frame (bytes, GFORK_ARG_MEMFD, &memfd, sizeof memfd, 1);
 }
 
 static void
-say_memory_is_none (GByteArray *octets)
+say_memory_is_none (GByteArray *bytes)
 {
-  append_memfd (octets, 10);
+  append_memfd (bytes, 10);
 }
 
 static void
-say_memory_is_huge (GByteArray *octets)
+say_memory_is_huge (GByteArray *bytes)
 {
-  append_memfd (octets, G_MAXUINT64);
+  append_memfd (bytes, G_MAXUINT64);
 }
 
 static void
-append_map (GByteArray *octets,
+append_map (GByteArray *bytes,
             gint32      target)
 {
-  append_frame (octets, GFORK_MAP_FD, &target, sizeof target, 1);
+  append_frame (bytes, GFORK_MAP_FD, &target, sizeof target, 1);
 }
 
 static void
-say_map_negative (GByteArray *octets)
+say_map_negative (GByteArray *bytes)
 {
-  append_map (octets, -1);
+  append_map (bytes, -1);
 }
 
 static void
-say_map_far (GByteArray *octets)
+say_map_far (GByteArray *bytes)
 {
-  append_map (octets, G_MAXINT32);
+  append_map (bytes, G_MAXINT32);
 }
 
 static void
-say_map_twice (GByteArray *octets)
+say_map_twice (GByteArray *bytes)
 {
-  append_map (octets, 20);
-  append_map (octets, 20);
+  append_map (bytes, 20);
+  append_map (bytes, 20);
 }
 
 static void
-say_setenv_cut (GByteArray *octets)
+say_setenv_cut (GByteArray *bytes)
 {
-  append_string (octets, GFORK_SETENV, "A_NAME_WITHOUT_A_VALUE");
+  append_string (bytes, GFORK_SETENV, "A_NAME_WITHOUT_A_VALUE");
 }
 
 static void
-say_setenv_strange (GByteArray *octets)
+say_setenv_strange (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_SETENV, "A=B\0C", 6, 0);
+  append_frame (bytes, GFORK_SETENV, "A=B\0C", 6, 0);
 }
 
 static void
-say_chdir_long (GByteArray *octets)
+say_chdir_long (GByteArray *bytes)
 {
   g_autofree char *path = g_strnfill (MEBIBYTE, 'x');
 
-  append_string (octets, GFORK_CHDIR, path);
+  append_string (bytes, GFORK_CHDIR, path);
 }
 
 static void
-say_require_long (GByteArray *octets)
+say_require_long (GByteArray *bytes)
 {
   g_autofree char *path = g_strnfill (8 * MEBIBYTE, 'x');
 
-  append_string (octets, GFORK_REQUIRE, path);
+  append_string (bytes, GFORK_REQUIRE, path);
 }
 
 static void
-say_many_names (GByteArray *octets)
+say_many_names (GByteArray *bytes)
 {
   for (int i = 0; i < 1000; i++)
     {
       g_autofree char *path = g_strdup_printf ("/%d:relative:", i);
 
-      append_string (octets, GFORK_MODULE_PATH, path);
+      append_string (bytes, GFORK_MODULE_PATH, path);
     }
-  append_string (octets, GFORK_REQUIRE, "no-such-module");
+  append_string (bytes, GFORK_REQUIRE, "no-such-module");
 }
 
 static void
-say_kill_unknown (GByteArray *octets)
+say_kill_unknown (GByteArray *bytes)
 {
   struct gfork_kill kill = { .id = 99, .signum = SIGKILL };
   struct gfork_kill nobody = { .id = G_MAXUINT32, .signum = SIGKILL };
 
-  append_frame (octets, GFORK_KILL, &kill, sizeof kill, 0);
-  append_frame (octets, GFORK_KILL, &nobody, sizeof nobody, 0);
+  append_frame (bytes, GFORK_KILL, &kill, sizeof kill, 0);
+  append_frame (bytes, GFORK_KILL, &nobody, sizeof nobody, 0);
 }
 
 /* The new process finds that it has no socket, and leaves. */
 static void
-say_fork_without_socket (GByteArray *octets)
+say_fork_without_socket (GByteArray *bytes)
 {
-  append_frame (octets, GFORK_FORK, "1234", 4, 1);
+  append_frame (bytes, GFORK_FORK, "1234", 4, 1);
 }
 
 static void
-say_run_missing (GByteArray *octets)
+say_run_missing (GByteArray *bytes)
 {
-  append_string (octets, GFORK_RUN, "no_such_function");
+  append_string (bytes, GFORK_RUN, "no_such_function");
 }
 
 static void
-say_run_strange (GByteArray *octets)
+say_run_strange (GByteArray *bytes)
 {
-  append_string (octets, GFORK_RUN, ":::");
+  append_string (bytes, GFORK_RUN, ":::");
 }
 
 static const Command commands[] = {
@@ -1351,12 +1351,12 @@ static void
 test_command (gconstpointer data)
 {
   const Command *command = data;
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   Helper helper;
 
   start_helper (&helper);
-  command->say (octets);
-  send_octets (helper.socket, octets, 2, command->n_fds);
+  command->say (bytes);
+  send_bytes (helper.socket, bytes, 2, command->n_fds);
   if (command->code == G_FORK_ERROR_PROTOCOL)
     {
       assert_failure (helper.socket, GFORK_CODE_PROTOCOL);
@@ -1389,13 +1389,13 @@ test_command (gconstpointer data)
 static void
 test_setenv_cut (void)
 {
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   Helper helper;
 
   start_helper (&helper);
-  say_setenv_cut (octets);
-  append_frame (octets, GFORK_SYNC, NULL, 0, 0);
-  send_octets (helper.socket, octets, -1, 0);
+  say_setenv_cut (bytes);
+  append_frame (bytes, GFORK_SYNC, NULL, 0, 0);
+  send_bytes (helper.socket, bytes, -1, 0);
   assert_failure (helper.socket, GFORK_CODE_PROTOCOL);
   await_helper (&helper, 0);
 }
@@ -1403,14 +1403,14 @@ test_setenv_cut (void)
 static void
 test_run_nothing (void)
 {
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   Helper helper;
 
   start_helper (&helper);
-  say_run_missing (octets);
-  say_run_strange (octets);
-  append_frame (octets, GFORK_SYNC, NULL, 0, 0);
-  send_octets (helper.socket, octets, -1, 0);
+  say_run_missing (bytes);
+  say_run_strange (bytes);
+  append_frame (bytes, GFORK_SYNC, NULL, 0, 0);
+  send_bytes (helper.socket, bytes, -1, 0);
   for (int i = 0; i < 3; i++)
     assert_failure (helper.socket, GFORK_CODE_FUNCTION);
   await_helper (&helper, 0);
@@ -1420,16 +1420,16 @@ test_run_nothing (void)
 static void
 test_cut (void)
 {
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
 
-  append_string (octets, GFORK_REQUIRE, "test-worker");
-  for (guint length = 0; length < octets->len; length += test_under_valgrind () ? 8 : 1)
+  append_string (bytes, GFORK_REQUIRE, "test-worker");
+  for (guint length = 0; length < bytes->len; length += test_under_valgrind () ? 8 : 1)
     {
       Helper helper;
 
       start_helper (&helper);
       if (length > 0)
-        g_assert_cmpint (send_some (helper.socket, octets->data, length, NULL, 0, 0), ==, length);
+        g_assert_cmpint (send_some (helper.socket, bytes->data, length, NULL, 0, 0), ==, length);
       await_helper (&helper, 0);
     }
 }
@@ -1439,17 +1439,17 @@ static void
 test_answers_unread (gconstpointer data)
 {
   gboolean failed = GPOINTER_TO_INT (data);
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   Helper helper;
 
   start_helper (&helper);
   if (failed)
     send_string (helper.socket, GFORK_REQUIRE, "no-such-module");
   for (int i = 0; i < 1000; i++)
-    append_frame (octets, GFORK_SYNC, NULL, 0, 0);
+    append_frame (bytes, GFORK_SYNC, NULL, 0, 0);
   for (int i = 0; i < 100; i++)
-    if (send_some (helper.socket, octets->data, octets->len, NULL, 0, MSG_DONTWAIT)
-        < (gssize) octets->len)
+    if (send_some (helper.socket, bytes->data, bytes->len, NULL, 0, MSG_DONTWAIT)
+        < (gssize) bytes->len)
       break;
   await_helper (&helper, 0);
 }
@@ -1526,14 +1526,14 @@ assert_memory_arrives (int         fd,
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static int
-make_memory (const char *octets,
+make_memory (const char *bytes,
              gsize       length,
              int         seals)
 {
   int fd = memfd_create ("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
   g_assert_no_errno (fd);
-  g_assert_cmpint (write (fd, octets, length), ==, length);
+  g_assert_cmpint (write (fd, bytes, length), ==, length);
   if (seals != 0)
     g_assert_no_errno (fcntl (fd, F_ADD_SEALS, seals));
   return fd;
@@ -1561,11 +1561,11 @@ static void
 test_memory_unterminated (void)
 {
   gsize page = getpagesize ();
-  g_autofree char *octets = g_strnfill (page, 'x');
-  g_auto (TestFd) fd = make_memory (octets, page, ALL_SEALS);
+  g_autofree char *bytes = g_strnfill (page, 'x');
+  g_auto (TestFd) fd = make_memory (bytes, page, ALL_SEALS);
 
-  octets[page - 1] = '\0';
-  assert_memory_arrives (fd, octets, -1);
+  bytes[page - 1] = '\0';
+  assert_memory_arrives (fd, bytes, -1);
 }
 
 /* It is checked to be as long as it is said to be. */
@@ -1593,7 +1593,7 @@ test_exec_fails_early (void)
   const char payload[] = "\0\0\0\0/bin/true";
   int ends[2];
   Helper helper;
-  char octet;
+  char byte;
 
   test_pipe (&read_end, &write_end);
   g_assert_no_errno (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
@@ -1606,7 +1606,7 @@ test_exec_fails_early (void)
   assert_failure (helper.socket, GFORK_CODE_EXEC);
 
   /* It lives, and has no use for the other socket. */
-  g_assert_cmpint (read (ends[0], &octet, 1), ==, 0);
+  g_assert_cmpint (read (ends[0], &byte, 1), ==, 0);
   close (ends[0]);
   send_frame (helper.socket, GFORK_CLOSE, NULL, 0, -1);
   test_assert_fd_eof (read_end);
@@ -1634,11 +1634,11 @@ assert_found (int         fd,
   g_autofree char *inverted = invert (secret);
   g_autofree char *question = g_strdup_printf ("find %s\n", inverted);
   g_autoptr (GString) answer = g_string_new (NULL);
-  char octet;
+  char byte;
 
   g_assert_cmpint (write (fd, question, strlen (question)), ==, strlen (question));
-  while (read (fd, &octet, 1) == 1 && octet != '\n')
-    g_string_append_c (answer, octet);
+  while (read (fd, &byte, 1) == 1 && byte != '\n')
+    g_string_append_c (answer, byte);
   g_assert_cmpstr (answer->str, ==, expected);
 }
 
@@ -1651,7 +1651,7 @@ test_read_ahead_is_wiped (gconstpointer data)
   const char *secret = "the secret of the parent alone";
   g_autofree char *argument = g_strconcat ("s", secret, NULL);
   g_autofree char *padding = g_strnfill (before + 1, 's');
-  g_autoptr (GByteArray) octets = g_byte_array_new ();
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GByteArray) payload = NULL;
   g_autoptr (GByteArray) child_payload = NULL;
   Helper helper;
@@ -1666,11 +1666,11 @@ test_read_ahead_is_wiped (gconstpointer data)
   g_assert_no_errno (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
   start_helper (&helper);
   if (before > 0)
-    append_frame (octets, GFORK_ARG, padding, before + 1, 0);
-  append_frame (octets, GFORK_FORK, "1234", 4, 1);
-  append_frame (octets, GFORK_ARG, argument, strlen (argument), 0);
-  append_string (octets, GFORK_RUN, "test-worker:answer");
-  send_octets (helper.socket, octets, ends[1], 1);
+    append_frame (bytes, GFORK_ARG, padding, before + 1, 0);
+  append_frame (bytes, GFORK_FORK, "1234", 4, 1);
+  append_frame (bytes, GFORK_ARG, argument, strlen (argument), 0);
+  append_string (bytes, GFORK_RUN, "test-worker:answer");
+  send_bytes (helper.socket, bytes, ends[1], 1);
   close (ends[1]);
 
   send_string (ends[0], GFORK_RUN, "test-worker:answer");

@@ -550,7 +550,7 @@ test_module_directories (void)
 /* Secrets */
 
 /* Looks for a string in all of a worker's memory. It is asked by the inverted
- * octets, so that it is not there for that. */
+ * bytes, so that it is not there for that. */
 static void
 assert_in_memory (GSocket    *socket,
                   const char *secret,

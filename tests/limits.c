@@ -410,7 +410,7 @@ test_no_processes (void)
 }
 
 static rlim_t
-count_octets (GPid pid)
+count_bytes (GPid pid)
 {
   g_autofree char *statm = test_read_proc (pid, "statm");
 
@@ -436,7 +436,7 @@ test_little_memory (void)
   template = test_template_new ();
   test_prepare (template);
   pid = g_fork_template_get_pid (template);
-  few.rlim_cur = few.rlim_max = count_octets (pid) + 8 * 1024 * 1024;
+  few.rlim_cur = few.rlim_max = count_bytes (pid) + 8 * 1024 * 1024;
   g_assert_no_errno (prlimit (pid, RLIMIT_AS, &few, NULL));
 
   fork = g_fork_template_fork (template);
@@ -452,7 +452,7 @@ test_little_memory (void)
   check_run (fork);
   g_clear_object (&fork);
 
-  few.rlim_cur = few.rlim_max = count_octets (pid);
+  few.rlim_cur = few.rlim_max = count_bytes (pid);
   g_assert_no_errno (prlimit (pid, RLIMIT_AS, &few, NULL));
   fork = g_fork_template_fork (template);
   g_assert_null (g_fork_template_run (fork, "test-glib:answer", NULL, NULL, &error));

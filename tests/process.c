@@ -816,10 +816,10 @@ test_signal_and_reused_pid (gconstpointer kind)
     }
   if (innocent == 0)
     {
-      char octet;
+      char byte;
 
       close (write_end);
-      _exit (read (read_end, &octet, 1) == 0 ? 51 : 52);
+      _exit (read (read_end, &byte, 1) == 0 ? 51 : 52);
     }
   g_assert_cmpint (innocent, ==, pid);
 

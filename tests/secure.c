@@ -236,7 +236,7 @@ test_command_line (void)
   int ends[2];
   pid_t pid;
   int status;
-  char octet;
+  char byte;
 
   if (!is_possible ())
     return;
@@ -255,7 +255,7 @@ test_command_line (void)
   status = await (pid);
   if (status != NOT_SECURE && status != NOT_POSSIBLE)
     g_assert_cmpint (status, ==, GOOD);
-  g_assert_cmpint (read (ends[0], &octet, 1), ==, 0);
+  g_assert_cmpint (read (ends[0], &byte, 1), ==, 0);
   close (ends[0]);
 }
 

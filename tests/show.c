@@ -163,9 +163,9 @@ main (int    argc,
   else if (strcmp (what, "block") == 0)
     {
       /* Until the given descriptor is at its end. */
-      char octet;
+      char byte;
 
-      return read (atoi (argv[3]), &octet, 1) == 0 ? 71 : 72;
+      return read (atoi (argv[3]), &byte, 1) == 0 ? 71 : 72;
     }
 
   return 0;

@@ -1405,7 +1405,7 @@ test_run_async (gconstpointer kind)
   g_assert_cmpint (test_ask_number (socket, "pid"), ==, g_fork_process_get_pid (process));
 }
 
-/* Octets of the conversation that the worker sends at once, before anybody here
+/* Bytes of the conversation that the worker sends at once, before anybody here
  * has looked, are all there, and nothing else is. */
 static void
 test_run_eats_nothing (void)

@@ -592,15 +592,15 @@ test_ask (GSocket    *socket,
   for (;;)
     {
       g_autoptr (GError) error = NULL;
-      char octet;
-      gssize got = g_socket_receive_with_blocking (socket, &octet, 1, TRUE, NULL, &error);
+      char byte;
+      gssize got = g_socket_receive_with_blocking (socket, &byte, 1, TRUE, NULL, &error);
 
       g_assert_no_error (error);
       g_assert_cmpint (got, ==, 1);
-      if (octet == '\n')
+      if (byte == '\n')
         break;
 
-      g_string_append_c (answer, octet);
+      g_string_append_c (answer, byte);
     }
 
   return g_string_free (g_steal_pointer (&answer), FALSE);

@@ -58,7 +58,7 @@ frame_new (uint8_t     verb,
 }
 
 static void
-send_octets (Fixture      *fixture,
+send_bytes (Fixture      *fixture,
              const guint8 *data,
              size_t        length)
 {
@@ -73,7 +73,7 @@ fill (Fixture *fixture)
 
 /* However the stream is cut, a frame comes out whole, and not before it is. */
 static void
-test_octet_by_octet (Fixture       *fixture,
+test_byte_by_byte (Fixture       *fixture,
                      gconstpointer  data)
 {
   static const char text[] = "a payload that is longer than the first memory of the reader";
@@ -83,7 +83,7 @@ test_octet_by_octet (Fixture       *fixture,
   for (guint i = 0; i < bytes->len; i++)
     {
       g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_MORE);
-      send_octets (fixture, bytes->data + i, 1);
+      send_bytes (fixture, bytes->data + i, 1);
       g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
     }
 
@@ -120,11 +120,11 @@ test_descriptors_in_order (Fixture       *fixture,
       g_assert_cmpint (frame.n_fds, ==, i == 0 ? 9 : 3);
       for (int j = 0; j < frame.n_fds; j++, i++)
         {
-          char octet = 'a' + i, got;
+          char byte = 'a' + i, got;
 
-          g_assert_cmpint (write (frame.fds[j], &octet, 1), ==, 1);
+          g_assert_cmpint (write (frame.fds[j], &byte, 1), ==, 1);
           g_assert_cmpint (read (pipes[i][0], &got, 1), ==, 1);
-          g_assert_cmpint (got, ==, octet);
+          g_assert_cmpint (got, ==, byte);
           g_assert_cmpint (fcntl (frame.fds[j], F_GETFD), ==, FD_CLOEXEC);
         }
       gfork_frame_close_fds (&frame);
@@ -144,7 +144,7 @@ test_clear_closes (Fixture       *fixture,
 {
   g_autoptr (GByteArray) bytes = frame_new (GFORK_ARG_FD, NULL, 0, 1);
   int ends[2];
-  char octet;
+  char byte;
 
   g_assert_no_errno (pipe2 (ends, O_CLOEXEC));
   g_assert_cmpint (gfork_send (fixture->ends[0], bytes->data, bytes->len, &ends[1], 1, 0), ==,
@@ -152,7 +152,7 @@ test_clear_closes (Fixture       *fixture,
   close (ends[1]);
   g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
   gfork_reader_clear (&fixture->reader);
-  g_assert_cmpint (read (ends[0], &octet, 1), ==, 0);
+  g_assert_cmpint (read (ends[0], &byte, 1), ==, 0);
   close (ends[0]);
 }
 
@@ -168,7 +168,7 @@ test_exact (Fixture       *fixture,
 
   g_assert_cmpint (bytes->len, ==, GFORK_MIN_ANSWER);
   g_byte_array_append (bytes, (const guint8 *) "hello", 5);
-  send_octets (fixture, bytes->data, bytes->len);
+  send_bytes (fixture, bytes->data, bytes->len);
 
   g_assert_cmpint (gfork_reader_fill (&fixture->reader, fixture->ends[1], true, MSG_DONTWAIT), ==,
                    GFORK_FILL_DATA);
@@ -189,7 +189,7 @@ test_exact_long (Fixture       *fixture,
   char rest[16];
 
   g_byte_array_append (bytes, (const guint8 *) "hello", 5);
-  send_octets (fixture, bytes->data, bytes->len);
+  send_bytes (fixture, bytes->data, bytes->len);
   while (gfork_reader_next (&fixture->reader, &frame) == GFORK_NEXT_MORE)
     g_assert_cmpint (gfork_reader_fill (&fixture->reader, fixture->ends[1], true, MSG_DONTWAIT),
                      ==, GFORK_FILL_DATA);
@@ -206,7 +206,7 @@ test_rubbish (Fixture       *fixture,
   struct gfork_header header = { .length = GFORK_MAX_PAYLOAD + 1, .verb = GFORK_ARG };
   struct gfork_frame frame;
 
-  send_octets (fixture, (const guint8 *) &header, sizeof header);
+  send_bytes (fixture, (const guint8 *) &header, sizeof header);
   g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
   g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_BAD);
   g_assert_cmpuint (fixture->reader.size, ==, sizeof fixture->memory);
@@ -219,7 +219,7 @@ test_reserved (Fixture       *fixture,
   struct gfork_header header = { .verb = GFORK_SYNC, .zero = 1 };
   struct gfork_frame frame;
 
-  send_octets (fixture, (const guint8 *) &header, sizeof header);
+  send_bytes (fixture, (const guint8 *) &header, sizeof header);
   g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
   g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_BAD);
 }
@@ -232,7 +232,7 @@ test_missing_descriptors (Fixture       *fixture,
   g_autoptr (GByteArray) bytes = frame_new (GFORK_FORK, "1234", 4, 1);
   struct gfork_frame frame;
 
-  send_octets (fixture, bytes->data, bytes->len);
+  send_bytes (fixture, bytes->data, bytes->len);
   g_assert_cmpint (fill (fixture), ==, GFORK_FILL_DATA);
   g_assert_cmpint (gfork_reader_next (&fixture->reader, &frame), ==, GFORK_NEXT_BAD);
 }
@@ -318,7 +318,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  ADD ("octet-by-octet", test_octet_by_octet);
+  ADD ("byte-by-byte", test_byte_by_byte);
   ADD ("descriptors-in-order", test_descriptors_in_order);
   ADD ("clear-closes", test_clear_closes);
   ADD ("exact", test_exact);

@@ -91,8 +91,8 @@ def a_second(nanoseconds):
     return f'{1e9 / nanoseconds:,.0f}' if nanoseconds is not None else '–'
 
 
-def kibibytes(octets):
-    return f'{octets / 1024:,.0f}' if octets is not None else '–'
+def kibibytes(bytes):
+    return f'{bytes / 1024:,.0f}' if bytes is not None else '–'
 
 
 def table(heading, rows):
@@ -331,7 +331,7 @@ def main():
     results = Results(sys.argv[1] if len(sys.argv) > 1 else HERE / 'results.json')
     check(results)
 
-    # Text that stays text, and the same octets for the same figures.
+    # Text that stays text, and the same bytes for the same figures.
     pyplot.rcParams.update({'svg.fonttype': 'none', 'svg.hashsalt': 'gspawnfork',
                             'font.family': 'sans-serif', 'text.color': FOREGROUND,
                             'axes.edgecolor': FOREGROUND, 'axes.labelcolor': FOREGROUND,

@@ -62,7 +62,7 @@ fill (int           fd,
   gsize done = 0;
   int result;
 
-  /* One more octet, for the NUL that follows. */
+  /* One more byte, for the NUL that follows. */
   if (is_too_large (length + 1))
     {
       errno = EFBIG;
@@ -111,7 +111,7 @@ g_fork_memory_new (gconstpointer   data,
       if (fd >= 0)
         close (fd);
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                   _("Could not send %zu octets: %s"), length,
+                   _("Could not send %zu bytes: %s"), length,
                    not_created != NULL ? not_created->message : g_strerror (saved_errno));
       return -1;
     }

@@ -28,7 +28,7 @@
 
 /* Commands that do nothing by themselves are sent together with the next one
  * that does, unless they become as many as this. */
-#define MAX_HELD_OCTETS (32 * 1024)
+#define MAX_HELD_BYTES (32 * 1024)
 #define MAX_HELD_FDS 64
 
 /* What the kernel has no room for, or too many descriptors under way, is tried
@@ -309,7 +309,7 @@ GError *
 g_fork_channel_too_long_error (gsize length)
 {
   return g_fork_reason_new (G_FORK_ERROR_FAILED,
-                            _("%zu octets are more than the %d that a command may have"), length,
+                            _("%zu bytes are more than the %d that a command may have"), length,
                             GFORK_MAX_PAYLOAD);
 }
 
@@ -362,7 +362,7 @@ g_fork_channel_send (GForkChannel *channel,
         g_fork_log_append (channel->log, verb, payload, length, fds, n_fds);
       g_fork_queue_append (&channel->queue, verb, payload, length, fds, n_fds);
       remember_told (channel, verb, payload);
-      if (does_something (verb) || channel->queue.octets->len > MAX_HELD_OCTETS
+      if (does_something (verb) || channel->queue.bytes->len > MAX_HELD_BYTES
           || channel->queue.fds->len > MAX_HELD_FDS)
         g_fork_channel_flush_and_watch (channel);
     }

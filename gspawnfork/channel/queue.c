@@ -23,7 +23,7 @@ typedef struct
 gboolean
 g_fork_queue_is_empty (const GForkQueue *queue)
 {
-  return queue->octets == NULL || queue->sent == queue->octets->len;
+  return queue->bytes == NULL || queue->sent == queue->bytes->len;
 }
 
 /* Takes the descriptors. */
@@ -37,33 +37,33 @@ g_fork_queue_append (GForkQueue *queue,
 {
   struct gfork_header header;
 
-  if (queue->octets == NULL)
+  if (queue->bytes == NULL)
     {
-      queue->octets = g_byte_array_sized_new (256);
+      queue->bytes = g_byte_array_sized_new (256);
       queue->fds = g_array_new (FALSE, FALSE, sizeof (QueuedFd));
     }
 
   for (gsize i = 0; i < n_fds; i++)
     {
-      QueuedFd queued = { queue->octets->len, fds[i] };
+      QueuedFd queued = { queue->bytes->len, fds[i] };
 
       g_array_append_val (queue->fds, queued);
     }
 
   gfork_header_set (&header, verb, length, n_fds);
-  g_byte_array_append (queue->octets, (const guint8 *) &header, sizeof header);
-  g_byte_array_append (queue->octets, payload, length);
+  g_byte_array_append (queue->bytes, (const guint8 *) &header, sizeof header);
+  g_byte_array_append (queue->bytes, payload, length);
 }
 
-/* The octets and descriptors that go with one message: no more descriptors than
- * it can carry, and no octet of a frame whose descriptors it does not. */
+/* The bytes and descriptors that go with one message: no more descriptors than
+ * it can carry, and no byte of a frame whose descriptors it does not. */
 static gsize
 next_message (const GForkQueue *queue,
               int              *fds,
               gsize            *n_fds)
 {
   guint n = MIN (queue->fds->len, GFORK_MAX_FDS);
-  gsize end = queue->octets->len;
+  gsize end = queue->bytes->len;
 
   if (queue->fds->len > n)
     {
@@ -89,7 +89,7 @@ g_fork_queue_flush (GForkQueue *queue,
       int fds[GFORK_MAX_FDS];
       gsize n_fds;
       gsize length = next_message (queue, fds, &n_fds);
-      gssize sent = gfork_send (socket, queue->octets->data + queue->sent, length, fds, n_fds,
+      gssize sent = gfork_send (socket, queue->bytes->data + queue->sent, length, fds, n_fds,
                                 MSG_DONTWAIT);
 
       if (sent < 0 && errno == EAGAIN)
@@ -105,7 +105,7 @@ g_fork_queue_flush (GForkQueue *queue,
           return G_FORK_FLUSH_BROKEN;
         }
 
-      /* They go with the first octet, so they are all gone. */
+      /* They go with the first byte, so they are all gone. */
       for (gsize i = 0; i < n_fds; i++)
         close (fds[i]);
       if (n_fds > 0)
@@ -120,13 +120,13 @@ g_fork_queue_flush (GForkQueue *queue,
 void
 g_fork_queue_clear (GForkQueue *queue)
 {
-  if (queue->octets == NULL)
+  if (queue->bytes == NULL)
     return;
 
   for (guint i = 0; i < queue->fds->len; i++)
     close (g_array_index (queue->fds, QueuedFd, i).fd);
   g_array_set_size (queue->fds, 0);
-  g_byte_array_set_size (queue->octets, 0);
+  g_byte_array_set_size (queue->bytes, 0);
   queue->sent = 0;
 }
 
@@ -135,6 +135,6 @@ g_fork_queue_clear (GForkQueue *queue)
 void
 g_fork_queue_free (GForkQueue *queue)
 {
-  g_clear_pointer (&queue->octets, g_byte_array_unref);
+  g_clear_pointer (&queue->bytes, g_byte_array_unref);
   g_clear_pointer (&queue->fds, g_array_unref);
 }

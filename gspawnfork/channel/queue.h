@@ -17,7 +17,7 @@ G_BEGIN_DECLS
 /* All zero is an empty queue. */
 typedef struct
 {
-  GByteArray *octets; /* %NULL before the first */
+  GByteArray *bytes; /* %NULL before the first */
   gsize sent;         /* so many of them */
   GArray *fds;        /* those that were not sent */
 } GForkQueue;

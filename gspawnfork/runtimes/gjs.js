@@ -1,4 +1,4 @@
-// gjs.js: the far end for modules in JavaScript
+// gjs.js: the template process for modules in JavaScript
 //
 // The library carries out most commands itself, in C, since JavaScript can neither
 // receive descriptors nor execute programs. What has to do with the language is here.

@@ -1,4 +1,4 @@
-# python3.py: the far end for modules in Python: a template that is an interpreter
+# python3.py: the template process for modules in Python: a template that is an interpreter
 #
 # It does what serve/serve.c does for modules in C, command by command, with nothing
 # but the standard library; docs/runtimes.md tells the protocol. What it imports is
@@ -125,7 +125,7 @@ class Title:
     def compose(self, what, parent):
         """The name and the command line."""
         size = max(self.end - self.start, 1)
-        # A last octet that is no NUL would show the environment as well.
+        # A last byte that is no NUL would show the environment as well.
         text = b'gspawnfork: %s [%d]' % (what, parent)
         return what[:15], text[:size - 1].ljust(size, b'\0')
 
@@ -219,8 +219,8 @@ def flush_streams():
 
 # ——— What was sent for the run ———
 
-class Octets:
-    """A string or octets."""
+class Bytes:
+    """A string or bytes."""
 
     fd = -1
 
@@ -261,7 +261,7 @@ class Descriptor:
 
 
 class Memory:
-    """Octets in memory that nobody can write to. Forks share it until it is used."""
+    """Bytes in memory that nobody can write to. Forks share it until it is used."""
 
     def __init__(self, kind, fd, length):
         self.kind = kind
@@ -276,7 +276,7 @@ class Memory:
     def open(self):
         data = self.data
         self.close()
-        return Octets(self.kind, data).open()
+        return Bytes(self.kind, data).open()
 
     def close(self):
         os.close(self.fd)
@@ -533,7 +533,7 @@ class Template:
         return [argument.open() for argument in taken]
 
     def on_arg(self, payload, fds):
-        self.arguments.append(Octets(payload[:1], payload[1:]))
+        self.arguments.append(Bytes(payload[:1], payload[1:]))
 
     def on_arg_fd(self, payload, fds):
         self.arguments += map(Descriptor, fds)
@@ -569,7 +569,7 @@ class Template:
         if len(data) < length:
             self.fail(FAILED, ARG_MEMFD, b'', os.strerror(errno.ENODATA))
         else:
-            self.arguments.append(Octets(memory.kind, bytes(data)))
+            self.arguments.append(Bytes(memory.kind, bytes(data)))
 
     def on_setenv(self, payload, fds):
         variable, *rest = payload.split(b'\0')
@@ -956,7 +956,7 @@ class Template:
             self.give_up('malformed frame')
         if len(self.data) < start + length:
             return None
-        # They were sent with the frame's first octet, so they are here.
+        # They were sent with the frame's first byte, so they are here.
         if n_fds > len(self.fds):
             self.give_up('malformed frame')
 

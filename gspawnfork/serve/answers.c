@@ -1,4 +1,4 @@
-/* answers.c: what the far end tells the application
+/* answers.c: what the template process tells the application
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -56,7 +56,7 @@ wait_for_memory (void)
 
 /* Unless it is not to wait, waits for the kernel's memory, too. */
 static ssize_t
-send_octets (int         socket,
+send_bytes (int         socket,
              const void *data,
              size_t      length,
              int         flags)
@@ -87,7 +87,7 @@ gfork_answer_flush (struct gfork_template *template,
   template->out_of_memory = false;
   while (done < template->out_length)
     {
-      ssize_t n = send_octets (template->socket, template->out + done,
+      ssize_t n = send_bytes (template->socket, template->out + done,
                                template->out_length - done, flags);
 
       if (n < 0)
@@ -215,13 +215,13 @@ gfork_answer_with_pidfd (struct gfork_template *template,
 
   gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
   sent = pidfd >= 0 ? gfork_send (template->socket, &frame, sizeof frame, &pidfd, 1, flags) > 0
-                    : send_octets (template->socket, &frame, sizeof frame, flags) > 0;
+                    : send_bytes (template->socket, &frame, sizeof frame, flags) > 0;
 
   /* There may be too many descriptors under way; this one can be done without. */
   if (!sent && pidfd >= 0)
     {
       frame.header.n_fds = 0;
-      sent = send_octets (template->socket, &frame, sizeof frame, flags) > 0;
+      sent = send_bytes (template->socket, &frame, sizeof frame, flags) > 0;
     }
 
   if (pidfd >= 0)

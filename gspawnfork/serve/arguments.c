@@ -48,7 +48,7 @@ add (struct gfork_arguments *arguments)
 }
 
 bool
-gfork_arguments_add_octets (struct gfork_arguments *arguments,
+gfork_arguments_add_bytes (struct gfork_arguments *arguments,
                             bool                    is_string,
                             const uint8_t          *data,
                             size_t                  length)

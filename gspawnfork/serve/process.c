@@ -1,4 +1,4 @@
-/* process.c: how the far end's processes begin and end
+/* process.c: how the template process's processes begin and end
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* serve.c: the far end: a loop that reads commands, and the table of commands
+/* serve.c: the template process: a loop that reads commands, and the table of commands
  *
  * One thread, and nothing but the C library. After every fork, each page that
  * either side writes to costs it a fault, so the state is one small structure, and
@@ -132,7 +132,7 @@ static void
 on_arg (struct gfork_template *template,
         struct gfork_frame    *frame)
 {
-  if (!gfork_arguments_add_octets (&template->arguments, frame->payload[0] == GFORK_ARG_STRING,
+  if (!gfork_arguments_add_bytes (&template->arguments, frame->payload[0] == GFORK_ARG_STRING,
                                    frame->payload + 1, frame->length - 1))
     gfork_fail (template, GFORK_CODE_FAILED, GFORK_ARG, "", strerror (errno));
 }

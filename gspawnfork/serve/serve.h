@@ -1,4 +1,4 @@
-/* serve.h: the far end, for the programs that contain it
+/* serve.h: the template process, for the programs that contain it
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -28,7 +28,7 @@ enum gfork_request
   GFORK_REQUEST_RUN,     /* run the function that was found */
 };
 
-/* What is given to a function: a descriptor, or else a string or octets. */
+/* What is given to a function: a descriptor, or else a string or bytes. */
 struct gfork_value
 {
   int fd; /* -1 if it is no descriptor */

@@ -1,4 +1,4 @@
-/* start.c: the ways into the far end, and where its state is
+/* start.c: the ways into the template process, and where its state is
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

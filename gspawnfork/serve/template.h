@@ -1,4 +1,4 @@
-/* template.h: what the far end's rooms share: the state of one template
+/* template.h: what the template process's rooms share: the state of one template
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -200,7 +200,7 @@ bool gfork_place_for_run (struct gfork_template *template,
                           size_t                 reason_size);
 
 /* arguments.c */
-bool gfork_arguments_add_octets (struct gfork_arguments *arguments,
+bool gfork_arguments_add_bytes (struct gfork_arguments *arguments,
                                  bool                    is_string,
                                  const uint8_t          *data,
                                  size_t                  length);

@@ -217,7 +217,7 @@ gfork_title_set (struct gfork_title *title,
   end = put_text (title, end, "]");
 
   /* The kernel shows the whole area, so what is left of the last title has to go.
-   * A last octet that is no NUL would make it show the environment as well. */
+   * A last byte that is no NUL would make it show the environment as well. */
   for (size_t i = end; i < title->used; i++)
     title->area[i] = '\0';
   title->used = end;

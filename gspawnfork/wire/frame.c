@@ -41,7 +41,7 @@ gfork_reader_init (struct gfork_reader *reader,
   reader->fds_size = sizeof reader->first_fds / sizeof *reader->first_fds;
 }
 
-/* Closes and forgets everything that was read ahead. The octets are wiped: the
+/* Closes and forgets everything that was read ahead. The bytes are wiped: the
  * caller may be a fork of the process that they were sent to. */
 void
 gfork_reader_clear (struct gfork_reader *reader)
@@ -82,7 +82,7 @@ frame_size (const struct gfork_reader *reader)
 /* A stream of small frames is read in larger and larger pieces, up to this. */
 #define COMFORTABLE (64 * 1024)
 
-/* Makes room for at least one more octet. The length that a header claims is no
+/* Makes room for at least one more byte. The length that a header claims is no
  * reason to allocate: memory follows what has really arrived. */
 static bool
 make_room (struct gfork_reader *reader)
@@ -156,7 +156,7 @@ keep_fds (struct gfork_reader *reader,
   return true;
 }
 
-/* Reads once from @socket. With @exact, not an octet past the frame that is
+/* Reads once from @socket. With @exact, not a byte past the frame that is
  * being read, provided that no frame is shorter than GFORK_MIN_ANSWER. @flags
  * go to recvmsg(). */
 enum gfork_fill
@@ -251,7 +251,7 @@ gfork_reader_next (struct gfork_reader *reader,
   if (have < sizeof header + header.length)
     return GFORK_NEXT_MORE;
 
-  /* They were sent with the frame's first octet, so they are here, if anywhere. */
+  /* They were sent with the frame's first byte, so they are here, if anywhere. */
   if (header.n_fds > reader->fds_end - reader->fds_start)
     {
       if (!reader->has_lost_fds)

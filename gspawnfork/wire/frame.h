@@ -2,7 +2,7 @@
  *
  * Both ends include this, so that nothing about the layout is said twice. It
  * needs the C library alone. docs/architecture.md tells the conversation,
- * docs/runtimes.md tells it octet by octet.
+ * docs/runtimes.md tells it byte by byte.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -30,7 +30,7 @@ enum gfork_verb
   GFORK_REQUIRE = 1,     /* module */
   GFORK_CALL = 2,        /* function, arguments… */
   GFORK_EVAL = 3,        /* code, arguments… */
-  GFORK_ARG = 4,         /* kind, octets */
+  GFORK_ARG = 4,         /* kind, bytes */
   GFORK_ARG_FD = 5,      /* +descriptors, an argument each */
   GFORK_ARG_MEMFD = 6,   /* struct gfork_memfd +1 descriptor */
   GFORK_SETENV = 7,      /* variable, value */
@@ -40,7 +40,7 @@ enum gfork_verb
   GFORK_MODULE_PATH = 11,/* directories, joined by ':' */
   GFORK_FORK = 12,       /* uint32 id, optionally the name of a function that
                           is likely to be run +1 descriptor: the new control socket */
-  GFORK_SYNC = 13,       /* —, or any octet: report no child any more, as another
+  GFORK_SYNC = 13,       /* —, or any byte: report no child any more, as another
                           application takes over */
   GFORK_RUN = 14,        /* function */
   GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
@@ -72,7 +72,7 @@ enum gfork_arg_kind
 
 struct gfork_memfd
 {
-  uint64_t length; /* a NUL follows these octets in the file */
+  uint64_t length; /* a NUL follows these bytes in the file */
   uint32_t kind;
   uint32_t zero;
 };
@@ -101,7 +101,7 @@ struct gfork_exited
   int32_t wait_status; /* -1 if there never was such a process */
   int64_t user_time;   /* microseconds */
   int64_t system_time; /* microseconds */
-  uint64_t max_rss;    /* octets */
+  uint64_t max_rss;    /* bytes */
 };
 
 /* The values are GForkError's, which is asserted where both are known. */
@@ -143,7 +143,7 @@ enum gfork_exec_flags
 #define GFORK_MAX_PAYLOAD (16 * 1024 * 1024)
 
 /* READY is followed by the user's conversation, so it has to be read to its
- * exact length. It is the shortest answer: whoever reads this many octets and
+ * exact length. It is the shortest answer: whoever reads this many bytes and
  * then what the header asks for never reads too far. */
 #define GFORK_MIN_ANSWER (sizeof (struct gfork_header) + sizeof (struct gfork_pid))
 
@@ -162,7 +162,7 @@ struct gfork_frame
 /* What a read needs to receive up to so many descriptors. */
 #define GFORK_CONTROL_SIZE(n_fds) (CMSG_SPACE ((n_fds) * sizeof (int)))
 
-/* Collects octets and descriptors until they make a frame. */
+/* Collects bytes and descriptors until they make a frame. */
 struct gfork_reader
 {
   uint8_t *data;
@@ -182,7 +182,7 @@ struct gfork_reader
   size_t fds_end;
   int first_fds[8]; /* used until they are too few */
 
-  /* Memory of the owner's. The octets are kept there until it is too small. */
+  /* Memory of the owner's. The bytes are kept there until it is too small. */
   uint8_t *first;
   size_t first_size;
   void *control;
@@ -204,7 +204,7 @@ enum gfork_next
 {
   GFORK_NEXT_FRAME,
   GFORK_NEXT_MORE, /* the frame is not complete yet */
-  GFORK_NEXT_BAD,  /* these octets are no frame */
+  GFORK_NEXT_BAD,  /* these bytes are no frame */
 };
 
 void gfork_reader_init (struct gfork_reader *reader,

@@ -31,7 +31,7 @@ sub make_process {
       my $socket = shift;
 
       $watcher = AE::io $socket, 0, sub {
-         $ended->() unless sysread $socket, my $octet, 1;
+         $ended->() unless sysread $socket, my $byte, 1;
       };
    });
 

@@ -49,11 +49,11 @@ int
 ballast_read (const void *memory,
               size_t      length)
 {
-  const volatile char *octets = memory;
+  const volatile char *bytes = memory;
   int sum = 0;
 
   for (size_t i = 0; i < length; i += PAGE)
-    sum += octets[i];
+    sum += bytes[i];
 
   return sum;
 }

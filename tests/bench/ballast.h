@@ -14,6 +14,6 @@ void *ballast_new  (size_t megabytes);
 void  ballast_free (void  *ballast,
                     size_t megabytes);
 
-/* Reads one octet of each page, so that all of them have to be there. */
+/* Reads one byte of each page, so that all of them have to be there. */
 int   ballast_read (const void *memory,
                     size_t      length);

@@ -32,7 +32,7 @@ make_process (void)
 {
   int fds[2];
   pid_t pid;
-  char octet;
+  char byte;
 
   check (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), "socketpair");
 
@@ -42,7 +42,7 @@ make_process (void)
     _exit (0);
 
   close (fds[1]);
-  check ((int) read (fds[0], &octet, 1), "read");
+  check ((int) read (fds[0], &byte, 1), "read");
   close (fds[0]);
   check (waitpid (pid, NULL, 0), "waitpid");
 }

@@ -34,12 +34,12 @@ bench_idle (int             socket,
             const GForkArg *args,
             size_t          n_args)
 {
-  char octet;
+  char byte;
 
   (void) args;
   (void) n_args;
 
-  while (read (socket, &octet, 1) > 0)
+  while (read (socket, &byte, 1) > 0)
     ;
 
   return 0;

@@ -150,9 +150,9 @@ on_readable (int          fd,
              gpointer     data)
 {
   Launch *launch = data;
-  char octet;
+  char byte;
 
-  if (read (fd, &octet, 1) > 0)
+  if (read (fd, &byte, 1) > 0)
     return G_SOURCE_CONTINUE;
 
   if (launch->process != NULL)

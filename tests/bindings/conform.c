@@ -37,7 +37,7 @@ conform_seven (int             socket,
   return 7;
 }
 
-/* Writes a line for each argument: "fd", or its length and its octets. */
+/* Writes a line for each argument: "fd", or its length and its bytes. */
 int
 conform_show (int             socket,
               const GForkArg *args,

@@ -184,7 +184,7 @@ class Conformance(unittest.TestCase):
     # Rubbish
 
     def test_rubbish(self):
-        for octets in (struct.pack('=IBBH', 0, SYNC, 0, 1),
+        for bytes in (struct.pack('=IBBH', 0, SYNC, 0, 1),
                        struct.pack('=IBBH', 0xffffffff, ARG, 0, 0),
                        struct.pack('=IBBH', 0, ARG_FD, 254, 0),
                        frame(ARG_FD, b'', 1),
@@ -192,15 +192,15 @@ class Conformance(unittest.TestCase):
                        frame(REQUIRE), frame(REQUIRE, b'no NUL'),
                        frame(FORK, b'1234'), frame(MAP_FD, b'1234'), frame(KILL, b'1')):
             control = self.start()
-            control.socket.sendall(octets)
+            control.socket.sendall(bytes)
             self.assert_error(control.receive(), PROTOCOL, 0, '')
             self.assertIsNone(control.receive())
             self.assertNotEqual(control.process.wait(PATIENCE), 0)
 
-    def test_octet_by_octet(self):
+    def test_byte_by_byte(self):
         control = self.start()
-        for octet in frame(SYNC) + frame(SYNC):
-            control.socket.sendall(bytes([octet]))
+        for byte in frame(SYNC) + frame(SYNC):
+            control.socket.sendall(bytes([byte]))
         self.assertEqual(control.receive()[0], SYNCED)
         self.assertEqual(control.receive()[0], SYNCED)
 

@@ -47,7 +47,7 @@ def ask(template, function):
 
 def receive_file(sock):
     """What is in the file that the worker sends."""
-    octets, fds, flags, address = socket.recv_fds(sock, 1, 1)
+    bytes, fds, flags, address = socket.recv_fds(sock, 1, 1)
     with open(fds[0], 'rb') as file:
         return file.read(100)
 

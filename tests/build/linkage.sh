@@ -62,7 +62,7 @@ check "the library exports what the headers declare, and nothing else" \
   "$(declared "$@")" \
   "$(exported "$library")"
 
-check "the far end uses no GLib" \
+check "the template process uses no GLib" \
   "" \
   "$(nm -u "$far_end" 2>/dev/null | awk '{ print $NF }' |
        grep -E '^(_?g_|glib_)' | grep -v '^g_fork_take_args$' || true)"

@@ -35,9 +35,9 @@ def strings(*words):
     return b''.join(word.encode() + b'\0' for word in words)
 
 
-def message(octets, n_fds=0, kind=NULL):
+def message(bytes, n_fds=0, kind=NULL):
     """One sendmsg(), with descriptors."""
-    return struct.pack('=BBH', n_fds, kind, len(octets)) + octets
+    return struct.pack('=BBH', n_fds, kind, len(bytes)) + bytes
 
 
 def with_fds(verb, payload=b'', n_fds=1, kind=NULL):
@@ -121,7 +121,7 @@ COMMANDS = {
     'too-few-descriptors': [message(frame(ARG_FD, n_fds=3), 2)],
     'too-many-descriptors': [message(frame(SYNC), 253, PIPE | SAME)],
     'cut': [message(frame(REQUIRE, strings('module'))[:11])],
-    'octet-by-octet': [message(bytes([octet])) for octet in REQUIRE_IT + frame(SYNC)],
+    'byte-by-byte': [message(bytes([byte])) for byte in REQUIRE_IT + frame(SYNC)],
     'rubbish': [message(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')],
     'nothing': [],
 }
@@ -132,12 +132,12 @@ COMMANDS = {
  ITERATE, LISTEN, HANG_UP, SPARES, PROCESSES, SELECT) = range(17)
 
 
-def do(*octets):
-    return bytes(octets)
+def do(*bytes):
+    return bytes(bytes)
 
 
-def answer(octets, n_fds=0, kind=NULL):
-    return do(ANSWER) + message(octets, n_fds, kind | SAME)
+def answer(bytes, n_fds=0, kind=NULL):
+    return do(ANSWER) + message(bytes, n_fds, kind | SAME)
 
 
 TURN = do(ITERATE, 15)
@@ -210,8 +210,8 @@ CONVERSATIONS = {
     'too-many-descriptors': [do(PREPARE), answer(pid_frame(SYNCED), 253, PIPE), TURN],
     'descriptors-for-nothing': [do(PREPARE)] + [answer(b'\0', 8)] * 40 + [TURN],
     'cut': [do(PREPARE), answer(pid_frame(SYNCED)[:11]), do(HANG_UP, 0), TURN],
-    'octet-by-octet': [do(RUN_ASYNC)] + [answer(bytes([octet])) + do(ITERATE, 1)
-                                         for octet in pid_frame(READY)] + [TURN],
+    'byte-by-byte': [do(RUN_ASYNC)] + [answer(bytes([byte])) + do(ITERATE, 1)
+                                         for byte in pid_frame(READY)] + [TURN],
     'rubbish': [do(PREPARE), answer(b'HTTP/1.1 400 Bad Request\r\n\r\n'), TURN],
     'nothing': [do(PREPARE, HANG_UP, 1), TURN],
 }
@@ -222,26 +222,26 @@ def behaviour(language=0, forks=0, waits=0, busy=0, failing=0, for_child=b''):
                        len(for_child)) + for_child
 
 
-def write(target, name, octets):
+def write(target, name, bytes):
     directory = os.path.join(DIRECTORY, target)
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, name), 'wb') as file:
-        file.write(octets)
+        file.write(bytes)
 
 
 def main():
     for name, messages in COMMANDS.items():
-        octets = b''.join(messages)
-        write('reader', f'command-{name}', b'\1' + octets)
-        write('serve', name, behaviour() + octets)
+        bytes = b''.join(messages)
+        write('reader', f'command-{name}', b'\1' + bytes)
+        write('serve', name, behaviour() + bytes)
 
     for number, (name, messages) in enumerate(sorted(COMMANDS.items())):
-        octets = b''.join(messages)
+        bytes = b''.join(messages)
         child = message(REQUIRE_IT + RUN_IT)
-        write('serve', f'{name}-as-child', behaviour(forks=1, for_child=child) + octets)
-        write('serve', f'{name}-language', behaviour(language=1, busy=number) + octets)
+        write('serve', f'{name}-as-child', behaviour(forks=1, for_child=child) + bytes)
+        write('serve', f'{name}-language', behaviour(language=1, busy=number) + bytes)
         write('serve', f'{name}-trouble',
-              behaviour(forks=0x34, waits=0x55, busy=0xaa, failing=1 + number % 5) + octets)
+              behaviour(forks=0x34, waits=0x55, busy=0xaa, failing=1 + number % 5) + bytes)
 
     for name, parts in CONVERSATIONS.items():
         write('application', name, b''.join(parts))

@@ -1,8 +1,8 @@
 /* fuzz-application.c: fuzzes the application's side: templates, through the public
- * interface, whose far ends say what the input says
+ * interface, whose template processes say what the input says
  *
  * Whatever comes, nothing crashes or complains, every call that was begun has its
- * end when the far ends are gone, and no descriptor is left.
+ * end when the template processes are gone, and no descriptor is left.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -22,10 +22,10 @@
 #define MAX_TEMPLATES 16
 #define MAX_FAR_ENDS 64
 
-/* What an octet of the input has done. */
+/* What a byte of the input has done. */
 enum
 {
-  ANSWER, /* the far end says something */
+  ANSWER, /* the template process says something */
   PREPARE,
   RUN,
   EXEC,
@@ -37,11 +37,11 @@ enum
   CLOSE,
   DROP,
   ITERATE,
-  LISTEN, /* the far end reads, and gets the sockets of forks */
+  LISTEN, /* the template process reads, and gets the sockets of forks */
   HANG_UP,
   SPARES,
   PROCESSES, /* everything that a process can be asked */
-  SELECT,    /* to which template and which far end all this applies */
+  SELECT,    /* to which template and which template process all this applies */
   N_ACTIONS,
 };
 
@@ -230,8 +230,8 @@ listen_to (int from)
   for (;;)
     {
       _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
-      char octets[4096];
-      struct iovec iov = { octets, sizeof octets };
+      char bytes[4096];
+      struct iovec iov = { bytes, sizeof bytes };
       struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
                                 .msg_controllen = sizeof control };
       struct cmsghdr *header;

@@ -20,15 +20,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* The first octet of an input. */
+/* The first byte of an input. */
 enum
 {
-  FAR_END = 1 << 0, /* with the far end's memory, not the application's */
+  FAR_END = 1 << 0, /* with the template process's memory, not the application's */
   EXACT = 1 << 1,
 };
 
 static size_t
-octets_left (int socket)
+bytes_left (int socket)
 {
   int n = 0;
 
@@ -96,7 +96,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
     {
       enum gfork_fill filled;
 
-      /* The octets stand behind the four of their description. */
+      /* The bytes stand behind the four of their description. */
       if (input.size > 4)
         {
           size_t length = input.data[2] | input.data[3] << 8;
@@ -115,7 +115,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
 
       for (bool more = true; more && good;)
         {
-          size_t before = octets_left (ends[1]);
+          size_t before = bytes_left (ends[1]);
 
           filled = gfork_reader_fill (&reader, ends[1], exact, MSG_DONTWAIT);
           good = filled == GFORK_FILL_DATA || filled == GFORK_FILL_AGAIN;
@@ -146,7 +146,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
                   break;
                 }
             }
-          fuzz_check (!more || octets_left (ends[1]) < before);
+          fuzz_check (!more || bytes_left (ends[1]) < before);
         }
     }
 

@@ -1,6 +1,6 @@
-/* fuzz-serve.c: fuzzes the far end: what it does with commands
+/* fuzz-serve.c: fuzzes the template process: what it does with commands
  *
- * The real far end serves a socket with the commands of the input, until it leaves.
+ * The real template process serves a socket with the commands of the input, until it leaves.
  * What would be dangerous is masked (see masks.h), and which way such a thing goes,
  * such as whether fork() returns in the parent, the child or not at all, is for the
  * input to say. Whatever comes, it answers in frames, and what it gives to functions
@@ -37,7 +37,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The first octets of an input say how the system behaves: */
+/* The first bytes of an input say how the system behaves: */
 static struct
 {
   uint8_t language;    /* odd: modules are not shared objects */
@@ -45,14 +45,14 @@ static struct
   uint8_t waits;       /* a bit for each time that it is asked who has ended */
   uint8_t busy;        /* a bit for each message: EAGAIN where that can be */
   uint8_t failing;     /* so many allocations succeed, then one does not; 0: all do */
-  uint16_t for_child;  /* so many octets of the input are for the first child */
+  uint16_t for_child;  /* so many bytes of the input are for the first child */
 } behaviour;
 
 /* The limit of descriptors: as low as is common, for it to be reached. */
 #define LAST_FD 599
 
 static jmp_buf left;
-static int first_fd; /* nothing below is the far end's */
+static int first_fd; /* nothing below is the template process's */
 static struct fuzz_input child_input;
 static int control, child_control; /* our ends */
 
@@ -518,7 +518,7 @@ check_args (const GForkArg *args,
 }
 
 /* The one to run and the one to call must not mind being taken for each other: the
- * far end cannot know what is exported. */
+ * template process cannot know what is exported. */
 static int
 run_function (int             socket,
               const GForkArg *args,
@@ -609,7 +609,7 @@ static size_t n_answered;
 
 ssize_t fuzz_sendmsg (int socket, const struct msghdr *message, int flags);
 
-/* Takes what the far end has sent, so that it is never made to wait. */
+/* Takes what the template process has sent, so that it is never made to wait. */
 static void
 drain (int from)
 {
@@ -698,7 +698,7 @@ serve_input (struct fuzz_input *input)
   control = ends[0];
   child_control = child_ends[0];
 
-  /* All that is to come comes at once, so that the far end need never wait. */
+  /* All that is to come comes at once, so that the template process need never wait. */
   while (child_input.size > 0 && fuzz_send (&child_input, child_ends[0], -1))
     ;
   shutdown (child_ends[0], SHUT_WR);
@@ -760,7 +760,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
   behaviour.failing = fuzz_take (&input);
   behaviour.for_child = fuzz_take_16 (&input);
   child_size = behaviour.for_child;
-  child_input.data = fuzz_take_octets (&input, &child_size);
+  child_input.data = fuzz_take_bytes (&input, &child_size);
   child_input.size = child_size;
   last_pid = last_ended = FIRST_PID;
   running = false;

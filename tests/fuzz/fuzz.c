@@ -48,17 +48,17 @@ fuzz_take_16 (struct fuzz_input *input)
 
 /* As many as there are, and @size at most. */
 const uint8_t *
-fuzz_take_octets (struct fuzz_input *input,
+fuzz_take_bytes (struct fuzz_input *input,
                   size_t            *size)
 {
-  const uint8_t *octets = input->data;
+  const uint8_t *bytes = input->data;
 
   if (*size > input->size)
     *size = input->size;
   if (*size > 0)
     input->data += *size;
   input->size -= *size;
-  return octets;
+  return bytes;
 }
 
 static int
@@ -126,7 +126,7 @@ fuzz_send (struct fuzz_input *input,
   size_t n_fds = fuzz_take (input);
   unsigned kind = fuzz_take (input);
   size_t size = fuzz_take_16 (input);
-  const uint8_t *octets = fuzz_take_octets (input, &size);
+  const uint8_t *bytes = fuzz_take_bytes (input, &size);
   int fds[GFORK_MAX_FDS];
 
   if (n_fds > GFORK_MAX_FDS)
@@ -139,7 +139,7 @@ fuzz_send (struct fuzz_input *input,
       fds[i] = this != FUZZ_SOCKET ? kinds[this] : socket >= 0 ? socket : kinds[FUZZ_NULL];
     }
 
-  return size == 0 || gfork_send (to, octets, size, fds, n_fds, MSG_DONTWAIT) == (ssize_t) size;
+  return size == 0 || gfork_send (to, bytes, size, fds, n_fds, MSG_DONTWAIT) == (ssize_t) size;
 }
 
 unsigned

@@ -1,6 +1,6 @@
 /* fuzz.h: what the fuzz targets share
  *
- * An input is a script: octets that say what happens, in between octets that go
+ * An input is a script: bytes that say what happens, in between bytes that go
  * over a socket. Whoever reads past its end gets zeros.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
@@ -24,11 +24,11 @@ struct fuzz_input
 
 uint8_t fuzz_take (struct fuzz_input *input);
 uint16_t fuzz_take_16 (struct fuzz_input *input);
-const uint8_t *fuzz_take_octets (struct fuzz_input *input,
+const uint8_t *fuzz_take_bytes (struct fuzz_input *input,
                                  size_t            *size);
 
 /* Sends what the script says: the number of descriptors, of what kind, the
- * number of octets (16 bits), the octets. Returns false if the socket takes no more.
+ * number of bytes (16 bits), the bytes. Returns false if the socket takes no more.
  * A descriptor of the kind FUZZ_SOCKET is @socket. */
 bool fuzz_send (struct fuzz_input *input,
                 int                to,
@@ -37,7 +37,7 @@ bool fuzz_send (struct fuzz_input *input,
 enum fuzz_kind
 {
   FUZZ_NULL,
-  FUZZ_SEALED,   /* memory, sealed: FUZZ_MEMORY octets, and a NUL */
+  FUZZ_SEALED,   /* memory, sealed: FUZZ_MEMORY bytes, and a NUL */
   FUZZ_OPEN,     /* the same, unsealed */
   FUZZ_NO_NUL,   /* sealed, with something else behind */
   FUZZ_SOCKET,

@@ -1,4 +1,4 @@
-/* masks.h: what the far end must not really do while it is fuzzed
+/* masks.h: what the template process must not really do while it is fuzzed
  *
  * Included before anything else into its sources: it forks, ends, executes, loads
  * and kills nothing, leaves environment, directory, title and the descriptors below

@@ -1,4 +1,4 @@
-/* served.c: the far end, with its beginning within reach
+/* served.c: the template process, with its beginning within reach
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

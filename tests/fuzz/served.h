@@ -1,4 +1,4 @@
-/* served.h: the way into the far end that is fuzzed
+/* served.h: the way into the template process that is fuzzed
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

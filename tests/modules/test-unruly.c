@@ -61,7 +61,7 @@ leave_a_fork (const GForkArg *args,
               size_t          error_size)
 {
   const GForkArg *taken;
-  char octet;
+  char byte;
 
   if (g_fork_take_args (&taken) != 1)
     {
@@ -70,7 +70,7 @@ leave_a_fork (const GForkArg *args,
     }
   if (fork () == 0)
     {
-      while (read (taken[0].fd, &octet, 1) > 0)
+      while (read (taken[0].fd, &byte, 1) > 0)
         ;
       _exit (0);
     }

@@ -82,7 +82,7 @@ write_string (int         fd,
   write_all (fd, string, strlen (string));
 }
 
-/* Reads octet by octet, so that what follows the line stays in the socket. */
+/* Reads byte by byte, so that what follows the line stays in the socket. */
 static bool
 read_line (int     fd,
            char   *line,
@@ -378,7 +378,7 @@ is_in_range (int                  mem,
 }
 
 /* Says whether a string is anywhere in the memory of this process. It is given as the
- * hexadecimal digits of the inverted octets, so as not to be there for being asked. */
+ * hexadecimal digits of the inverted bytes, so as not to be there for being asked. */
 static void
 answer_find (int         socket,
              const char *digits)
@@ -503,7 +503,7 @@ answer (int             socket,
   return 0;
 }
 
-/* Sends back all arguments: "fd" or the length and the octets. */
+/* Sends back all arguments: "fd" or the length and the bytes. */
 EXPORT int
 dump_args (int             socket,
            const GForkArg *args,
@@ -580,10 +580,10 @@ write_and_wait (int             socket,
                 const GForkArg *args,
                 size_t          n_args)
 {
-  char octet;
+  char byte;
 
   write_string (args[0].fd, "E");
-  while (read (args[1].fd, &octet, 1) < 0 && errno == EINTR)
+  while (read (args[1].fd, &byte, 1) < 0 && errno == EINTR)
     ;
   write_string (args[0].fd, "L");
 
@@ -596,8 +596,8 @@ send_back (int             socket,
            const GForkArg *args,
            size_t          n_args)
 {
-  char octet = '!';
-  struct iovec vector = { &octet, 1 };
+  char byte = '!';
+  struct iovec vector = { &byte, 1 };
   _Alignas (struct cmsghdr) char control[CMSG_SPACE (sizeof (int))] = { 0 };
   struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
                             .msg_controllen = sizeof control };
@@ -621,11 +621,11 @@ hang_up_and_wait (int             socket,
                   const GForkArg *args,
                   size_t          n_args)
 {
-  char octet;
+  char byte;
 
   close (socket);
 
-  return read (args[0].fd, &octet, 1) == 0 ? 25 : 26;
+  return read (args[0].fd, &byte, 1) == 0 ? 25 : 26;
 }
 
 /* Returns the number given as first argument. */

@@ -64,10 +64,10 @@ find_stray (int             socket,
 
 static bool
 all_are (const GForkArg *arg,
-         char            octet)
+         char            byte)
 {
   for (size_t i = 0; i < arg->length; i++)
-    if (arg->data[i] != octet)
+    if (arg->data[i] != byte)
       return false;
 
   return true;
@@ -98,7 +98,7 @@ check (int             socket,
   else if (strcmp (args[0].data, "text") != 0)
     snprintf (text, sizeof text, "bad: the string is %.32s\n", args[0].data);
   else if (args[1].length != 100000 || !all_are (&args[1], 'x'))
-    snprintf (text, sizeof text, "bad: %zu octets\n", args[1].length);
+    snprintf (text, sizeof text, "bad: %zu bytes\n", args[1].length);
   else if (strcmp (getenv ("FAULTS") != NULL ? getenv ("FAULTS") : "", "set") != 0)
     snprintf (text, sizeof text, "bad: no variable\n");
   else if (stray >= 0)
@@ -136,13 +136,13 @@ linger (int             socket,
         const GForkArg *args,
         size_t          n_args)
 {
-  char octet;
+  char byte;
 
   (void) args;
   (void) n_args;
   signal (SIGPIPE, SIG_IGN); /* perhaps nobody listens any more */
   say (socket, "good\n");
-  while (read (socket, &octet, 1) > 0 || errno == EINTR)
+  while (read (socket, &byte, 1) > 0 || errno == EINTR)
     errno = 0;
   return 5;
 }

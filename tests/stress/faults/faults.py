@@ -36,7 +36,7 @@ OWN_HELPER = {"from-main", "early", "embed"}
 # Who is traced: the application alone, the helper alone, the helper with all
 # that come of it, or everything. In the latter two the Nth call of each process
 # fails.
-ROLES = ["application", "helper", "far end", "everybody"]
+ROLES = ["application", "helper", "template process", "everybody"]
 
 # The calls that both ends make, and how the kernel may refuse each.
 CALLS = {
@@ -84,7 +84,7 @@ CALLS = {
 }
 
 # What a worker writes, and what GSocket asks of a socket, is not the library's.
-NOT_THERE = {"write": {"helper", "far end", "everybody"},
+NOT_THERE = {"write": {"helper", "template process", "everybody"},
              "getsockopt": {"application", "everybody"}}
 
 # GLib ends the program if it has no memory, no descriptor for a main context, or
@@ -126,7 +126,7 @@ class Runner:
         else:
             environment["GSPAWNFORK_HELPER"] = os.path.join(HERE, "helper.sh")
             environment["FAULTS_HELPER"] = self.helper
-            follow = ["-f"] if role == "far end" else []
+            follow = ["-f"] if role == "template process" else []
             environment["FAULTS_STRACE"] = " ".join(follow + options)
             command = [self.program, part]
         if part == "embed":

@@ -350,12 +350,12 @@ static void
 talk (LaunchId id)
 {
   Launch *launch = &app.launches[id];
-  char octet = 'p';
+  char byte = 'p';
 
   if (launch->socket == NULL)
     return;
-  if ((g_socket_send_with_blocking (launch->socket, &octet, 1, TRUE, NULL, NULL) != 1
-       || g_socket_receive_with_blocking (launch->socket, &octet, 1, TRUE, NULL, NULL) != 1)
+  if ((g_socket_send_with_blocking (launch->socket, &byte, 1, TRUE, NULL, NULL) != 1
+       || g_socket_receive_with_blocking (launch->socket, &byte, 1, TRUE, NULL, NULL) != 1)
       && !may_be_dead (launch))
     fail ("worker %d does not answer", id);
 }

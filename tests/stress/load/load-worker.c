@@ -32,20 +32,20 @@ leave_at_eof (int             socket,
               const GForkArg *args,
               size_t          n_args)
 {
-  char octet;
+  char byte;
   ssize_t got;
 
   do
-    got = read (socket, &octet, 1);
+    got = read (socket, &byte, 1);
   while (got > 0 || (got < 0 && errno == EINTR));
 
   return got == 0 ? atoi (args[0].data) : 100;
 }
 
 /* Writes its pid and the status that it will leave with to the log, which is the
- * third argument, and then lives until it is told to leave: by an octet "x" on its
+ * third argument, and then lives until it is told to leave: by a byte "x" on its
  * socket, or by the end of the descriptor that is the second. The application may go;
- * any other octet it sends is sent back. */
+ * any other byte it sends is sent back. */
 EXPORT int
 hold_out (int             socket,
           const GForkArg *args,
@@ -61,7 +61,7 @@ hold_out (int             socket,
 
   for (;;)
     {
-      char octet;
+      char byte;
       ssize_t got;
 
       if (poll (fds, 2, -1) < 0)
@@ -71,12 +71,12 @@ hold_out (int             socket,
       if (fds[1].revents == 0)
         continue;
 
-      got = read (socket, &octet, 1);
-      if (got == 1 && octet == 'x')
+      got = read (socket, &byte, 1);
+      if (got == 1 && byte == 'x')
         return status;
       if (got < 0 && (errno == EINTR || errno == EAGAIN))
         continue;
-      if (got <= 0 || send (socket, &octet, 1, MSG_NOSIGNAL) != 1)
+      if (got <= 0 || send (socket, &byte, 1, MSG_NOSIGNAL) != 1)
         fds[1].fd = -1;
     }
 }

@@ -127,7 +127,7 @@ class Template(_GFork.Template):
         return self
 
     def send(self, *things):
-        """Sends each as what it is: strings, octets, sockets, and whatever else has a
+        """Sends each as what it is: strings, bytes, sockets, and whatever else has a
         descriptor."""
         for thing in things:
             if isinstance(thing, str):
