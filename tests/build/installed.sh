@@ -17,6 +17,7 @@ rm -rf "$build"
 meson setup "$build" "$top" --prefix="$prefix" --libdir=lib \
   -Dwerror=true -Dauto_features=enabled -Dinstalled_tests=enabled \
   -Dpython_overridesdir="$prefix/python/gi/overrides" \
+  -Dpython_packagedir="$prefix/python" \
   -Dgjs_overridesdir="$prefix/share/gjs-1.0/overrides"
 meson install -C "$build"
 mkdir "$outside"
@@ -80,6 +81,8 @@ check "the application finds helper and module" \
   shows "worker says hello" "$outside/app" outside:answer
 check "it speaks German where German is spoken" \
   shows "nirgends" env LANGUAGE=de "$outside/app" nirgends:answer
+check "Python finds the package" \
+  /usr/bin/python3 -c 'import gspawnfork'
 check "Python finds the library" \
   shows "worker says hello" /usr/bin/python3 "$here/outside/app.py"
 check "a worker in Python works" \
