@@ -1,0 +1,263 @@
+/* run.c: gspawnfork run and gspawnfork exec: workers that this program's streams are joined to
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "command/command.h"
+
+#include <gio/gunixinputstream.h>
+#include <gio/gunixoutputstream.h>
+#include <glib/gi18n.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char *runtime;
+static char **modules;
+static int count = 1;
+
+static const GOptionEntry run_entries[] = {
+  { "runtime", 'r', 0, G_OPTION_ARG_STRING, &runtime,
+    N_("Run a function of a module for this runtime: c (the default), python3 or gjs"),
+    N_("RUNTIME") },
+  { "require", 'm', 0, G_OPTION_ARG_FILENAME_ARRAY, &modules,
+    N_("Load this module into the template first; may be given several times"), N_("MODULE") },
+  { "count", 'n', 0, G_OPTION_ARG_INT, &count,
+    N_("Run so many workers at the same time, with nothing on their standard input"), N_("N") },
+  G_OPTION_ENTRY_NULL
+};
+
+static const GOptionEntry exec_entries[] = {
+  { "count", 'n', 0, G_OPTION_ARG_INT, &count,
+    N_("Execute the program so many times at once, with nothing on its standard input"),
+    N_("N") },
+  G_OPTION_ENTRY_NULL
+};
+
+/* One worker, until it has ended and all that it has written was passed on. */
+typedef struct
+{
+  GForkProcess *process;
+  GSocket *socket;
+  GIOStream *stream;           /* of the socket */
+  GCancellable *input_stopped; /* there is nobody left to read it */
+  guint under_way;             /* operations */
+  int status;
+} Worker;
+
+static void
+worker_free (Worker *worker)
+{
+  g_clear_object (&worker->process);
+  g_clear_object (&worker->stream);
+  g_clear_object (&worker->socket);
+  g_clear_object (&worker->input_stopped);
+  g_free (worker);
+}
+
+static void
+on_ended (GObject      *source,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  GForkProcess *process = G_FORK_PROCESS (source);
+  Worker *worker = user_data;
+  GError *error = NULL;
+
+  if (!g_fork_process_wait_finish (process, result, &error))
+    worker->status = command_fail (error, EXIT_NOT_STARTED);
+  else if (g_fork_process_get_if_signaled (process))
+    worker->status = EXIT_SIGNALED + g_fork_process_get_term_sig (process);
+  else
+    worker->status = g_fork_process_get_exit_status (process);
+
+  g_cancellable_cancel (worker->input_stopped);
+  worker->under_way--;
+}
+
+static void
+on_input_passed (GObject      *source,
+                 GAsyncResult *result,
+                 gpointer      user_data)
+{
+  Worker *worker = user_data;
+
+  /* A worker may leave its input unread. */
+  g_output_stream_splice_finish (G_OUTPUT_STREAM (source), result, NULL);
+  g_socket_shutdown (worker->socket, FALSE, TRUE, NULL);
+  worker->under_way--;
+}
+
+static void
+on_output_passed (GObject      *source,
+                  GAsyncResult *result,
+                  gpointer      user_data)
+{
+  Worker *worker = user_data;
+  GError *error = NULL;
+
+  /* A worker that ends with its input unread resets the connection. */
+  if (g_output_stream_splice_finish (G_OUTPUT_STREAM (source), result, &error) < 0
+      && !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_CLOSED))
+    command_fail (g_steal_pointer (&error), 0);
+  g_clear_error (&error);
+  worker->under_way--;
+}
+
+/* With @with_input, what comes in on the standard input is sent to the worker. */
+static void
+join_streams (Worker   *worker,
+              gboolean  with_input)
+{
+  g_autoptr (GOutputStream) output = g_unix_output_stream_new (STDOUT_FILENO, FALSE);
+
+  worker->stream = G_IO_STREAM (g_socket_connection_factory_create_connection (worker->socket));
+  worker->input_stopped = g_cancellable_new ();
+
+  worker->under_way++;
+  g_output_stream_splice_async (output, g_io_stream_get_input_stream (worker->stream),
+                                G_OUTPUT_STREAM_SPLICE_NONE, G_PRIORITY_DEFAULT, NULL,
+                                on_output_passed, worker);
+
+  if (with_input)
+    {
+      g_autoptr (GInputStream) input = g_unix_input_stream_new (STDIN_FILENO, FALSE);
+
+      worker->under_way++;
+      g_output_stream_splice_async (g_io_stream_get_output_stream (worker->stream), input,
+                                    G_OUTPUT_STREAM_SPLICE_NONE, G_PRIORITY_DEFAULT,
+                                    worker->input_stopped, on_input_passed, worker);
+    }
+  else
+    g_socket_shutdown (worker->socket, FALSE, TRUE, NULL);
+
+  worker->under_way++;
+  g_fork_process_wait_async (worker->process, NULL, on_ended, worker);
+}
+
+/* Waits for all of them. Returns the first exit status that is not 0. */
+static int
+wait_for_all (GPtrArray *workers)
+{
+  int status = 0;
+
+  for (guint i = 0; i < workers->len; i++)
+    {
+      Worker *worker = g_ptr_array_index (workers, i);
+
+      while (worker->under_way > 0)
+        g_main_context_iteration (NULL, TRUE);
+      if (status == 0)
+        status = worker->status;
+    }
+  return status;
+}
+
+/* Turns a template, which is fork number @i, into a worker. */
+typedef GSocket *(*Start) (GForkTemplate  *template,
+                           char          **arguments,
+                           GForkProcess  **process,
+                           GError        **error);
+
+static GSocket *
+run_function (GForkTemplate  *template,
+              char          **arguments,
+              GForkProcess  **process,
+              GError        **error)
+{
+  for (char **argument = arguments + 1; *argument != NULL; argument++)
+    g_fork_template_send_arg (template, *argument);
+  return g_fork_template_run (template, arguments[0], process, NULL, error);
+}
+
+static int
+start_all (GForkTemplate  *template,
+           Start           start,
+           char          **arguments)
+{
+  g_autoptr (GPtrArray) workers = g_ptr_array_new_with_free_func ((GDestroyNotify) worker_free);
+
+  if (count < 1)
+    {
+      g_printerr (_("gspawnfork: %d is no number of workers\n"), count);
+      return EXIT_USAGE;
+    }
+
+  for (int i = 0; i < count; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      Worker *worker = g_new0 (Worker, 1);
+      GError *error = NULL;
+
+      g_ptr_array_add (workers, worker);
+      worker->socket = start (fork, arguments, &worker->process, &error);
+      if (worker->socket != NULL)
+        join_streams (worker, start == run_function && count == 1);
+      else if (g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_EXEC))
+        worker->status = command_fail (error, EXIT_NOT_EXECUTED);
+      else
+        worker->status = command_fail (error, EXIT_NOT_STARTED);
+    }
+
+  return wait_for_all (workers);
+}
+
+static int
+run (char **arguments)
+{
+  g_autoptr (GForkTemplate) template = command_new_template (runtime);
+
+  for (char **module = modules; module != NULL && *module != NULL; module++)
+    g_fork_template_require (template, *module);
+  return start_all (template, run_function, arguments);
+}
+
+/* The program gets the standard input itself, as it may be a terminal. */
+static GSocket *
+execute_program (GForkTemplate  *template,
+                 char          **arguments,
+                 GForkProcess  **process,
+                 GError        **error)
+{
+  if (count == 1)
+    g_fork_template_map_fd (template, STDIN_FILENO, STDIN_FILENO);
+  return g_fork_template_execv (template, (const char * const *) arguments,
+                                G_FORK_EXEC_SEARCH_PATH, process, NULL, error);
+}
+
+static int
+execute (char **arguments)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+
+  return start_all (template, execute_program, arguments);
+}
+
+const Command run_command = {
+  .name = "run",
+  .arguments = N_("MODULE:FUNCTION [ARGUMENT…]"),
+  .summary = N_("Run a function of a module in a worker"),
+  .description = N_("The standard input and output are joined to the worker's communication socket. The "
+                    "arguments are strings that are sent to it. The exit status is the worker's, 128 and "
+                    "the signal's number if a signal has killed it, or 125 if it could not be started; of "
+                    "several workers, the first that is not 0."),
+  .entries = run_entries,
+  .strict = TRUE,
+  .min_arguments = 1,
+  .run = run,
+};
+
+const Command exec_command = {
+  .name = "exec",
+  .arguments = N_("PROGRAM [ARGUMENT…]"),
+  .summary = N_("Execute a program in a fork of a template"),
+  .description = N_("The program is looked up in PATH, and has the standard streams of this one. The exit "
+                    "status is the program's, 128 and the signal's number if a signal has killed it, or 126 "
+                    "if it could not be executed; of several, the first that is not 0."),
+  .entries = exec_entries,
+  .strict = TRUE,
+  .min_arguments = 1,
+  .run = execute,
+};
