@@ -1,4 +1,4 @@
-/* process.c: tests of GForkProcess: how workers end, and who is told
+/* process.c: tests of GForkProcess: how workers end, and waiting for that
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,33 +6,9 @@
 
 #include "testutils.h"
 
-#include <errno.h>
-#include <linux/sched.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Starts a worker that answers. */
-static GSocket *
-start (gconstpointer   kind,
-       GForkProcess  **process)
-{
-  g_autoptr (GForkTemplate) template = test_make (kind);
-
-  return test_run (template, "answer", process);
-}
-
-static void
-wait_for (GForkProcess *process)
-{
-  g_autoptr (GError) error = NULL;
-  gboolean waited = g_fork_process_wait (process, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_true (waited);
-}
 
 /* Status */
 
@@ -41,10 +17,10 @@ static void
 test_exit_status (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
 
   test_send (socket, "exit 7\n");
-  wait_for (process);
+  test_wait_for (process);
 
   g_assert_true (WIFEXITED (g_fork_process_get_wait_status (process)));
   g_assert_cmpint (WEXITSTATUS (g_fork_process_get_wait_status (process)), ==, 7);
@@ -58,10 +34,10 @@ static void
 test_success (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
 
   test_send (socket, "exit 0\n");
-  wait_for (process);
+  test_wait_for (process);
 
   g_assert_cmpint (g_fork_process_get_wait_status (process), ==, 0);
   g_assert_true (g_fork_process_get_if_exited (process));
@@ -78,7 +54,7 @@ test_short_life (gconstpointer kind)
 
   g_fork_template_send_arg (template, "99");
   socket = test_run (template, "leave_with", &process);
-  wait_for (process);
+  test_wait_for (process);
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 99);
 }
 
@@ -87,11 +63,11 @@ static void
 test_term_sig (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autofree char *order = g_strdup_printf ("raise %d\n", SIGUSR1);
 
   test_send (socket, order);
-  wait_for (process);
+  test_wait_for (process);
 
   g_assert_true (WIFSIGNALED (g_fork_process_get_wait_status (process)));
   g_assert_cmpint (WTERMSIG (g_fork_process_get_wait_status (process)), ==, SIGUSR1);
@@ -113,7 +89,7 @@ test_statuses_are_not_mixed_up (gconstpointer kind)
   GSocket *sockets[N];
 
   for (int i = 0; i < N; i++)
-    sockets[i] = start (kind, &processes[i]);
+    sockets[i] = test_start (kind, &processes[i]);
 
   for (int i = N - 1; i >= 0; i--)
     {
@@ -125,7 +101,7 @@ test_statuses_are_not_mixed_up (gconstpointer kind)
 
   for (int i = 0; i < N; i++)
     {
-      wait_for (processes[i]);
+      test_wait_for (processes[i]);
       g_assert_cmpint (g_fork_process_get_exit_status (processes[i]), ==, i + 1);
       g_object_unref (processes[i]);
       g_object_unref (sockets[i]);
@@ -139,7 +115,7 @@ test_status_too_early (gconstpointer kind)
   if (g_test_subprocess ())
     {
       g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket G_GNUC_UNUSED = start (kind, &process);
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = test_start (kind, &process);
 
       g_fork_process_get_wait_status (process);
       return;
@@ -155,12 +131,12 @@ static void
 test_pid (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   GPid pid = g_fork_process_get_pid (process);
 
   g_assert_cmpint (test_ask_number (socket, "pid"), ==, pid);
   test_send (socket, "exit 0\n");
-  wait_for (process);
+  test_wait_for (process);
   g_assert_cmpint (g_fork_process_get_pid (process), ==, pid);
 }
 
@@ -171,7 +147,7 @@ static void
 test_wait_async (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -195,7 +171,7 @@ static void
 test_several_wait (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   GAsyncResult *results[5] = { NULL };
 
   for (gsize i = 0; i < G_N_ELEMENTS (results); i++)
@@ -217,13 +193,13 @@ static void
 test_wait_late (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
   test_send (socket, "exit 22\n");
-  wait_for (process);
-  wait_for (process);
+  test_wait_for (process);
+  test_wait_for (process);
 
   g_fork_process_wait_async (process, NULL, test_store_result, &result);
   g_assert_null (result);
@@ -238,7 +214,7 @@ static void
 test_wait_and_forget (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -258,7 +234,7 @@ static void
 test_cancel_wait (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GAsyncResult) other_result = NULL;
@@ -296,7 +272,7 @@ test_wait_check (gconstpointer kind)
   for (gsize i = 0; i < G_N_ELEMENTS (orders); i++)
     {
       g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket = start (kind, &process);
+      g_autoptr (GSocket) socket = test_start (kind, &process);
       g_autoptr (GError) error = NULL;
       gboolean successful;
 
@@ -317,7 +293,7 @@ static void
 test_wait_check_async (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -358,282 +334,6 @@ test_wait_outlasts_socket (gconstpointer kind)
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 25);
 }
 
-/* Who is told */
-
-static void
-on_exited (GForkProcess *process,
-           int           wait_status,
-           gpointer      user_data)
-{
-  GArray *statuses = user_data;
-
-  g_assert_cmpint (wait_status, ==, g_fork_process_get_wait_status (process));
-  g_array_append_val (statuses, wait_status);
-}
-
-/* The signal is emitted once, with the status, from the main loop. */
-static void
-test_exited_signal (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GArray) statuses = g_array_new (FALSE, FALSE, sizeof (int));
-
-  g_signal_connect (process, "exited", G_CALLBACK (on_exited), statuses);
-  test_send (socket, "exit 31\n");
-  while (statuses->len == 0)
-    g_main_context_iteration (NULL, TRUE);
-  wait_for (process);
-  test_default_pid ();
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
-
-  g_assert_cmpuint (statuses->len, ==, 1);
-  g_assert_cmpint (WEXITSTATUS (g_array_index (statuses, int, 0)), ==, 31);
-}
-
-/* Who is told of an end may wait for another that is known already, or for somebody else
- * to be told of the same. */
-typedef struct
-{
-  GForkProcess *processes[2];
-  guint n_exited;
-  guint n_waited;
-} Pair;
-
-static void
-on_pair_waited (GObject      *object,
-                GAsyncResult *result,
-                gpointer      user_data)
-{
-  Pair *pair = user_data;
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (g_fork_process_wait_finish (G_FORK_PROCESS (object), result, &error));
-  g_assert_no_error (error);
-  pair->n_waited++;
-}
-
-static void
-on_pair_exited (GForkProcess *process,
-                int           wait_status,
-                gpointer      user_data)
-{
-  Pair *pair = user_data;
-
-  wait_for (pair->processes[process == pair->processes[0]]);
-  pair->n_exited++;
-  while (pair->n_waited < 2)
-    g_main_context_iteration (NULL, TRUE);
-}
-
-/* Starts two processes of one template, which have both ended, although nobody has been
- * told yet. */
-static void
-start_and_end_pair (GForkTemplate      *template,
-                    Pair               *pair,
-                    GCallback           exited,
-                    GAsyncReadyCallback waited)
-{
-  g_autoptr (GForkTemplate) child = NULL;
-  g_autoptr (GSocket) socket = NULL;
-  GPid pids[2];
-
-  for (int i = 0; i < 2; i++)
-    {
-      g_autoptr (GForkTemplate) worker = g_fork_template_fork (template);
-      g_autoptr (GSocket) line = test_run (worker, "answer", &pair->processes[i]);
-
-      g_signal_connect (pair->processes[i], "exited", exited, pair);
-      if (waited != NULL)
-        g_fork_process_wait_async (pair->processes[i], NULL, waited, pair);
-      pids[i] = g_fork_process_get_pid (pair->processes[i]);
-      test_send (line, "exit 0\n");
-      test_assert_eof (line);
-    }
-
-  for (int i = 0; i < 2; i++)
-    test_wait_until_reaped (pids[i]);
-  /* Now it has said so. */
-  child = g_fork_template_fork (template);
-  socket = test_run (child, "answer", NULL);
-}
-
-static void
-test_exited_together (void)
-{
-  g_autoptr (GForkTemplate) template = test_template_new ();
-  Pair pair = { { NULL } };
-
-  start_and_end_pair (template, &pair, G_CALLBACK (on_pair_exited), on_pair_waited);
-  while (pair.n_exited < 2)
-    g_main_context_iteration (NULL, TRUE);
-
-  g_assert_cmpuint (pair.n_waited, ==, 2);
-  for (int i = 0; i < 2; i++)
-    g_object_unref (pair.processes[i]);
-}
-
-static void
-on_pair_exited_drop (GForkProcess *process,
-                     int           wait_status,
-                     gpointer      user_data)
-{
-  Pair *pair = user_data;
-
-  pair->n_exited++;
-  for (int i = 0; i < 2; i++)
-    g_clear_object (&pair->processes[i]);
-}
-
-/* Who has dropped a process is not told of it any more, even if its end is known. */
-static void
-test_exited_dropped (void)
-{
-  g_autoptr (GForkTemplate) template = test_template_new ();
-  Pair pair = { { NULL } };
-
-  start_and_end_pair (template, &pair, G_CALLBACK (on_pair_exited_drop), NULL);
-  while (pair.n_exited == 0)
-    g_main_context_iteration (NULL, TRUE);
-  test_default_pid ();
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
-
-  g_assert_cmpuint (pair.n_exited, ==, 1);
-}
-
-typedef struct
-{
-  guint n_calls;
-  int wait_status;
-  GThread *thread;
-} Told;
-
-static gboolean
-on_source (GForkProcess *process,
-           int           wait_status,
-           gpointer      user_data)
-{
-  Told *told = user_data;
-
-  g_assert_true (G_FORK_IS_PROCESS (process));
-  told->n_calls++;
-  told->wait_status = wait_status;
-  told->thread = g_thread_self ();
-
-  return G_SOURCE_CONTINUE;
-}
-
-static GSource *
-add_source (GForkProcess *process,
-            GMainContext *context,
-            Told         *told)
-{
-  GSource *source = g_fork_process_create_source (process);
-
-  g_source_set_callback (source, G_SOURCE_FUNC (on_source), told, NULL);
-  g_source_attach (source, context);
-
-  return source;
-}
-
-/* A source calls back in its context, once, whatever the callback returns. */
-static void
-test_source (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  Told told = { 0 };
-  g_autoptr (GSource) source = add_source (process, context, &told);
-
-  while (g_main_context_iteration (context, FALSE))
-    ;
-  g_assert_cmpuint (told.n_calls, ==, 0);
-
-  test_send (socket, "exit 32\n");
-  while (told.n_calls == 0)
-    g_main_context_iteration (context, TRUE);
-  while (g_main_context_iteration (context, FALSE))
-    ;
-
-  g_assert_cmpuint (told.n_calls, ==, 1);
-  g_assert_cmpint (WEXITSTATUS (told.wait_status), ==, 32);
-  g_assert_true (g_source_is_destroyed (source));
-}
-
-/* A source for a process that has ended calls back, too. */
-static void
-test_source_late (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  Told told = { 0 };
-  g_autoptr (GSource) source = NULL;
-
-  test_send (socket, "exit 33\n");
-  wait_for (process);
-  source = add_source (process, NULL, &told);
-  while (told.n_calls == 0)
-    g_main_context_iteration (NULL, TRUE);
-  g_assert_cmpint (WEXITSTATUS (told.wait_status), ==, 33);
-}
-
-/* A source keeps the process object, and a destroyed one does not call. */
-static void
-test_source_ownership (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  Told told = { 0 };
-  Told untold = { 0 };
-  g_autoptr (GSource) source G_GNUC_UNUSED = add_source (process, NULL, &told);
-  g_autoptr (GSource) destroyed = add_source (process, NULL, &untold);
-
-  g_clear_object (&process);
-  g_source_destroy (destroyed);
-  test_send (socket, "exit 34\n");
-  while (told.n_calls == 0)
-    g_main_context_iteration (NULL, TRUE);
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
-
-  g_assert_cmpint (WEXITSTATUS (told.wait_status), ==, 34);
-  g_assert_cmpuint (untold.n_calls, ==, 0);
-}
-
-static gpointer
-run_source_in_thread (gpointer data)
-{
-  GForkProcess *process = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  Told told = { 0 };
-  g_autoptr (GSource) source G_GNUC_UNUSED = add_source (process, context, &told);
-
-  while (told.n_calls == 0)
-    g_main_context_iteration (context, TRUE);
-  g_assert_true (told.thread == g_thread_self ());
-
-  return GINT_TO_POINTER (told.wait_status);
-}
-
-/* Sources of several threads are all told, each in its own. */
-static void
-test_source_threads (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  GThread *threads[4];
-
-  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
-    threads[i] = g_thread_new ("watcher", run_source_in_thread, process);
-  test_assert_answer (socket, "memory", "nothing");
-  test_send (socket, "exit 35\n");
-  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
-    g_assert_cmpint (WEXITSTATUS (GPOINTER_TO_INT (g_thread_join (threads[i]))), ==, 35);
-}
-
 /* Use of resources */
 
 /* What the worker has used is told: at least what it saw itself. */
@@ -641,14 +341,14 @@ static void
 test_resources (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
   g_autofree char *answer = test_ask (socket, "burn 48");
   g_auto (GStrv) numbers = g_strsplit (answer, " ", 2);
   gint64 user = g_ascii_strtoll (numbers[0], NULL, 10);
   gint64 system = g_ascii_strtoll (numbers[1], NULL, 10);
 
   test_send (socket, "exit 0\n");
-  wait_for (process);
+  test_wait_for (process);
 
   /* The kernel divides anew what it has measured whenever it is asked. */
   g_assert_cmpint (g_fork_process_get_user_time (process), >, user / 2);
@@ -664,178 +364,17 @@ test_resources_of_one (gconstpointer kind)
 {
   g_autoptr (GForkProcess) busy = NULL;
   g_autoptr (GForkProcess) idle = NULL;
-  g_autoptr (GSocket) busy_socket = start (kind, &busy);
-  g_autoptr (GSocket) idle_socket = start (kind, &idle);
+  g_autoptr (GSocket) busy_socket = test_start (kind, &busy);
+  g_autoptr (GSocket) idle_socket = test_start (kind, &idle);
   g_autofree char *answer G_GNUC_UNUSED = test_ask (busy_socket, "burn 256");
 
   test_send (busy_socket, "exit 0\n");
   test_send (idle_socket, "exit 0\n");
-  wait_for (busy);
-  wait_for (idle);
+  test_wait_for (busy);
+  test_wait_for (idle);
 
   g_assert_cmpuint (g_fork_process_get_max_rss (busy), >=, 256 << 20);
   g_assert_cmpuint (g_fork_process_get_max_rss (idle), <, g_fork_process_get_max_rss (busy));
-}
-
-/* Signals */
-
-/* A signal reaches the worker. */
-static void
-test_send_signal (gconstpointer kind)
-{
-  const int signals[] = { SIGTERM, SIGUSR2, SIGHUP, SIGPIPE, SIGINT };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
-    {
-      g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket G_GNUC_UNUSED = start (kind, &process);
-      g_autoptr (GError) error = NULL;
-
-      g_assert_true (g_fork_process_send_signal (process, signals[i], &error));
-      g_assert_no_error (error);
-      wait_for (process);
-      g_assert_true (g_fork_process_get_if_signaled (process));
-      g_assert_cmpint (g_fork_process_get_term_sig (process), ==, signals[i]);
-    }
-}
-
-/* To be stopped is not to have ended. */
-static void
-test_stop_and_continue (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_fork_process_wait_async (process, NULL, test_store_result, &result);
-  g_assert_true (g_fork_process_send_signal (process, SIGSTOP, &error));
-  g_assert_no_error (error);
-  while (test_process_state (g_fork_process_get_pid (process)) != 'T')
-    g_main_context_iteration (NULL, FALSE);
-  test_default_pid ();
-  while (g_main_context_iteration (NULL, FALSE))
-    ;
-  g_assert_null (result);
-
-  g_assert_true (g_fork_process_send_signal (process, SIGCONT, &error));
-  g_assert_no_error (error);
-  test_assert_answer (socket, "memory", "nothing");
-  test_send (socket, "exit 41\n");
-  test_await (&result);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 41);
-}
-
-/* force_exit kills. */
-static void
-test_force_exit (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-
-  g_fork_process_force_exit (process);
-  test_assert_eof (socket);
-  wait_for (process);
-  g_assert_true (g_fork_process_get_if_signaled (process));
-  g_assert_cmpint (g_fork_process_get_term_sig (process), ==, SIGKILL);
-
-  /* And then is nothing. */
-  g_fork_process_force_exit (process);
-}
-
-/* What has ended cannot be signalled. */
-static void
-test_signal_too_late (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GError) error = NULL;
-
-  test_send (socket, "exit 0\n");
-  wait_for (process);
-  g_assert_false (g_fork_process_send_signal (process, SIGTERM, &error));
-  test_assert_error (error, G_FORK_ERROR_CLOSED);
-}
-
-/* Starts a child of this process with the number of one that has ended. Returns
- * 0 in the child, and -1 if the system does not let anybody choose. */
-static GPid
-fork_with_pid (GPid pid)
-{
-#ifdef SYS_clone3
-  pid_t wanted = pid;
-  struct clone_args args = {
-    .exit_signal = SIGCHLD,
-    .set_tid = (guintptr) &wanted,
-    .set_tid_size = 1,
-  };
-  long result;
-
-  /* While the number is taken, its owner is still to be reaped. */
-  do
-    result = syscall (SYS_clone3, &args, sizeof (args));
-  while (result == -1 && errno == EEXIST);
-
-  return result;
-#else
-  errno = ENOSYS;
-  return -1;
-#endif
-}
-
-/* A signal that is sent after the worker has ended, and its number was given to
- * another process, does not hit that one. The library has had no chance yet to
- * notice the end. */
-static void
-test_signal_and_reused_pid (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GError) error = NULL;
-  g_auto (TestFd) read_end = -1;
-  g_auto (TestFd) write_end = -1;
-  GPid pid = g_fork_process_get_pid (process);
-  GPid innocent;
-  int wait_status;
-
-  test_pipe (&read_end, &write_end);
-  test_send (socket, "exit 0\n");
-  test_assert_eof (socket);
-
-  /* Only this process could reap its child, and frees the number by that. */
-  if (test_process_parent (pid) == getpid ())
-    wait_for (process);
-
-  innocent = fork_with_pid (pid);
-  if (innocent == -1)
-    {
-      g_autofree char *reason = g_strdup_printf ("cannot choose a pid: %s", g_strerror (errno));
-
-      g_test_skip (reason);
-      return;
-    }
-  if (innocent == 0)
-    {
-      char byte;
-
-      close (write_end);
-      _exit (read (read_end, &byte, 1) == 0 ? 51 : 52);
-    }
-  g_assert_cmpint (innocent, ==, pid);
-
-  /* Where somebody else has to send it, the end need not be known yet. */
-  if (!g_fork_process_send_signal (process, SIGKILL, &error))
-    test_assert_error (error, G_FORK_ERROR_CLOSED);
-  g_fork_process_force_exit (process);
-  test_default_pid ();
-
-  test_close_fd (&write_end);
-  g_assert_cmpint (waitpid (innocent, &wait_status, 0), ==, innocent);
-  g_assert_true (WIFEXITED (wait_status));
-  g_assert_cmpint (WEXITSTATUS (wait_status), ==, 51);
-
-  wait_for (process);
-  g_assert_cmpint (g_fork_process_get_wait_status (process), ==, 0);
 }
 
 /* Objects that are dropped */
@@ -845,7 +384,7 @@ static void
 test_drop_does_not_kill (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
 
   g_clear_object (&process);
   test_default_pid ();
@@ -859,7 +398,7 @@ test_drop_does_not_leak (gconstpointer kind)
   for (int i = 0; i < 10; i++)
     {
       g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket = start (kind, i % 2 == 0 ? &process : NULL);
+      g_autoptr (GSocket) socket = test_start (kind, i % 2 == 0 ? &process : NULL);
       GPid pid = test_ask_number (socket, "pid");
 
       g_clear_object (&process);
@@ -884,7 +423,7 @@ test_no_pile (gconstpointer kind)
   default_pid = test_default_pid ();
   for (int i = 0; i < 120; i++)
     {
-      g_autoptr (GSocket) socket = start (kind, NULL);
+      g_autoptr (GSocket) socket = test_start (kind, NULL);
 
       if (i == 20)
         {
@@ -934,14 +473,14 @@ test_unheard_statuses (void)
     }
 
   test_send (first_socket, "exit 62\n");
-  wait_for (first);
+  test_wait_for (first);
   g_assert_cmpint (g_fork_process_get_exit_status (first), ==, 62);
 
   for (guint i = 0; i < processes->len; i++)
     {
       GForkProcess *process = g_ptr_array_index (processes, i);
 
-      wait_for (process);
+      test_wait_for (process);
       g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 61);
     }
 }
@@ -951,11 +490,11 @@ static void
 test_only_the_process_is_kept (gconstpointer kind)
 {
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
 
   test_send (socket, "exit 63\n");
   g_clear_object (&socket);
-  wait_for (process);
+  test_wait_for (process);
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 63);
 }
 
@@ -965,10 +504,10 @@ static void
 test_nothing_keeps_it (gconstpointer kind)
 {
   GForkProcess *process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
+  g_autoptr (GSocket) socket = test_start (kind, &process);
 
   test_send (socket, "exit 64\n");
-  wait_for (process);
+  test_wait_for (process);
   g_object_add_weak_pointer (G_OBJECT (process), (gpointer *) &process);
   g_object_unref (process);
   g_assert_null (process);
@@ -1014,43 +553,6 @@ test_very_many (void)
     }
 }
 
-/* What bindings have is a closure. */
-static void
-test_source_closure (gconstpointer kind)
-{
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = start (kind, &process);
-  g_autoptr (GSource) source = g_fork_process_create_source (process);
-  GClosure *closure;
-  Told told = { 0 };
-
-  closure = g_cclosure_new (G_CALLBACK (on_source), &told, NULL);
-  g_closure_set_marshal (closure, g_cclosure_marshal_generic);
-  g_source_set_closure (source, closure);
-  g_source_attach (source, NULL);
-  test_send (socket, "exit 33\n");
-  while (told.n_calls == 0)
-    g_main_context_iteration (NULL, TRUE);
-  g_assert_cmpint (WEXITSTATUS (told.wait_status), ==, 33);
-}
-
-/* There are signals that are none. */
-static void
-test_no_signal (gconstpointer kind)
-{
-  const int signals[] = { -1, 1000 };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (signals); i++)
-    {
-      g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket G_GNUC_UNUSED = start (kind, &process);
-      g_autoptr (GError) error = NULL;
-
-      g_assert_false (g_fork_process_send_signal (process, signals[i], &error));
-      test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (EINVAL));
-    }
-}
-
 int
 main (int    argc,
       char **argv)
@@ -1077,24 +579,8 @@ main (int    argc,
   test_add_kinds ("/process/wait/only-the-process-is-kept", test_only_the_process_is_kept);
   test_add_kinds ("/process/drop/nothing-keeps-it", test_nothing_keeps_it);
 
-  test_add_kinds ("/process/exited", test_exited_signal);
-  g_test_add_func ("/process/exited-together", test_exited_together);
-  g_test_add_func ("/process/exited-dropped", test_exited_dropped);
-  test_add_kinds ("/process/source/context", test_source);
-  test_add_kinds ("/process/source/late", test_source_late);
-  test_add_kinds ("/process/source/closure", test_source_closure);
-  test_add_kinds ("/process/source/ownership", test_source_ownership);
-  test_add_kinds ("/process/source/threads", test_source_threads);
-
   test_add_kinds ("/process/resources/used", test_resources);
   test_add_kinds ("/process/resources/of-one", test_resources_of_one);
-
-  test_add_kinds ("/process/signal/send", test_send_signal);
-  test_add_kinds ("/process/signal/none", test_no_signal);
-  test_add_kinds ("/process/signal/stop", test_stop_and_continue);
-  test_add_kinds ("/process/signal/force-exit", test_force_exit);
-  test_add_kinds ("/process/signal/too-late", test_signal_too_late);
-  test_add_kinds ("/process/signal/reused-pid", test_signal_and_reused_pid);
 
   test_add_kinds ("/process/drop/does-not-kill", test_drop_does_not_kill);
   test_add_kinds ("/process/drop/does-not-leak", test_drop_does_not_leak);

@@ -330,6 +330,14 @@ test_wait_for_end (GPid pid)
     }
 }
 
+void
+test_kill_and_wait (GPid pid)
+{
+  g_assert_cmpint (pid, >, 0);
+  g_assert_no_errno (kill (pid, SIGKILL));
+  test_wait_for_end (pid);
+}
+
 /* Whether @pid is there and a descendant of this process; an orphan is for the
  * system's init to reap. */
 static gboolean
@@ -512,6 +520,70 @@ test_run (GForkTemplate  *template,
     g_assert_true (G_FORK_IS_PROCESS (*process));
 
   return socket;
+}
+
+/* Starts a worker of a template of that kind, which answers. */
+GSocket *
+test_start (gconstpointer   kind,
+            GForkProcess  **process)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+
+  return test_run (template, "answer", process);
+}
+
+void
+test_wait_for (GForkProcess *process)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean waited = g_fork_process_wait (process, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (waited);
+}
+
+/* Prepares, which has to fail. */
+GError *
+test_fail_to_prepare (GForkTemplate *template)
+{
+  GError *error = NULL;
+
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  g_assert_nonnull (error);
+
+  return error;
+}
+
+/* Runs, which has to fail. */
+GError *
+test_fail_to_run (GForkTemplate *template,
+                  const char    *function)
+{
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_fork_template_run (template, function, &process, NULL, &error);
+  g_assert_nonnull (error);
+  g_assert_null (socket);
+  g_assert_null (process);
+
+  return error;
+}
+
+/* Executes, which has to fail. */
+GError *
+test_fail_to_exec (GForkTemplate      *template,
+                   const char * const *argv)
+{
+  g_autoptr (GSocket) socket = NULL;
+  GError *error = NULL;
+
+  socket = g_fork_template_execv (template, argv, 0, NULL, NULL, &error);
+  g_assert_nonnull (error);
+  g_assert_null (socket);
+
+  return error;
 }
 
 /* Keeps the process of @template, which has the module test-worker and was not

@@ -50,6 +50,7 @@ char     test_process_state      (GPid         pid);
 GPid     test_process_parent     (GPid         pid);
 guint    test_count_zombies      (GPid         parent);
 void     test_wait_for_end       (GPid         pid);
+void     test_kill_and_wait      (GPid         pid);
 void     test_wait_until_reaped  (GPid         pid);
 
 /* Results */
@@ -86,6 +87,14 @@ void           test_prepare      (GForkTemplate   *template);
 GSocket       *test_run          (GForkTemplate   *template,
                                   const char      *function,
                                   GForkProcess   **process);
+GSocket       *test_start        (gconstpointer    kind,
+                                  GForkProcess   **process);
+void           test_wait_for     (GForkProcess    *process);
+GError        *test_fail_to_prepare (GForkTemplate *template);
+GError        *test_fail_to_run  (GForkTemplate   *template,
+                                  const char      *function);
+GError        *test_fail_to_exec (GForkTemplate   *template,
+                                  const char * const *argv);
 void           test_block        (GForkTemplate   *template,
                                   TestFd          *unblock);
 int            test_add_tell_tale (GForkTemplate  *template);
