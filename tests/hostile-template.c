@@ -33,8 +33,12 @@ test_flood_of_descriptors (void)
   g_autoptr (GError) error = NULL;
   struct gfork_header header = { .length = GFORK_MAX_PAYLOAD, .verb = GFORK_ERROR };
   const int fds[] = { 2, 2, 2, 2, 2, 2, 2, 2 };
-  guint n_fds = test_count_fds (0);
+  guint n_fds;
   guint most = 0;
+
+  /* What stays open for the main context does not count. */
+  test_default_pid ();
+  n_fds = test_count_fds (0);
 
   operation_begin (template, PREPARE, NULL, &result);
   g_assert_cmpint (send_some (far_end, &header, sizeof header, NULL, 0, 0), ==, sizeof header);
