@@ -1,0 +1,100 @@
+/* kill.h: what the driver and the application of load-kill share
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  APPLICATION,
+  DEFAULT,
+  SUB,
+  WORKER,
+  SUB_WORKER,
+  N_ROLES
+} Role;
+
+typedef enum
+{
+  KILL,
+  STOP, /* and let it go on after a while */
+  STOP_AND_KILL,
+  N_BLOWS
+} Blow;
+
+extern const char *const role_names[N_ROLES];
+extern const char *const blow_names[N_BLOWS];
+
+/* What the application has just done. */
+enum
+{
+  BEGUN,
+  DEFAULT_PREPARED,
+  SUB_MADE,
+  SUB_PREPARED,
+  WORKER_MADE,
+  SUB_WORKER_MADE,
+  TOLD_TO_RUN,
+  CANCELLED,
+  ONE_RUNS,
+  ALL_RUN,
+  TALKED,
+  WAITING,
+  TOLD_TO_LEAVE,
+  ONE_HAS_LEFT,
+  SUB_CLOSED,
+  ABOUT_TO_GO,
+  N_STAGES,
+  ANY_MOMENT = N_STAGES
+};
+
+/* For every stage, so many rounds at any moment. */
+#define MOMENTS 5
+
+typedef enum
+{
+  FIRST,     /* off the default template */
+  SECOND,    /* off the sub-template */
+  UNWANTED,  /* cancelled */
+  N_LAUNCHES
+} LaunchId;
+
+/* The status that each leaves with. */
+#define STATUS(launch) (11 + (launch))
+
+/* Shared by the two programs. */
+typedef struct
+{
+  int pids[N_ROLES]; /* as far as known; of the workers, see there */
+  int struck;        /* the process, before it is */
+  int struck_role;
+  int stage;
+  int told[N_LAUNCHES]; /* to leave, or that it is not wanted */
+  int failed[N_LAUNCHES];
+  int n_lost;
+} Board;
+
+#define LIFE_FD 10
+#define LOG_FD 11
+#define BOARD_FD 12
+
+extern Board *board;
+
+/* Strikes the process that has a role, if there is one. Returns a pidfd for further blows,
+ * or -1. */
+int  strike         (Role         role,
+                     Blow         blow);
+void follow_up      (int          pidfd,
+                     Blow         blow);
+
+/* Returns the exit status. */
+int  be_application (const char  *program,
+                     char       **args);
+
+G_END_DECLS
