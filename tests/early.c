@@ -126,8 +126,7 @@ test_new_exec_is_fresh (void)
   g_fork_template_set_default (NULL);
 }
 
-/* A default template, which is a fork of what was forked early, that was sent a signal
- * to kill it is replaced, the first time. */
+/* A default template, which is a fork of what was forked early, is replaced if it has died. */
 static void
 test_killed_default (void)
 {
@@ -141,6 +140,7 @@ test_killed_default (void)
 
       g_assert_cmpint (test_process_parent (test_process_parent (pid)), ==, getpid ());
       g_assert_no_errno (kill (pid, SIGKILL));
+      test_wait_for_end (pid);
       next = g_fork_template_new ();
       next_socket = test_run (next, "answer", NULL);
       test_assert_answer (next_socket, "memory", "nothing");

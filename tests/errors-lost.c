@@ -457,8 +457,7 @@ test_killed_default (void)
   g_assert_cmpint (test_default_pid (), !=, pid);
 }
 
-/* So it does, the first time and every time, when it was killed just before, and
- * nobody can know yet; the workers of before live. */
+/* So it does, the first time and every time; the workers of before live. */
 static void
 test_killed_default_often (void)
 {
@@ -473,7 +472,7 @@ test_killed_default_often (void)
       g_autoptr (GForkTemplate) template = NULL;
       g_autoptr (GSocket) socket = NULL;
 
-      g_assert_no_errno (kill (test_default_pid (), SIGKILL));
+      test_kill_and_wait (test_default_pid ());
       template = test_template_new ();
       g_fork_template_send_fd (template, 2);
       g_fork_template_send_arg (template, "an argument");
@@ -486,8 +485,7 @@ test_killed_default_often (void)
     test_assert_answer (g_ptr_array_index (sockets, i), "arg 1", "an argument");
 }
 
-/* The same when it dies while new ones are being prepared and forked: what was
- * not yet done is done by the next. */
+/* The same of a fork of a new one. */
 static void
 test_killed_default_async (void)
 {
@@ -502,7 +500,7 @@ test_killed_default_async (void)
       g_autoptr (GSocket) socket = NULL;
       g_autoptr (GError) error = NULL;
 
-      g_assert_no_errno (kill (test_default_pid (), SIGKILL));
+      test_kill_and_wait (test_default_pid ());
       template = test_template_new ();
       child = g_fork_template_fork (template);
       g_clear_object (&template);

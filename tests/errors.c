@@ -183,7 +183,7 @@ test_wrong_helper (void)
   g_setenv ("GSPAWNFORK_HELPER", "/bin/true", TRUE);
   template = g_fork_template_new ();
   error = test_fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", "the helper “/bin/true”",
+  test_assert_error (error, G_FORK_ERROR_SPAWN, "the function “answer”", "the helper “/bin/true”",
                      "exit status 0");
 }
 

@@ -330,10 +330,10 @@ typedef struct
 static const Program programs[] = {
   { "rubbish", "head -c 100000 /dev/urandom >&3; exec cat <&3 >/dev/null", G_FORK_ERROR_PROTOCOL },
   { "text", "echo 'usage: program [file]' >&3", G_FORK_ERROR_PROTOCOL },
-  { "leaves", "exit 3", G_FORK_ERROR_LOST, "3" },
-  { "killed", "kill -9 $$", G_FORK_ERROR_LOST, "9" },
-  { "half-an-answer", "printf 12345 >&3; exit 4", G_FORK_ERROR_LOST, "4" },
-  { "hangs-up", "exec 3>&-; exec cat <\"$1\"", G_FORK_ERROR_LOST },
+  { "leaves", "exit 3", G_FORK_ERROR_SPAWN, "3" },
+  { "killed", "kill -9 $$", G_FORK_ERROR_SPAWN, "9" },
+  { "half-an-answer", "printf 12345 >&3; exit 4", G_FORK_ERROR_SPAWN, "4" },
+  { "hangs-up", "exec 3>&-; exec cat <\"$1\"", G_FORK_ERROR_SPAWN },
   { "silent", "exec cat <&3 >/dev/null", G_FORK_ERROR_FAILED },
   { "deaf", "exec cat <\"$1\"", G_FORK_ERROR_FAILED },
 };

@@ -228,9 +228,9 @@ test_closed (void)
   test_assert_error (error, G_FORK_ERROR_CLOSED);
 }
 
-/* A program that says nothing and does nothing is waited for no longer, by none of those
- * who wait for it: neither those who would be answered by it, nor those who would be by a
- * fork that it never makes. */
+/* A program that does not answer in time is killed, and none of those who wait for it go on:
+ * neither those who would be answered by it, nor those who would be by a fork that it never
+ * makes. */
 static void
 test_silent (void)
 {
@@ -245,6 +245,7 @@ test_silent (void)
   GPid pid;
 
   /* What it has started has the socket open, too, and outlives it. */
+  g_setenv ("GSPAWNFORK_START_TIMEOUT", "1", TRUE);
   write_keyfile ("silent.runtime", "[Runtime]\nExec=sh;-c;sleep 20 >/dev/null 2>&1\\; true;\n");
   template = g_fork_template_new_for_runtime ("silent");
   pid = g_fork_template_get_pid (template);
@@ -255,7 +256,7 @@ test_silent (void)
   g_fork_template_run_async (fork_of_fork, "test-worker:answer", NULL, test_store_result,
                              &fork_result);
   g_assert_false (g_fork_template_prepare_finish (template, test_await (&result), &error));
-  test_assert_error (error, G_FORK_ERROR_SPAWN, "sh");
+  test_assert_error (error, G_FORK_ERROR_SPAWN, "“sh”", "1 second", "GSPAWNFORK_START_TIMEOUT");
   g_assert_null (g_fork_template_run_finish (fork_of_fork, test_await (&fork_result), NULL,
                                              &fork_error));
   test_assert_error (fork_error, G_FORK_ERROR_SPAWN, "sh");
@@ -264,6 +265,36 @@ test_silent (void)
   test_wait_for_end (pid);
 
   remove_keyfile ("silent.runtime");
+  g_unsetenv ("GSPAWNFORK_START_TIMEOUT");
+}
+
+/* Without a limit, or as long as nobody waits, or with an answer that lies unread, it is not. */
+static void
+test_patient (gconstpointer seconds)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean limited = strcmp (seconds, "0") != 0;
+
+  g_setenv ("GSPAWNFORK_START_TIMEOUT", seconds, TRUE);
+  write_keyfile ("late.runtime", "[Runtime]\nExec=sh;-c;sleep 1.2\\; "
+                                 "exec \"$GSPAWNFORK_HELPER\" \"$@\";late;\n");
+  template = g_fork_template_new_for_runtime ("late");
+  g_main_context_push_thread_default (context);
+  g_fork_template_prepare_async (template, NULL, test_store_result, &result);
+  /* By then both the answer and the limit are there. */
+  if (limited)
+    g_usleep (2 * G_USEC_PER_SEC);
+  while (result == NULL)
+    g_main_context_iteration (context, TRUE);
+  g_main_context_pop_thread_default (context);
+  g_assert_true (g_fork_template_prepare_finish (template, result, &error));
+  g_assert_no_error (error);
+
+  remove_keyfile ("late.runtime");
+  g_unsetenv ("GSPAWNFORK_START_TIMEOUT");
 }
 
 /* One that is slow is waited for: be it that it has a lot to do, that it sleeps now and
@@ -352,13 +383,16 @@ main (int   argc,
   g_test_add_func ("/runtimes/closed", test_closed);
   g_test_add_func ("/runtimes/interpreter", test_interpreter);
   g_test_add_func ("/runtimes/silent", test_silent);
+  g_test_add_data_func ("/runtimes/patient/no-limit", "0", test_patient);
+  g_test_add_data_func ("/runtimes/patient/unread", "1", test_patient);
   g_test_add_func ("/runtimes/quiet", test_quiet);
   g_test_add_data_func ("/runtimes/slow/busy",
                         "i=0\\; while [ $i -lt 400000 ]\\; do i=$((i + 1))\\; done", test_slow);
+  g_test_add_data_func ("/runtimes/slow/asleep", "sleep 1", test_slow);
   g_test_add_data_func ("/runtimes/slow/sleepy",
                         "for i in 1 2 3 4 5 6\\; do sleep 0.2\\; done", test_slow);
   g_test_add_data_func ("/runtimes/slow/stopped",
-                        "(sleep 1.2\\; kill -CONT $$) & kill -STOP $$", test_slow);
+                        "(sleep 1\\; kill -CONT $$) & kill -STOP $$", test_slow);
   result = g_test_run ();
 
   remove_keyfile ("forkable.runtime");

@@ -20,6 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Between the end of a socket and that of the process, on a busy machine. */
+#define CAUSE_PATIENCE G_TIME_SPAN_SECOND
+
 /* ——— The end of file ——— */
 
 /* Who is at the other end, in the middle of a sentence. */
@@ -63,6 +66,7 @@ lost_error (GForkChannel              *channel,
   g_autofree char *process = g_fork_channel_name_process (channel);
   g_autofree char *told = describe_told (channel);
   g_autofree char *fact = NULL;
+  gboolean unstarted = channel->program != NULL && !answered;
 
   if (exited == NULL || exited->wait_status == -1)
     fact = g_strdup_printf (_("%s has ended unexpectedly"), process);
@@ -71,12 +75,15 @@ lost_error (GForkChannel              *channel,
                             WTERMSIG (exited->wait_status),
                             g_strsignal (WTERMSIG (exited->wait_status)));
   /* The C library, too, uses this status if it could not execute a program. */
-  else if (!answered && WEXITSTATUS (exited->wait_status) == 127)
+  else if (unstarted && WEXITSTATUS (exited->wait_status) == 127)
     return g_fork_reason_new (G_FORK_ERROR_SPAWN, _("%s could not be executed"), process);
   else
     fact = g_strdup_printf (_("%s has ended unexpectedly, with exit status %d"), process,
                             WEXITSTATUS (exited->wait_status));
 
+  /* What it was sent has nothing to do with it. */
+  if (unstarted)
+    return g_fork_reason_new (G_FORK_ERROR_SPAWN, "%s", fact);
   if (told == NULL)
     return g_fork_reason_new (G_FORK_ERROR_LOST, "%s", fact);
   /* Translators: what has happened to a process, and a list of commands */
@@ -90,10 +97,6 @@ error_of_parent (GForkChannel *parent)
 {
   GError *error = NULL;
 
-  if (parent == NULL || !g_fork_channel_is_ours (parent))
-    return NULL;
-
-  g_fork_channel_pump (parent, TRUE);
   g_mutex_lock (&parent->lock);
   if (parent->reported != NULL)
     error = g_error_copy (parent->reported);
@@ -107,56 +110,102 @@ error_of_parent (GForkChannel *parent)
 void
 g_fork_channel_end_of_file (GForkChannel *channel)
 {
-  g_autoptr (GForkChild) child = NULL;
-  g_autoptr (GForkChannel) parent = NULL;
   GError *error = NULL;
   Condemned condemned = { NULL };
   Actions actions = { 0 };
-  gboolean answered, closed, given_up;
+  gboolean given_up;
 
   g_mutex_lock (&channel->lock);
-  answered = channel->answered;
-  closed = channel->closed;
   given_up = channel->given_up && channel->state == FINAL;
-  if (channel->child != NULL)
-    child = g_fork_child_ref (channel->child);
-  if (channel->parent != NULL)
-    parent = g_fork_channel_ref (channel->parent);
   if (channel->reported != NULL)
     error = g_error_copy (channel->reported);
-  else if (given_up)
+  else if (channel->error != NULL)
     error = g_error_copy (channel->error);
   else if (g_fork_channel_is_executed (channel))
     error = g_fork_channel_closed_error ();
-  g_mutex_unlock (&channel->lock);
 
-  if (error == NULL && !answered)
-    error = error_of_parent (parent);
-  if (error == NULL)
-    {
-      const struct gfork_exited *exited;
-
-      if (child != NULL)
-        g_fork_child_check_closed (child);
-      exited = child != NULL ? g_fork_child_get_exited (child) : NULL;
-      if (closed && exited != NULL && exited->wait_status == 0)
-        error = g_fork_channel_closed_error ();
-      else
-        error = lost_error (channel, exited, answered);
-    }
-
-  g_mutex_lock (&channel->lock);
   /* It may be in the function already, which nobody will talk to. */
-  given_up = channel->given_up && channel->state == FINAL;
   if (given_up)
     g_fork_channel_condemn (channel, &condemned);
-  if (channel->state != GONE)
+  if (channel->fd >= 0 && error != NULL)
     g_fork_channel_die (channel, g_steal_pointer (&error), !given_up, &actions);
+  else if (channel->fd >= 0)
+    {
+      channel->ended_at = g_get_monotonic_time ();
+      close (g_fork_channel_take_fd (channel, &actions));
+      g_queue_foreach (&channel->operations, (GFunc) g_fork_operation_await_cause, NULL);
+    }
   g_mutex_unlock (&channel->lock);
   g_clear_error (&error);
 
   g_fork_condemned_kill (&condemned);
   g_fork_channel_take_actions (channel, &actions);
+  g_fork_channel_settle (channel);
+}
+
+/* Why the socket came to its end: %NULL if that is not known yet. */
+static GError *
+find_cause (GForkChannel *channel,
+            gboolean      late)
+{
+  const struct gfork_exited *exited = NULL;
+  gboolean answered;
+  GError *error = NULL;
+
+  if (channel->parent != NULL)
+    g_fork_channel_pump (channel->parent, TRUE);
+
+  g_mutex_lock (&channel->lock);
+  answered = channel->answered;
+  g_mutex_unlock (&channel->lock);
+
+  if (!answered && channel->parent != NULL
+      && g_fork_channel_is_ours (channel->parent))
+    {
+      if (!g_fork_channel_settle (channel->parent) && !late)
+        return NULL;
+      error = error_of_parent (channel->parent);
+      if (error != NULL)
+        return error;
+    }
+
+  if (channel->child != NULL)
+    {
+      if (!g_fork_child_check (channel->child) && g_fork_child_will_tell (channel->child) && !late)
+        return NULL;
+      exited = g_fork_child_get_exited (channel->child);
+    }
+  if (channel->closed && exited != NULL && exited->wait_status == 0)
+    return g_fork_channel_closed_error ();
+  return lost_error (channel, exited, answered);
+}
+
+/* Ends the operations of a channel whose socket is at its end, if the cause can be known by
+ * now, or was looked for long enough. Returns %FALSE if it is still to be looked for. */
+gboolean
+g_fork_channel_settle (GForkChannel *channel)
+{
+  Actions actions = { 0 };
+  GError *error;
+  gint64 ended_at;
+
+  g_mutex_lock (&channel->lock);
+  ended_at = channel->ended_at;
+  g_mutex_unlock (&channel->lock);
+  if (ended_at == 0)
+    return TRUE;
+
+  error = find_cause (channel, g_get_monotonic_time () - ended_at >= CAUSE_PATIENCE);
+  if (error == NULL)
+    return FALSE;
+
+  g_mutex_lock (&channel->lock);
+  if (channel->ended_at != 0)
+    g_fork_channel_end_operations (channel, g_steal_pointer (&error), FALSE, &actions);
+  g_mutex_unlock (&channel->lock);
+  g_clear_error (&error);
+  g_fork_channel_take_actions (channel, &actions);
+  return TRUE;
 }
 
 /* ——— Frames ——— */
@@ -322,7 +371,7 @@ on_hello (GForkChannel       *channel,
 {
   uint32_t version;
 
-  if (frame->length != sizeof version || channel->start == NULL)
+  if (frame->length != sizeof version || channel->program == NULL)
     {
       actions->end_of_file = TRUE;
       return;

@@ -125,16 +125,6 @@ g_fork_channel_set_program (GForkChannel *channel,
   channel->program = g_filename_display_name (program);
 }
 
-/* The process is a program that was just executed. Takes @start. */
-void
-g_fork_channel_set_start (GForkChannel *channel,
-                          GForkStart   *start)
-{
-  g_mutex_lock (&channel->lock);
-  channel->start = start;
-  g_mutex_unlock (&channel->lock);
-}
-
 /* The process cannot be forked: keep what it is told, from now on in @log, which is
  * taken, so that another can be told the same. */
 void
@@ -165,11 +155,11 @@ g_fork_channel_unref (GForkChannel *channel)
       g_queue_unlink (&all_channels, &channel->link);
       g_fork_globals_unlock ();
 
-      if (channel->child != NULL)
+      if (channel->child != NULL && !channel->released)
         g_fork_child_release (channel->child);
       if (channel->fd >= 0)
         close (channel->fd);
-          g_fork_queue_clear (&channel->queue);
+      g_fork_queue_clear (&channel->queue);
     }
 
   gfork_reader_clear (&channel->reader);
@@ -182,7 +172,6 @@ g_fork_channel_unref (GForkChannel *channel)
   g_free (channel->program);
   g_queue_clear_full (&channel->told, g_free);
   g_clear_pointer (&channel->spares, g_fork_spares_free);
-  g_clear_pointer (&channel->start, g_fork_start_free);
   g_clear_pointer (&channel->log, g_fork_log_free);
   g_clear_error (&channel->error);
   g_clear_error (&channel->reported);
@@ -544,7 +533,7 @@ g_fork_channel_refusal (GForkChannel *channel)
     return g_fork_channel_closed_error ();
   if (channel->error != NULL)
     return g_error_copy (channel->error);
-  return channel->state == OPEN ? NULL : g_fork_channel_closed_error ();
+  return channel->state == OPEN || channel->ended_at != 0 ? NULL : g_fork_channel_closed_error ();
 }
 
 /* From here on it is not forked any more. */
@@ -587,7 +576,8 @@ g_fork_channel_take_fd (GForkChannel *channel,
     }
 
   actions->gone = TRUE;
-  actions->released = g_steal_pointer (&channel->child);
+  actions->released = channel->child != NULL && !channel->released;
+  channel->released = TRUE;
   actions->out_watch = g_steal_pointer (&channel->out_watch);
   return fd;
 }
@@ -602,18 +592,16 @@ g_fork_channel_is_executed (GForkChannel *channel)
          && operation != NULL && operation->await == G_FORK_AWAIT_EXECUTED && operation->ready;
 }
 
-/* Ends the channel. Everything under way ends with @error, which is taken, but for
- * a program that has been executed: that its end of the socket is gone is the
- * sign of it. */
+/* Everything under way ends with @error, which is taken; or with success if @executed. */
 void
-g_fork_channel_die (GForkChannel *channel,
-                    GError       *error,
-                    gboolean      other_end_gone,
-                    Actions      *actions)
+g_fork_channel_end_operations (GForkChannel *channel,
+                               GError       *error,
+                               gboolean      executed,
+                               Actions      *actions)
 {
-  gboolean executed = other_end_gone && g_fork_channel_is_executed (channel);
   Operation *operation;
 
+  channel->ended_at = 0;
   if (channel->error == NULL)
     channel->error = executed ? g_fork_channel_closed_error () : g_error_copy (error);
 
@@ -629,8 +617,25 @@ g_fork_channel_die (GForkChannel *channel,
         g_fork_operation_take (operation, g_error_copy (channel->error), actions);
     }
 
-  close (g_fork_channel_take_fd (channel, actions));
   g_error_free (error);
+}
+
+/* Ends the channel. Everything under way ends with @error, which is taken, but for
+ * a program that has been executed: that its end of the socket is gone is the
+ * sign of it. */
+void
+g_fork_channel_die (GForkChannel *channel,
+                    GError       *error,
+                    gboolean      other_end_gone,
+                    Actions      *actions)
+{
+  gboolean executed = other_end_gone && g_fork_channel_is_executed (channel);
+  int fd;
+
+  g_fork_channel_end_operations (channel, error, executed, actions);
+  fd = g_fork_channel_take_fd (channel, actions);
+  if (fd >= 0)
+    close (fd);
 }
 
 /* ——— Actions ——— */
@@ -663,11 +668,10 @@ g_fork_channel_take_actions (GForkChannel *channel,
     g_fork_operation_finish (l->data);
   g_slist_free (actions->operations);
 
-  if (actions->released != NULL)
+  if (actions->released)
     {
-      g_fork_child_set_unattended (actions->released);
-      g_fork_child_release (actions->released);
-      g_fork_child_unref (actions->released);
+      g_fork_child_set_unattended (channel->child);
+      g_fork_child_release (channel->child);
     }
 
   g_clear_pointer (&actions->out_watch, g_fork_watch_release);
@@ -705,6 +709,7 @@ g_fork_channel_pump (GForkChannel *channel,
   g_mutex_unlock (&channel->lock);
 
   g_fork_channel_take_actions (channel, &actions);
+  g_fork_channel_settle (channel);
   g_fork_channel_unref (channel);
 }
 
@@ -776,27 +781,8 @@ g_fork_channel_check (GForkChannel *channel)
     g_fork_channel_pump (channel, TRUE);
 }
 
-/* Reads what there is, or what comes first within this time. */
-void
-g_fork_channel_wait (GForkChannel *channel,
-                     int           milliseconds)
-{
-  struct pollfd poll_fd = { .events = POLLIN };
-
-  if (!g_fork_channel_is_ours (channel))
-    return;
-
-  g_mutex_lock (&channel->lock);
-  poll_fd.fd = channel->fd;
-  g_mutex_unlock (&channel->lock);
-
-  if (poll_fd.fd >= 0)
-    poll (&poll_fd, 1, milliseconds);
-  g_fork_channel_pump (channel, FALSE);
-}
-
-/* Is the process at the other end gone, or about to go? Its socket alone does not tell
- * at once: its template may not have come to closing its own copy. */
+/* Is the process at the other end gone? Its socket alone does not tell at once: its
+ * template may not have come to closing its own copy. */
 gboolean
 g_fork_channel_is_doomed (GForkChannel *channel)
 {
@@ -812,13 +798,13 @@ g_fork_channel_is_doomed (GForkChannel *channel)
     child = g_fork_child_ref (channel->child);
   g_mutex_unlock (&channel->lock);
 
-  if (poll_fd.fd < 0 || (child != NULL && g_fork_child_is_dying (child)))
+  if (poll_fd.fd < 0 || (child != NULL && g_fork_child_has_ended (child)))
     return TRUE;
 
   return poll (&poll_fd, 1, 0) > 0;
 }
 
-/* Is the template no longer able to serve, or about to be? */
+/* Whether the template is no longer able to serve. */
 gboolean
 g_fork_channel_is_dying (GForkChannel *channel)
 {

@@ -8,7 +8,6 @@
 
 #include <gio/gio.h>
 
-#include "start/start.h"
 #include "wire/frame.h"
 
 G_BEGIN_DECLS
@@ -44,8 +43,6 @@ void          g_fork_channel_set_program       (GForkChannel       *channel,
 GForkChannel *g_fork_channel_new_child         (GForkChannel       *parent);
 void          g_fork_channel_set_log           (GForkChannel       *channel,
                                                 GForkLog           *log);
-void          g_fork_channel_set_start         (GForkChannel       *channel,
-                                                GForkStart         *start);
 GForkChannel *g_fork_channel_fork              (GForkChannel       *parent);
 void          g_fork_channel_set_spares        (GForkChannel       *channel,
                                                 guint               wanted);
@@ -59,8 +56,6 @@ void          g_fork_channel_close             (GForkChannel       *channel);
 
 pid_t         g_fork_channel_get_pid           (GForkChannel       *channel);
 void          g_fork_channel_check             (GForkChannel       *channel);
-void          g_fork_channel_wait              (GForkChannel       *channel,
-                                                int                 milliseconds);
 GError       *g_fork_channel_closed_error      (void);
 gboolean      g_fork_channel_is_doomed         (GForkChannel       *channel);
 gboolean      g_fork_channel_is_dying          (GForkChannel       *channel);
@@ -84,7 +79,6 @@ gboolean      g_fork_channel_has_children      (GForkChannel       *channel);
 GError       *g_fork_await_error               (GForkAwait          await,
                                                 const void         *payload,
                                                 GError             *error);
-void          g_fork_channel_ask_pid           (GForkChannel       *channel);
 gboolean      g_fork_channel_await             (GForkChannel       *channel,
                                                 GForkAwait          await,
                                                 const void         *payload,

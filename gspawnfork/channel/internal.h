@@ -16,7 +16,6 @@
 #include "channel/queue.h"
 #include "channel/replay.h"
 #include "channel/spares.h"
-#include "start/start.h"
 
 G_BEGIN_DECLS
 
@@ -37,7 +36,8 @@ typedef struct
   GForkAwait await;
   GTask *task; /* %NULL once cancelled: the answer is still to come */
   GSource *cancel_source;
-  GSource *start_source; /* as long as it is not known whether this is a helper */
+  GSource *start_source; /* limits the time that a program has to say HELLO */
+  GSource *cause_source; /* once the socket is at its end */
   GSList *watches;
 
   char *subject; /* what it runs or executes, for messages */
@@ -75,6 +75,8 @@ struct _GForkChannel
   gboolean answered;
   gboolean closed; /* whatever else has become of it since */
   gboolean given_up; /* by this side, because of what has come in */
+  gboolean released; /* the child, with the socket */
+  gint64 ended_at; /* when the socket came to its end, while the cause is not known; or 0 */
 
   pid_t pid;
   char *program;        /* that was executed to become it, for messages, or NULL; never changes */
@@ -104,7 +106,6 @@ struct _GForkChannel
   char *hint;              /* the function that the last fork was run with */
   gboolean hint_is_news;
   int module_path; /* which of the application's it has been told, or inherited */
-  GForkStart *start; /* if a program was executed for it */
   GForkLog *log;   /* what it has been told, if it cannot be forked */
 
   GList link; /* in all_channels */
@@ -116,7 +117,7 @@ typedef struct
   GSList *operations;
   GSList *exited; /* Exit */
   GSList *orphans;
-  GForkChild *released;
+  gboolean released;
   GForkWatch *out_watch;
   gboolean end_of_file;
   gboolean gone;
@@ -146,6 +147,10 @@ void         g_fork_channel_end             (GForkChannel *channel,
                                              State         state);
 int          g_fork_channel_take_fd         (GForkChannel *channel,
                                              Actions      *actions);
+void         g_fork_channel_end_operations  (GForkChannel *channel,
+                                             GError       *error,
+                                             gboolean      executed,
+                                             Actions      *actions);
 void         g_fork_channel_die             (GForkChannel *channel,
                                              GError       *error,
                                              gboolean      other_end_gone,
@@ -171,6 +176,7 @@ void         g_fork_channel_read            (GForkChannel *channel,
                                              gboolean      to_the_end,
                                              Actions      *actions);
 void         g_fork_channel_end_of_file     (GForkChannel *channel);
+gboolean     g_fork_channel_settle          (GForkChannel *channel);
 
 /* channel/operation.c */
 GForkLaunch *g_fork_launch_new              (int           fd,
@@ -179,6 +185,7 @@ void         g_fork_operation_take          (Operation    *operation,
                                              GError       *error,
                                              Actions      *actions);
 void         g_fork_operation_finish        (Operation    *operation);
+void         g_fork_operation_await_cause   (Operation    *operation);
 void         g_fork_channel_condemn         (GForkChannel *channel,
                                              Condemned    *condemned);
 void         g_fork_condemned_kill          (Condemned    *condemned);

@@ -16,9 +16,16 @@
 #include <errno.h>
 #include <glib/gi18n-lib.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* So many seconds a program has to say HELLO, unless the environment says otherwise. */
+#define START_TIMEOUT 30
+#define MAX_START_TIMEOUT (G_MAXUINT / 1000)
+
+#define LOOK_FOR_CAUSE_MS 5
 
 /* ——— Its result ——— */
 
@@ -132,7 +139,7 @@ g_fork_operation_finish (Operation *operation)
   GTask *task = operation->task;
   GForkLaunch *launch = operation->launch;
 
-  GSource *sources[] = { operation->cancel_source, operation->start_source };
+  GSource *sources[] = { operation->cancel_source, operation->start_source, operation->cause_source };
 
   for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
     if (sources[i] != NULL)
@@ -245,7 +252,7 @@ on_cancelled (GCancellable *cancellable,
 
       *remains = *operation;
       remains->task = NULL;
-      remains->cancel_source = remains->start_source = NULL;
+      remains->cancel_source = remains->start_source = remains->cause_source = NULL;
       remains->watches = NULL;
       remains->subject = g_strdup (operation->subject);
       g_queue_find (&channel->operations, operation)->data = remains;
@@ -264,7 +271,7 @@ on_cancelled (GCancellable *cancellable,
   return G_SOURCE_REMOVE;
 }
 
-/* ——— Waiting for what may be no helper ——— */
+/* ——— Waiting for HELLO ——— */
 
 /* The channel of the program that was executed for this one, and those between. */
 static GForkChannel *
@@ -275,79 +282,78 @@ get_root (GForkChannel *channel)
   return channel;
 }
 
-/* Is it still unknown whether the program is a helper? */
+/* Whether it is still unknown if the program is a helper. */
 static gboolean
 is_starting (GForkChannel *root)
 {
   gboolean starting;
 
   g_mutex_lock (&root->lock);
-  starting = root->start != NULL && !root->answered;
+  starting = root->program != NULL && !root->answered;
   g_mutex_unlock (&root->lock);
   return starting;
 }
 
-/* Ends @channel if the program that was executed at @root will not answer, and that
- * program. Commands that it has not read may stay where they are, with the sockets of
- * forks that there will never be. */
+/* How many seconds a program has to say HELLO; 0 if there is no limit. */
+static guint
+get_start_timeout (void)
+{
+  const char *value = secure_getenv ("GSPAWNFORK_START_TIMEOUT");
+  guint64 seconds;
+
+  if (value != NULL && g_ascii_string_to_unsigned (value, 10, 0, MAX_START_TIMEOUT, &seconds, NULL))
+    return (guint) seconds;
+  return START_TIMEOUT;
+}
+
+/* Ends @channel and the program that was executed at @root, which has not answered. Commands
+ * that it has not read may stay where they are, with the sockets of forks that there will
+ * never be. */
 static void
 give_up_silent (GForkChannel *channel,
                 GForkChannel *root)
 {
-  g_autoptr (GForkChild) killed = NULL;
-  Actions actions = { 0 };
-  GError *error = NULL;
+  g_autofree char *process = g_fork_channel_name_process (root);
+  guint seconds = get_start_timeout ();
+  g_autoptr (GError) error = NULL;
+  GForkChannel *ended[] = { root, channel };
 
-  g_mutex_lock (&root->lock);
-  if (!root->answered && g_fork_start_look (root->start))
+  error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
+                             _("%s has not answered within %u seconds; it may be another "
+                               "program (GSPAWNFORK_START_TIMEOUT sets the limit)"),
+                             process, seconds);
+  if (root->child != NULL)
+    g_fork_child_kill (root->child, SIGKILL, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (ended); i++)
     {
-      g_autofree char *process = g_fork_channel_name_process (root);
+      Actions actions = { 0 };
 
-      error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
-                                 _("%s says nothing; it may be another program"), process);
+      g_mutex_lock (&ended[i]->lock);
+      if (ended[i]->state != GONE)
+        g_fork_channel_die (ended[i], g_error_copy (error), FALSE, &actions);
+      g_mutex_unlock (&ended[i]->lock);
+      g_fork_channel_take_actions (ended[i], &actions);
     }
-  if (error != NULL && root->state != GONE)
-    {
-      if (root->child != NULL)
-        killed = g_fork_child_ref (root->child);
-      g_fork_channel_die (root, g_error_copy (error), FALSE, &actions);
-    }
-  g_mutex_unlock (&root->lock);
-
-  if (killed != NULL)
-    g_fork_child_kill (killed, SIGKILL, NULL);
-  g_fork_channel_take_actions (root, &actions);
-  if (error == NULL)
-    return;
-
-  actions = (Actions){ 0 };
-  g_mutex_lock (&channel->lock);
-  if (channel->state != GONE)
-    g_fork_channel_die (channel, g_error_copy (error), FALSE, &actions);
-  g_mutex_unlock (&channel->lock);
-  g_fork_channel_take_actions (channel, &actions);
-  g_error_free (error);
 }
 
 static gboolean
-on_start_look (gpointer user_data)
+on_start_timeout (gpointer user_data)
 {
   g_autoptr (GTask) task = g_object_ref (user_data);
   GForkChannel *channel = g_task_get_task_data (task);
   GForkChannel *root = get_root (channel);
   GMainContext *outer;
-  gboolean starting;
 
   if (!g_fork_channel_is_ours (channel))
     return G_SOURCE_REMOVE;
 
   outer = g_fork_dispatch_begin (g_task_get_context (task));
   g_fork_channel_pump (root, FALSE);
-  starting = is_starting (root);
-  if (starting)
+  if (is_starting (root))
     give_up_silent (channel, root);
   g_fork_dispatch_end (outer);
-  return starting ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+  return G_SOURCE_REMOVE;
 }
 
 /* The source is dropped with the operation. */
@@ -355,9 +361,44 @@ static void
 watch_start (Operation *operation,
              GTask     *task)
 {
-  operation->start_source = g_timeout_source_new (G_FORK_START_LOOK_MS);
+  guint seconds = get_start_timeout ();
+
+  if (seconds == 0)
+    return;
+
+  operation->start_source = g_timeout_source_new_seconds (seconds);
   g_source_set_static_name (operation->start_source, "[gspawnfork] start");
-  g_task_attach_source (task, operation->start_source, on_start_look);
+  g_task_attach_source (task, operation->start_source, on_start_timeout);
+}
+
+/* ——— Waiting for the cause of the end ——— */
+
+static gboolean
+on_look_for_cause (gpointer user_data)
+{
+  g_autoptr (GTask) task = g_object_ref (user_data);
+  GForkChannel *channel = g_task_get_task_data (task);
+  GMainContext *outer;
+
+  if (!g_fork_channel_is_ours (channel))
+    return G_SOURCE_REMOVE;
+
+  outer = g_fork_dispatch_begin (g_task_get_context (task));
+  g_fork_channel_settle (channel);
+  g_fork_dispatch_end (outer);
+  return G_SOURCE_CONTINUE;
+}
+
+/* The socket has ended: the operation ends when it is known why. */
+void
+g_fork_operation_await_cause (Operation *operation)
+{
+  if (operation->task == NULL || operation->cause_source != NULL)
+    return;
+
+  operation->cause_source = g_timeout_source_new (LOOK_FOR_CAUSE_MS);
+  g_source_set_static_name (operation->cause_source, "[gspawnfork] cause of an end");
+  g_task_attach_source (operation->task, operation->cause_source, on_look_for_cause);
 }
 
 /* Operations have to go on with the parent's queue too: the command that makes
@@ -400,37 +441,6 @@ make_communication_socket (int      *user_fd,
 
   *user_fd = fds[0];
   return fds[1];
-}
-
-/* Asks a process that others forked for its number, and for its pidfd, without which
- * nobody can see that it is about to go; or sees whether it has answered. */
-void
-g_fork_channel_ask_pid (GForkChannel *channel)
-{
-  gboolean asked = TRUE;
-
-  if (!g_fork_channel_is_ours (channel) || g_fork_channel_get_pid (channel) != 0)
-    return;
-
-  g_mutex_lock (&channel->lock);
-  if (channel->state == OPEN && g_queue_is_empty (&channel->operations))
-    {
-      Operation *operation = g_new0 (Operation, 1);
-
-      operation->await = G_FORK_AWAIT_SYNCED;
-      operation->subject = g_strdup ("");
-      operation->user_fd = operation->pidfd = -1;
-      operation->n_told = channel->n_told;
-      g_queue_push_tail (&channel->operations, operation);
-      g_fork_queue_append (&channel->queue, GFORK_SYNC, NULL, 0, NULL, 0);
-      g_fork_channel_flush (channel);
-      g_fork_channel_update_watches (channel);
-      asked = FALSE;
-    }
-  g_mutex_unlock (&channel->lock);
-
-  if (asked)
-    g_fork_channel_check (channel);
 }
 
 /* Sends the command that @await says, and returns @task, which it takes, when the
@@ -476,6 +486,7 @@ g_fork_channel_await (GForkChannel *channel,
     operation->watches = g_slist_prepend (operation->watches, watch);
 
   starting = is_starting (get_root (channel));
+  g_fork_channel_settle (channel);
 
   g_mutex_lock (&channel->lock);
   if (await >= G_FORK_AWAIT_READY && channel->state == OPEN && channel->children != NULL
@@ -521,6 +532,14 @@ g_fork_channel_await (GForkChannel *channel,
     watch_start (operation, task);
   operation->n_told = channel->n_told;
   g_queue_push_tail (&channel->operations, operation);
+  if (channel->ended_at != 0)
+    {
+      g_fork_operation_await_cause (operation);
+      g_mutex_unlock (&channel->lock);
+      if (sent_fd >= 0)
+        close (sent_fd);
+      return TRUE;
+    }
   g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
   if (await != G_FORK_AWAIT_SYNCED)
     g_fork_channel_end (channel, FINAL);

@@ -16,7 +16,6 @@
 #include "base/context.h"
 #include "gforkerror.h"
 #include "base/generation.h"
-#include "process/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +37,6 @@
  * subreaper that may never do it. Nobody waits for that longer than this. */
 #define REAPING_PATIENCE (G_USEC_PER_SEC)
 
-/* Between the end of a socket and that of the process, on a busy machine. */
-#define CLOSING_PATIENCE_MS 100
-
 /* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
 struct pidfd_info_v0
 {
@@ -51,10 +47,6 @@ struct pidfd_info_v0
 };
 #define PIDFD_INFO_EXIT (1u << 3)
 #define PIDFD_GET_INFO _IOWR (0xFF, 11, struct pidfd_info_v0)
-
-#ifndef SYS_process_mrelease
-#define SYS_process_mrelease 448
-#endif
 
 typedef enum
 {
@@ -514,43 +506,6 @@ g_fork_child_check (GForkChild *child)
   return look (child, FALSE) == LOOK_OVER;
 }
 
-/* Like g_fork_child_check(), of a process whose socket is at its end: a process that
- * ends closes its descriptors a moment before it can be reaped, by us or by its
- * template, which then says so. */
-gboolean
-g_fork_child_check_closed (GForkChild *child)
-{
-  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE_MS * 1000;
-  gint64 left;
-
-  if (child->generation != g_fork_generation ())
-    return TRUE;
-
-  while (!g_fork_child_check (child) && (left = deadline - g_get_monotonic_time ()) > 0)
-    {
-      struct pollfd poll_fd = { .events = POLLIN };
-      g_autoptr (GForkChannel) reaper = NULL;
-      int milliseconds = (left + 999) / 1000;
-      Origin origin;
-
-      g_mutex_lock (&child->lock);
-      origin = child->origin;
-      poll_fd.fd = child->pidfd;
-      if (child->reaper != NULL)
-        reaper = g_fork_channel_ref (child->reaper);
-      else if (child->state == ALIVE && origin == DIRECT)
-        poll (&poll_fd, 1, child->pidfd >= 0 ? milliseconds : 1);
-      g_mutex_unlock (&child->lock);
-
-      if (origin == FOREIGN)
-        return FALSE;
-      if (reaper != NULL)
-        g_fork_channel_wait (reaper, milliseconds);
-    }
-
-  return g_fork_child_check (child);
-}
-
 /* Reaps whichever direct children have ended, for programs that iterate no main
  * context. One system call if none of them has; none if there are only templates. */
 void
@@ -739,63 +694,33 @@ g_fork_child_get_exited (GForkChild *child)
   return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
 }
 
-/* Does /proc say that the child of @parent (0 if that is not known) is at its end, or
- * must end? If there is no process of that number it has ended; one that has another
- * parent is an orphan, or another process. */
-static gboolean
-looks_doomed (pid_t pid,
-              pid_t parent)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%ld/stat", (long) pid);
-  g_auto (GStrv) stat = g_fork_proc_read_stat (path);
-  char state;
-
-  if (stat == NULL)
-    return kill (pid, 0) != 0 && errno == ESRCH;
-  if (parent != 0 && g_fork_proc_number (stat, G_FORK_STAT_PARENT) != (guint64) parent)
-    return FALSE;
-
-  state = stat[0][0];
-  return strchr ("ZXx", state) != NULL
-         || (g_fork_proc_number (stat, G_FORK_STAT_FLAGS) & 0x4) != 0
-         || (g_fork_proc_number (stat, G_FORK_STAT_PENDING) & (1 << (SIGKILL - 1))) != 0
-         || (g_fork_proc_number (stat, G_FORK_STAT_EXIT_CODE) != 0 && strchr ("Tt", state) == NULL);
-}
-
-/* Is it dead, or has it been sent a signal that it will not survive? The latter
- * matters, because its socket looks well until the process gets to run again.
- * process_mrelease() is meant to free the memory of a process that is about to
- * go; it refuses with EINVAL if the process is not, and that costs next to
- * nothing. Where that is missing, /proc is read, and twice: while it is made up, the
- * process may have gone from one sign of its end to another. */
+/* Whether it has ended, reaped or not. */
 gboolean
-g_fork_child_is_dying (GForkChild *child)
+g_fork_child_has_ended (GForkChild *child)
 {
-  int result = ENOSYS;
-  pid_t pid, parent = 0;
-  gboolean dead, ours;
+  struct pollfd poll_fd = { .events = POLLIN };
+  gboolean ended;
+
+  if (child->generation != g_fork_generation ())
+    return TRUE;
 
   g_mutex_lock (&child->lock);
-  dead = child->state != ALIVE;
-  pid = child->pid;
-  /* What was taken over may come from where numbers mean other processes. */
-  ours = child->origin != FOREIGN && pid > 0;
-  if (!dead && ours)
-    parent = child->origin == DIRECT ? getpid () : g_fork_channel_get_pid (child->reaper);
-#ifndef GFORK_PORTABLE
-  if (!dead && child->pidfd >= 0)
-    result = syscall (SYS_process_mrelease, child->pidfd, 0) == 0 ? 0 : errno;
-#endif
+  poll_fd.fd = child->pidfd;
+  ended = child->state != ALIVE || (child->pidfd >= 0 && poll (&poll_fd, 1, 0) > 0);
   g_mutex_unlock (&child->lock);
+  return ended;
+}
 
-  if (dead)
-    return TRUE;
-  if (result != ENOSYS && result != EPERM)
-    return result != EINVAL;
+/* Whether its end will be seen when it comes. */
+gboolean
+g_fork_child_will_tell (GForkChild *child)
+{
+  gboolean will;
 
-  /* If the number is another process's by now, ours has ended, which its socket tells. */
-  /* NOLINTNEXTLINE(misc-redundant-expression): twice, as said above */
-  return ours && (looks_doomed (pid, parent) || looks_doomed (pid, parent));
+  g_mutex_lock (&child->lock);
+  will = child->origin != FOREIGN || child->pidfd >= 0;
+  g_mutex_unlock (&child->lock);
+  return will;
 }
 
 /* Where that cannot be done at all, errno is ENOSYS. */

@@ -38,9 +38,9 @@ void           g_fork_child_set_exited (GForkChild                *child,
 void           g_fork_child_set_orphan (GForkChild                *child);
 
 pid_t          g_fork_child_get_pid    (GForkChild                *child);
-gboolean       g_fork_child_is_dying   (GForkChild                *child);
+gboolean       g_fork_child_has_ended  (GForkChild                *child);
+gboolean       g_fork_child_will_tell  (GForkChild                *child);
 gboolean       g_fork_child_check      (GForkChild                *child);
-gboolean       g_fork_child_check_closed (GForkChild              *child);
 gboolean       g_fork_child_is_lost    (GForkChild                *child);
 const struct gfork_exited *
                g_fork_child_get_exited (GForkChild                *child);

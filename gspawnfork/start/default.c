@@ -45,30 +45,11 @@ lock_default (void)
   g_mutex_lock (&lock);
 }
 
-/* Its pid has to be known in time: see g_fork_channel_is_dying(). Not under the lock,
- * because answers may be for others, who are told. */
-static void
-ask_default (void)
-{
-  g_autoptr (GForkTemplate) template = NULL;
-
-  lock_default ();
-  if (default_template != NULL)
-    template = g_object_ref (default_template);
-  g_mutex_unlock (&lock);
-
-  if (template != NULL)
-    g_fork_channel_ask_pid (g_fork_template_peek_channel (template));
-}
-
 static GForkTemplate *
 dup_default (void)
 {
   g_autoptr (GForkTemplate) dead = NULL;
   GForkTemplate *template;
-  gboolean fresh = FALSE;
-
-  ask_default ();
 
   lock_default ();
   if (default_template == NULL
@@ -77,14 +58,10 @@ dup_default (void)
       /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped after the lock */
       dead = default_template;
       default_template = g_fork_template_new_for_channel (g_fork_runtime_start (NULL), NULL);
-      fresh = TRUE;
     }
   template = g_object_ref (default_template);
   g_mutex_unlock (&lock);
 
-  /* It may be a fork of what was forked early. */
-  if (fresh)
-    g_fork_channel_ask_pid (g_fork_template_peek_channel (template));
   return template;
 }
 
@@ -145,6 +122,4 @@ g_fork_template_set_default (GForkTemplate *template_)
   old = default_template;
   default_template = template_ != NULL ? g_object_ref (template_) : NULL;
   g_mutex_unlock (&lock);
-
-  ask_default ();
 }

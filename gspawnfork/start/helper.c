@@ -117,7 +117,7 @@ static char **
 get_environment (char ***copy)
 {
   static const char *const ours[] = { "GFORK_MODULE_PATH", "GSPAWNFORK_HELPER",
-                                      "GSPAWNFORK_RUNTIME_DIR" };
+                                      "GSPAWNFORK_RUNTIME_DIR", "GSPAWNFORK_START_TIMEOUT" };
 
   if (getauxval (AT_SECURE) == 0)
     return environ;
@@ -228,7 +228,6 @@ start (const char         *program,
   child = g_fork_child_new_direct (pid);
   channel = g_fork_channel_new (fds[0], child);
   g_fork_channel_set_program (channel, program);
-  g_fork_channel_set_start (channel, g_fork_start_new (pid));
   g_fork_child_unref (child);
   return channel;
 }
