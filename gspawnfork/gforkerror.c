@@ -25,6 +25,13 @@ G_STATIC_ASSERT ((int) G_FORK_ERROR_PROTOCOL == (int) GFORK_CODE_PROTOCOL);
 G_STATIC_ASSERT ((int) G_FORK_ERROR_NOT_SUPPORTED == (int) GFORK_CODE_NOT_SUPPORTED);
 G_STATIC_ASSERT ((int) G_FORK_ERROR_CLOSED == (int) GFORK_CODE_CLOSED);
 
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_CPU_TIME == (int) GFORK_RESOURCE_CPU_TIME);
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_MEMORY == (int) GFORK_RESOURCE_MEMORY);
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_FILE_SIZE == (int) GFORK_RESOURCE_FILE_SIZE);
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_OPEN_FILES == (int) GFORK_RESOURCE_OPEN_FILES);
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_PROCESSES == (int) GFORK_RESOURCE_PROCESSES);
+G_STATIC_ASSERT ((int) G_FORK_LIMIT_CORE == (int) GFORK_RESOURCE_CORE);
+
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDIN == (int) GFORK_EXEC_SOCKET_STDIN);
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDOUT == (int) GFORK_EXEC_SOCKET_STDOUT);
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDERR == (int) GFORK_EXEC_SOCKET_STDERR);
@@ -109,6 +116,14 @@ sentence (uint32_t verb)
       return N_("Could not change to the directory “%s”: %s");
     case GFORK_MODULE_PATH:
       return N_("Could not set the module path “%s”: %s");
+    case GFORK_ENVIRON:
+      return N_("Could not set the environment, because of “%s”: %s");
+    case GFORK_SETSID:
+      return N_("Could not make the process lead a session%s: %s");
+    case GFORK_LIMIT:
+      return N_("Could not set the limit “%s”: %s");
+    case GFORK_DIE:
+      return N_("Could not have the process end with the application%s: %s");
     case GFORK_MAP_FD:
       return N_("Could not place a descriptor at %s: %s");
     case GFORK_FORK:

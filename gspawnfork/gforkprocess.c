@@ -735,11 +735,43 @@ g_fork_process_send_signal (GForkProcess  *self,
 }
 
 /**
+ * g_fork_process_send_signal_to_group:
+ * @self: a process that leads a process group, as one does whose template was told so by
+ *   [method@GFork.Template.setsid]
+ * @signum: the number of a signal
+ * @error: return location for an error: %G_FORK_ERROR_FAILED if the process does not lead
+ *   a group, or with the system's reason; %G_FORK_ERROR_CLOSED if no process of the group is
+ *   left, or if the process has ended and the kernel is older than Linux 6.9;
+ *   %G_FORK_ERROR_LOST if nothing is known of it any more; or %G_FORK_ERROR_NOT_SUPPORTED
+ *   if nothing on this system makes sure that no other group is hit
+ *
+ * Sends a signal to all processes of the group that this process leads: to itself and to
+ * those that it has started, unless these have left the group.
+ *
+ * From Linux 6.9 on, that is also possible after the process itself has ended.
+ *
+ * Returns: %TRUE if the signal was sent; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_send_signal_to_group (GForkProcess  *self,
+                                     int            signum,
+                                     GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+
+  return g_fork_child_kill_group (self->child, signum, error);
+}
+
+/**
  * g_fork_process_force_exit:
  * @self: a process
  *
- * Kills the process with `SIGKILL`, unless it has ended. When that is done,
- * waiting tells; it is not yet when this returns.
+ * Kills the process with `SIGKILL`, unless it has ended. If it leads a process group, see
+ * [method@GFork.Template.setsid], the other processes of the group are killed as well.
+ *
+ * Wait for the process to know when it has ended: it has not yet when this returns.
  *
  * Since: 1.0
  */
@@ -748,7 +780,55 @@ g_fork_process_force_exit (GForkProcess *self)
 {
   g_return_if_fail (G_FORK_IS_PROCESS (self));
 
-  g_fork_child_kill (self->child, SIGKILL, NULL);
+  g_fork_child_force_exit (self->child);
+}
+
+/* ——— Its state ——— */
+
+/**
+ * g_fork_process_is_running:
+ * @self: a process
+ *
+ * Whether the process has not ended yet, as far as is known. This never blocks, and needs
+ * no wait to be under way.
+ *
+ * A process that has ended counts as running until its wait status is known, or until it
+ * is known that it cannot be had.
+ *
+ * Returns: %TRUE if the process is running; %FALSE if it has ended, or is lost
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_process_is_running (GForkProcess *self)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
+
+  return g_fork_child_is_running (self->child);
+}
+
+/**
+ * g_fork_process_dup_pidfd:
+ * @self: a process
+ * @error: return location for an error: %G_FORK_ERROR_NOT_SUPPORTED if the kernel has no
+ *   pidfds; %G_FORK_ERROR_CLOSED if the process has ended; %G_FORK_ERROR_LOST if nothing
+ *   is known of it any more; or %G_FORK_ERROR_FAILED with the system's reason
+ *
+ * Duplicates the pidfd of the process: a descriptor that is readable when the process has
+ * ended, for event loops and system calls (see `pidfd_open(2)`). It is close-on-exec, and
+ * belongs to the caller.
+ *
+ * Returns: a descriptor; -1 with @error set
+ *
+ * Since: 1.0
+ */
+int
+g_fork_process_dup_pidfd (GForkProcess  *self,
+                          GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), -1);
+
+  return g_fork_child_dup_pidfd (self->child, error);
 }
 
 /* ——— The source ——— */

@@ -93,7 +93,17 @@ gboolean g_fork_process_send_signal       (GForkProcess         *self,
                                            int                   signum,
                                            GError              **error);
 GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_send_signal_to_group (GForkProcess      *self,
+                                              int                signum,
+                                              GError           **error);
+GFORK_AVAILABLE_IN_1_0
 void     g_fork_process_force_exit        (GForkProcess         *self);
+
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_is_running        (GForkProcess         *self);
+GFORK_AVAILABLE_IN_1_0
+int      g_fork_process_dup_pidfd         (GForkProcess         *self,
+                                           GError              **error);
 
 GFORK_AVAILABLE_IN_1_0
 GSource *g_fork_process_create_source     (GForkProcess         *self);

@@ -911,6 +911,111 @@ g_fork_template_set_cwd (GForkTemplate *self,
   g_fork_channel_send_strings (get_channel (self), GFORK_CHDIR, directory, NULL);
 }
 
+/**
+ * g_fork_template_set_environ:
+ * @self: a template
+ * @envp: (array zero-terminated=1) (element-type filename): the new environment, strings
+ *   of the form `NAME=value`
+ *
+ * Replaces the whole environment of the template, as [method@GFork.Template.setenv] changes
+ * one variable of it. What [method@GFork.Template.setenv] has set before is gone, and what it
+ * sets afterwards is added.
+ *
+ * If a string has another form, the next operation fails with %G_FORK_ERROR_FAILED.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_set_environ (GForkTemplate      *self,
+                             const char * const *envp)
+{
+  g_autoptr (GByteArray) payload = NULL;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (envp != NULL);
+
+  payload = g_byte_array_new ();
+  for (; *envp != NULL; envp++)
+    g_byte_array_append (payload, (const guint8 *) *envp, strlen (*envp) + 1);
+  g_fork_channel_send (get_channel (self), GFORK_ENVIRON, payload->data, payload->len, NULL, 0);
+}
+
+/* ——— What applies to the worker or program ——— */
+
+/**
+ * g_fork_template_setsid:
+ * @self: a template
+ *
+ * Has the worker or program lead a session and a process group of its own, as `setsid(2)`
+ * makes it do. So it has no terminal, gets no signals that are sent to the application's
+ * group, and all that it starts can be ended with it: by
+ * [method@GFork.Process.send_signal_to_group] and [method@GFork.Process.force_exit].
+ *
+ * The template itself is not affected. Its forks inherit this. If it cannot be done, the
+ * run fails with %G_FORK_ERROR_FAILED.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_setsid (GForkTemplate *self)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  g_fork_channel_send (get_channel (self), GFORK_SETSID, NULL, 0, NULL, 0);
+}
+
+/**
+ * g_fork_template_set_limit:
+ * @self: a template
+ * @limit: what is limited
+ * @value: the limit, in the unit that [enum@GFork.Limit] says; %G_MAXUINT64 for none
+ *
+ * Limits what the worker or program may use, and, each of them for itself, the processes
+ * that it starts. This is both the soft and the hard limit of `setrlimit(2)`.
+ *
+ * The template itself is not limited. Its forks inherit this. If the limit cannot be had,
+ * for instance because it is above the present one and the application is unprivileged,
+ * the run fails with %G_FORK_ERROR_FAILED and the limit's name.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_set_limit (GForkTemplate *self,
+                           GForkLimit     limit,
+                           guint64        value)
+{
+  struct gfork_limit frame = { .resource = limit, .value = value };
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  g_fork_channel_send (get_channel (self), GFORK_LIMIT, &frame, sizeof frame, NULL, 0);
+}
+
+/**
+ * g_fork_template_die_with_application:
+ * @self: a template
+ *
+ * Has the kernel kill the worker or program, with `SIGKILL`, when the application ends, or
+ * the template that it was forked from does, however they end. Without this, a worker reads
+ * the end of file from its socket when the application has ended, and a program goes on.
+ *
+ * A set-user-ID program is not killed, and neither are processes that the worker or program
+ * has started. The template itself is not affected. Its forks inherit this. If it cannot be
+ * done, the run fails with %G_FORK_ERROR_FAILED.
+ *
+ * A process that is no fork of another template is watched by a small process, as the kernel
+ * would kill it when a thread of the application ends; so a fork is the better choice.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_die_with_application (GForkTemplate *self)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+
+  g_fork_channel_send (get_channel (self), GFORK_DIE, NULL, 0, NULL, 0);
+}
+
 /* ——— Awaiting an answer ——— */
 
 static GTask *

@@ -38,6 +38,31 @@ typedef enum
   G_FORK_EXEC_SEARCH_PATH = 1 << 3
 } GForkExecFlags;
 
+/**
+ * GForkLimit:
+ * @G_FORK_LIMIT_CPU_TIME: the processor time, in seconds (`RLIMIT_CPU`)
+ * @G_FORK_LIMIT_MEMORY: the size of the address space, in bytes (`RLIMIT_AS`)
+ * @G_FORK_LIMIT_FILE_SIZE: the size of a file that is written, in bytes (`RLIMIT_FSIZE`)
+ * @G_FORK_LIMIT_OPEN_FILES: one more than the highest number of a descriptor
+ *   (`RLIMIT_NOFILE`)
+ * @G_FORK_LIMIT_PROCESSES: the number of processes and threads of the user
+ *   (`RLIMIT_NPROC`), which the kernel does not enforce for root
+ * @G_FORK_LIMIT_CORE: the size of a core dump, in bytes (`RLIMIT_CORE`)
+ *
+ * What [method@GFork.Template.set_limit] limits; see `setrlimit(2)`.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  G_FORK_LIMIT_CPU_TIME,
+  G_FORK_LIMIT_MEMORY,
+  G_FORK_LIMIT_FILE_SIZE,
+  G_FORK_LIMIT_OPEN_FILES,
+  G_FORK_LIMIT_PROCESSES,
+  G_FORK_LIMIT_CORE
+} GForkLimit;
+
 #define G_FORK_TYPE_TEMPLATE (g_fork_template_get_type ())
 
 GFORK_AVAILABLE_IN_1_0
@@ -104,6 +129,17 @@ void     g_fork_template_setenv         (GForkTemplate         *self,
 GFORK_AVAILABLE_IN_1_0
 void     g_fork_template_unsetenv       (GForkTemplate         *self,
                                          const char            *variable);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_set_environ    (GForkTemplate         *self,
+                                         const char * const    *envp);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_setsid         (GForkTemplate         *self);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_set_limit      (GForkTemplate         *self,
+                                         GForkLimit             limit,
+                                         guint64                value);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_die_with_application (GForkTemplate   *self);
 GFORK_AVAILABLE_IN_1_0
 void     g_fork_template_set_cwd        (GForkTemplate         *self,
                                          const char            *directory);

@@ -476,6 +476,29 @@ test_add_kinds (const char *path,
     }
 }
 
+/* Whether the library uses pidfds: it was built to, and the kernel has them. */
+gboolean
+test_has_pidfds (void)
+{
+#if defined(GFORK_TEST_PORTABLE) || !defined(SYS_pidfd_open)
+  return FALSE;
+#else
+  g_auto (TestFd) pidfd = syscall (SYS_pidfd_open, getpid (), 0);
+
+  return pidfd >= 0;
+#endif
+}
+
+gconstpointer
+test_kind (const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (g_str_equal (kinds[i].name, name))
+      return &kinds[i];
+
+  g_assert_not_reached ();
+}
+
 /* A template of that kind which has the module test-worker. */
 GForkTemplate *
 test_make (gconstpointer kind)

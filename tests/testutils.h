@@ -40,6 +40,7 @@ gboolean test_under_valgrind     (void);
 gboolean test_under_sanitizer    (void);
 char    *test_build_path         (const char  *name);
 guint    test_count_threads      (void);
+gboolean test_has_pidfds         (void);
 char    *test_read_proc          (GPid         pid,
                                   const char  *file);
 void           test_assert_title (GPid             pid,
@@ -81,6 +82,7 @@ typedef struct
 
 void           test_add_kinds    (const char      *path,
                                   void           (*test) (gconstpointer kind));
+gconstpointer  test_kind         (const char      *name);
 GForkTemplate *test_make         (gconstpointer    kind);
 GForkTemplate *test_template_new (void);
 void           test_prepare      (GForkTemplate   *template);

@@ -251,7 +251,8 @@ on_ready (GForkChannel       *channel,
     }
 
   operation->ready = TRUE;
-  operation->pid = channel->pid = pid.pid;
+  channel->pid = pid.pid;
+  operation->pid = pid;
   operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
   frame->n_fds = 0;
 
@@ -288,7 +289,8 @@ on_synced (GForkChannel       *channel,
       return;
     }
 
-  operation->pid = channel->pid = pid.pid;
+  channel->pid = pid.pid;
+  operation->pid = pid;
   operation->pidfd = frame->n_fds > 0 ? frame->fds[0] : -1;
   frame->n_fds = 0;
   g_queue_pop_head (&channel->operations);

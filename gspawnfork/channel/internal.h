@@ -44,7 +44,7 @@ typedef struct
   guint n_told;  /* of the channel's, when the command was sent */
   int user_fd;   /* EXECUTED: the communication socket */
   gboolean ready;
-  pid_t pid;
+  struct gfork_pid pid;
   int pidfd;
 
   GForkLaunch *launch;

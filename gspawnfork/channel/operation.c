@@ -153,7 +153,7 @@ g_fork_operation_finish (Operation *operation)
 
   if (launch != NULL && launch->child != NULL)
     {
-      g_fork_child_set_pid (launch->child, operation->pid, operation->pidfd);
+      g_fork_child_set_pid (launch->child, &operation->pid, operation->pidfd);
       operation->pidfd = -1;
       g_fork_child_hold (launch->child);
     }
@@ -191,7 +191,7 @@ g_fork_channel_condemn (GForkChannel *channel,
   condemned->child = g_fork_child_ref (channel->child);
   if (operation != NULL && operation->ready)
     {
-      condemned->pid.pid = operation->pid;
+      condemned->pid = operation->pid;
       condemned->pidfd = operation->pidfd;
       operation->pidfd = -1;
     }
@@ -218,8 +218,8 @@ g_fork_condemned_kill (Condemned *condemned)
     return;
 
   if (condemned->pidfd >= 0)
-    g_fork_child_set_pid (condemned->child, condemned->pid.pid, condemned->pidfd);
-  g_fork_child_kill (condemned->child, SIGKILL, NULL);
+    g_fork_child_set_pid (condemned->child, &condemned->pid, condemned->pidfd);
+  g_fork_child_force_exit (condemned->child);
   g_fork_child_unref (condemned->child);
 }
 

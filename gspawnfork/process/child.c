@@ -48,6 +48,11 @@ struct pidfd_info_v0
 #define PIDFD_INFO_EXIT (1u << 3)
 #define PIDFD_GET_INFO _IOWR (0xFF, 11, struct pidfd_info_v0)
 
+/* From linux/pidfd.h of Linux 6.9. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
+#endif
+
 typedef enum
 {
   DIRECT,  /* ours to reap */
@@ -83,6 +88,8 @@ struct _GForkChild
   int pidfd;
   GForkChannel *reaper;
   guint32 id;
+  gboolean leads_group; /* a process group of its own, and a session */
+  gint64 unreaped_since; /* when it was first seen to have ended, or 0 */
   guint holds;
   gboolean unattended;
   struct gfork_exited exited;
@@ -231,7 +238,13 @@ g_fork_child_release (GForkChild *child)
     return;
 
   g_mutex_lock (&child->lock);
-  if (--child->holds == 0 && child->state == ALIVE)
+  child->holds--;
+  if (child->holds == 0 && child->state != ALIVE && child->pidfd >= 0)
+    {
+      close (child->pidfd);
+      child->pidfd = -1;
+    }
+  if (child->holds == 0 && child->state == ALIVE)
     {
       if (child->origin == FORKED)
         unused = g_fork_channel_ref (child->reaper);
@@ -298,9 +311,12 @@ end_and_unlock (GForkChild                *child,
   direct = child->origin == DIRECT;
   if (child->unattended)
     g_atomic_int_add (&n_unattended, -1);
-  if (child->pidfd >= 0)
-    close (child->pidfd);
-  child->pidfd = -1;
+  /* Of a group that it led there may be others, which are signalled by this. */
+  if (child->pidfd >= 0 && !(child->leads_group && child->holds > 0))
+    {
+      close (child->pidfd);
+      child->pidfd = -1;
+    }
   g_mutex_unlock (&child->lock);
 
   if (direct)
@@ -345,13 +361,15 @@ get_exit_code (int                  pidfd,
 
 /* What READY or SYNCED has told. Takes @pidfd, which may be -1. */
 void
-g_fork_child_set_pid (GForkChild *child,
-                      pid_t       pid,
-                      int         pidfd)
+g_fork_child_set_pid (GForkChild             *child,
+                      const struct gfork_pid *pid,
+                      int                     pidfd)
 {
   g_mutex_lock (&child->lock);
   if (child->pid == 0)
-    child->pid = pid;
+    child->pid = pid->pid;
+  if ((pid->flags & GFORK_PID_LEADS_GROUP) != 0)
+    child->leads_group = TRUE;
   if (child->pidfd < 0 && child->state == ALIVE)
     child->pidfd = pidfd;
   else if (pidfd >= 0)
@@ -489,6 +507,8 @@ look (GForkChild *child,
     end_and_unlock (child, LOST, NULL);
   else
     {
+      if (child->unreaped_since == 0)
+        child->unreaped_since = g_get_monotonic_time ();
       g_mutex_unlock (&child->lock);
       return LOOK_UNREAPED;
     }
@@ -504,6 +524,33 @@ g_fork_child_check (GForkChild *child)
     return TRUE;
 
   return look (child, FALSE) == LOOK_OVER;
+}
+
+/* Like g_fork_child_check(), for those who do not wait otherwise: reads what the template
+ * that reaps it has said. */
+gboolean
+g_fork_child_is_running (GForkChild *child)
+{
+  g_autoptr (GForkChannel) reaper = NULL;
+  gboolean give_up, unknowable;
+
+  if (g_fork_child_check (child))
+    return FALSE;
+
+  g_mutex_lock (&child->lock);
+  if (child->reaper != NULL)
+    reaper = g_fork_channel_ref (child->reaper);
+  unknowable = child->origin == FOREIGN && child->pidfd < 0;
+  give_up = child->unreaped_since != 0
+            && g_get_monotonic_time () - child->unreaped_since >= REAPING_PATIENCE;
+  if (unknowable)
+    end_and_unlock (child, LOST, NULL);
+  else
+    g_mutex_unlock (&child->lock);
+
+  if (reaper != NULL)
+    g_fork_channel_check (reaper);
+  return look (child, give_up) != LOOK_OVER;
 }
 
 /* Reaps whichever direct children have ended, for programs that iterate no main
@@ -725,14 +772,18 @@ g_fork_child_will_tell (GForkChild *child)
 
 /* Where that cannot be done at all, errno is ENOSYS. */
 static int
-send_signal_by_pidfd (int pidfd,
-                      int signum)
+send_signal_by_pidfd (int      pidfd,
+                      int      signum,
+                      unsigned flags)
 {
   int result = -1;
 
   errno = ENOSYS;
 #if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
-  result = syscall (SYS_pidfd_send_signal, pidfd, signum, NULL, 0);
+  result = syscall (SYS_pidfd_send_signal, pidfd, signum, NULL, flags);
+  /* Kernels that do not know a flag. */
+  if (result != 0 && errno == EINVAL && flags != 0)
+    errno = ENOSYS;
   /* Filters that are older than a call refuse it, many of them with EPERM, which may
    * also be true. Of a pidfd that nobody has it is not. */
   if (result != 0 && errno == EPERM && syscall (SYS_pidfd_send_signal, -1, 0, NULL, 0) != 0)
@@ -745,6 +796,7 @@ send_signal_by_pidfd (int pidfd,
 /* EOWNERDEAD stands for a process whose template is gone. */
 static gboolean
 set_kill_error (GForkChild  *child,
+                gboolean     to_group,
                 int          signum,
                 int          error_number,
                 GError     **error)
@@ -758,38 +810,41 @@ set_kill_error (GForkChild  *child,
   else if (error_number == ENOSYS)
     code = G_FORK_ERROR_NOT_SUPPORTED;
 
-  g_set_error (error, G_FORK_ERROR, code, _("Could not send signal %d to process %d: %s"), signum,
-               (int) child->pid,
+  g_set_error (error, G_FORK_ERROR, code,
+               to_group ? _("Could not send signal %d to the group of process %d: %s")
+                        : _("Could not send signal %d to process %d: %s"),
+               signum, (int) child->pid,
                code == G_FORK_ERROR_LOST ? _("the template that it was forked from is gone")
                                          : g_strerror (error_number));
   return FALSE;
 }
 
-/* Sends a signal to this process and to no other, even if its number is in use
- * again: by its pidfd; or, since a number is free only after it was reaped, by
- * whoever has not reaped it. */
-gboolean
-g_fork_child_kill (GForkChild  *child,
-                   int          signum,
-                   GError     **error)
+/* Sends a signal to this process, or to the group that it leads, and to no other, even if
+ * its number is in use again: by its pidfd; or, since a number is free only after it was
+ * reaped, from the process that has not reaped it. */
+static gboolean
+send_signal (GForkChild  *child,
+             gboolean     to_group,
+             int          signum,
+             GError     **error)
 {
   g_autoptr (GForkChannel) reaper = NULL;
   int result = -1;
-
-  if (g_fork_child_check (child))
-    return set_kill_error (child, signum, ESRCH, error);
 
   g_mutex_lock (&child->lock);
   errno = ESRCH;
   if (signum < 0 || signum >= NSIG)
     errno = EINVAL;
-  else if (child->state == ALIVE)
+  else if (child->pidfd >= 0 || child->state == ALIVE)
     {
       errno = ENOSYS;
       if (child->pidfd >= 0)
-        result = send_signal_by_pidfd (child->pidfd, signum);
-      if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
-        result = kill (child->pid, signum);
+        result = send_signal_by_pidfd (child->pidfd, signum,
+                                       to_group ? PIDFD_SIGNAL_PROCESS_GROUP : 0);
+      if (result != 0 && errno == ENOSYS && child->state != ALIVE)
+        errno = ESRCH;
+      else if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
+        result = kill (to_group ? -child->pid : child->pid, signum);
       else if (result != 0 && errno == ENOSYS && child->origin == FORKED)
         reaper = g_fork_channel_ref (child->reaper);
     }
@@ -797,7 +852,7 @@ g_fork_child_kill (GForkChild  *child,
 
   if (reaper != NULL)
     {
-      struct gfork_kill frame = { .id = child->id, .signum = signum };
+      struct gfork_kill frame = { .id = child->id, .signum = to_group ? -signum : signum };
 
       /* Only a template that lives can do it. If it does not, nobody can. */
       g_fork_channel_check (reaper);
@@ -812,5 +867,77 @@ g_fork_child_kill (GForkChild  *child,
         }
     }
 
-  return result == 0 || set_kill_error (child, signum, errno, error);
+  return result == 0 || set_kill_error (child, to_group, signum, errno, error);
+}
+
+gboolean
+g_fork_child_kill (GForkChild  *child,
+                   int          signum,
+                   GError     **error)
+{
+  if (g_fork_child_check (child))
+    return set_kill_error (child, FALSE, signum, ESRCH, error);
+
+  return send_signal (child, FALSE, signum, error);
+}
+
+/* Also after the end of the process itself, as long as somebody holds it and the kernel
+ * can do it. */
+gboolean
+g_fork_child_kill_group (GForkChild  *child,
+                         int          signum,
+                         GError     **error)
+{
+  g_fork_child_check (child);
+  if (child->generation != g_fork_generation ())
+    return set_kill_error (child, TRUE, signum, ESRCH, error);
+
+  if (!child->leads_group)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not send signal %d to the group of process %d: it leads none, as "
+                     "“setsid” would have made it do"),
+                   signum, (int) child->pid);
+      return FALSE;
+    }
+
+  return send_signal (child, TRUE, signum, error);
+}
+
+/* The group first: a process that has been reaped may not tell its group any more. */
+void
+g_fork_child_force_exit (GForkChild *child)
+{
+  if (child->leads_group)
+    g_fork_child_kill_group (child, SIGKILL, NULL);
+  g_fork_child_kill (child, SIGKILL, NULL);
+}
+
+int
+g_fork_child_dup_pidfd (GForkChild  *child,
+                        GError     **error)
+{
+  GForkError code = G_FORK_ERROR_FAILED;
+  int copy = -1;
+
+  g_fork_child_check (child);
+  g_mutex_lock (&child->lock);
+  if (child->generation != g_fork_generation () || child->state == LOST)
+    {
+      code = G_FORK_ERROR_LOST;
+      errno = ESRCH;
+    }
+  else if (child->pidfd < 0)
+    {
+      code = child->state == ALIVE ? G_FORK_ERROR_NOT_SUPPORTED : G_FORK_ERROR_CLOSED;
+      errno = child->state == ALIVE ? ENOSYS : ESRCH;
+    }
+  else
+    copy = fcntl (child->pidfd, F_DUPFD_CLOEXEC, 3);
+  g_mutex_unlock (&child->lock);
+
+  if (copy < 0)
+    g_set_error (error, G_FORK_ERROR, code, _("There is no pidfd of process %d: %s"),
+                 (int) child->pid, g_strerror (errno));
+  return copy;
 }

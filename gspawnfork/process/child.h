@@ -31,7 +31,7 @@ void           g_fork_child_release    (GForkChild                *child);
 void           g_fork_child_set_unattended (GForkChild            *child);
 
 void           g_fork_child_set_pid    (GForkChild                *child,
-                                        pid_t                      pid,
+                                        const struct gfork_pid    *pid,
                                         int                        pidfd);
 void           g_fork_child_set_exited (GForkChild                *child,
                                         const struct gfork_exited *exited);
@@ -41,6 +41,9 @@ pid_t          g_fork_child_get_pid    (GForkChild                *child);
 gboolean       g_fork_child_has_ended  (GForkChild                *child);
 gboolean       g_fork_child_will_tell  (GForkChild                *child);
 gboolean       g_fork_child_check      (GForkChild                *child);
+gboolean       g_fork_child_is_running (GForkChild                *child);
+int            g_fork_child_dup_pidfd  (GForkChild                *child,
+                                        GError                   **error);
 gboolean       g_fork_child_is_lost    (GForkChild                *child);
 const struct gfork_exited *
                g_fork_child_get_exited (GForkChild                *child);
@@ -55,6 +58,10 @@ gboolean       g_fork_child_unlisten   (GForkChild                *child,
 gboolean       g_fork_child_kill       (GForkChild                *child,
                                         int                        signum,
                                         GError                   **error);
+gboolean       g_fork_child_kill_group (GForkChild                *child,
+                                        int                        signum,
+                                        GError                   **error);
+void           g_fork_child_force_exit (GForkChild                *child);
 
 void           g_fork_child_sweep      (void);
 

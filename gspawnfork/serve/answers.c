@@ -213,6 +213,8 @@ gfork_answer_with_pidfd (struct gfork_template *template,
   int pidfd = gfork_kernel_pidfd_open (template->pid);
   bool sent;
 
+  if (verb == GFORK_READY && template->attributes.leads_session)
+    frame.pid.flags = GFORK_PID_LEADS_GROUP;
   gfork_header_set (&frame.header, verb, sizeof frame.pid, pidfd >= 0);
   sent = pidfd >= 0 ? gfork_send (template->socket, &frame, sizeof frame, &pidfd, 1, flags) > 0
                     : send_bytes (template->socket, &frame, sizeof frame, flags) > 0;

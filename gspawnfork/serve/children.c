@@ -367,7 +367,8 @@ gfork_children_reap_in_time (struct gfork_template *template)
   return -1;
 }
 
-/* A child that was not collected yet keeps its pid, so this hits no other. */
+/* A child that was not collected yet keeps its pid, so this hits no other. A negative
+ * @signum is for the process group that the child leads. */
 void
 gfork_children_kill (const struct gfork_children *children,
                      uint32_t                     id,
@@ -376,7 +377,12 @@ gfork_children_kill (const struct gfork_children *children,
   for (size_t i = 0; children->n > 0 && i < children->size; i++)
     if (children->table[i].pid != 0 && children->table[i].id == id && id != NOBODYS)
       {
-        kill (children->table[i].pid, signum);
+        pid_t pid = children->table[i].pid;
+
+        if (signum >= 0)
+          kill (pid, signum);
+        else if (signum > -NSIG)
+          kill (-pid, -signum);
         return;
       }
 }

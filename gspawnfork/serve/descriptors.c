@@ -117,6 +117,24 @@ gfork_close_all_but (int   *keep,
   close_between (first, UINT_MAX, keep, n);
 }
 
+/* Closes everything from @first up, by functions that are safe after a fork. */
+void
+gfork_close_from (int first)
+{
+  struct rlimit limit;
+  int end = 65536;
+
+#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
+  if (syscall (SYS_close_range, first, ~0U, 0) == 0)
+    return;
+#endif
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536)
+    end = (int) limit.rlim_cur;
+  for (int fd = first; fd < end; fd++)
+    close (fd);
+}
+
 /* In a fork of an application: nothing that it had open stays open, but for
  * the wake-up descriptors of its main contexts. GLib in this process goes on to
  * use their numbers, and shares their counters with the application, so each is

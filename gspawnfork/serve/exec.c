@@ -155,6 +155,11 @@ gfork_exec (struct gfork_template *template,
   keep[placements->n] = template->socket;
   gfork_close_all_but (keep, placements->n + 1);
 
+  if (!gfork_attributes_apply (template))
+    {
+      free_all (argv, keep, args, n_args);
+      gfork_attributes_give_up (template);
+    }
   gfork_answer_ready (template);
 
   sigemptyset (&none);

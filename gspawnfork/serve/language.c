@@ -112,6 +112,9 @@ run (struct gfork_template *template,
       return;
     }
 
+  if (!gfork_attributes_apply (template))
+    gfork_attributes_give_up (template);
+
   gfork_title_set (&template->title, name, template->parent);
   gfork_kernel_unblock_signals ();
 

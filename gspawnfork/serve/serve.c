@@ -220,6 +220,74 @@ on_module_path (struct gfork_template *template,
   template->modules.path = strdup ((const char *) frame->payload);
 }
 
+/* All variables are replaced, or none. Of two with the same name the first counts, as for
+ * those who look in the array. */
+static void
+on_environ (struct gfork_template *template,
+            struct gfork_frame    *frame)
+{
+  const uint8_t *rest = frame->payload;
+  uint32_t length = frame->length;
+  char *string;
+
+  while ((string = (char *) gfork_next_string (&rest, &length)) != NULL)
+    if (string[0] == '=' || strchr (string, '=') == NULL)
+      {
+        gfork_fail (template, GFORK_CODE_FAILED, GFORK_ENVIRON, string, strerror (EINVAL));
+        return;
+      }
+  if (length > 0)
+    {
+      gfork_fail (template, GFORK_CODE_PROTOCOL, GFORK_ENVIRON, "", "");
+      return;
+    }
+
+  clearenv ();
+  rest = frame->payload;
+  length = frame->length;
+  while ((string = (char *) gfork_next_string (&rest, &length)) != NULL)
+    {
+      char *equals = strchr (string, '=');
+
+      *equals = '\0';
+      if (setenv (string, equals + 1, 0) != 0)
+        gfork_fail (template, GFORK_CODE_FAILED, GFORK_ENVIRON, string, strerror (errno));
+    }
+}
+
+/* ——— What applies to what is run ——— */
+
+static void
+on_setsid (struct gfork_template *template,
+           struct gfork_frame    *frame)
+{
+  (void) frame;
+  template->attributes.leads_session = true;
+}
+
+static void
+on_die (struct gfork_template *template,
+        struct gfork_frame    *frame)
+{
+  (void) frame;
+  template->attributes.dies = true;
+}
+
+static void
+on_limit (struct gfork_template *template,
+          struct gfork_frame    *frame)
+{
+  struct gfork_limit limit;
+  char subject[16];
+
+  memcpy (&limit, frame->payload, sizeof limit);
+  if (!gfork_attributes_set_limit (&template->attributes, limit.resource, limit.value))
+    {
+      snprintf (subject, sizeof subject, "%u", limit.resource);
+      gfork_fail (template, GFORK_CODE_FAILED, GFORK_LIMIT, subject, strerror (EINVAL));
+    }
+}
+
 /* ——— Forking ——— */
 
 /* Makes the fork another template. Whatever the parent had read ahead or had not
@@ -235,6 +303,7 @@ become_child (struct gfork_template *template,
   template->out_length = 0;
   template->closed = false;
   template->forked = true;
+  template->is_fork_of_template = true;
   template->untitled = true;
   template->parent = template->pid;
   template->pid = gfork_kernel_getpid ();
@@ -432,6 +501,9 @@ on_run (struct gfork_template *template,
       return;
     }
 
+  if (!gfork_attributes_apply (template))
+    gfork_attributes_give_up (template);
+
   gfork_title_set (&template->title, name, template->parent);
   gfork_kernel_unblock_signals ();
 
@@ -486,6 +558,10 @@ static const struct
   [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS },
   [GFORK_KILL] = { on_kill, sizeof (struct gfork_kill), 0, 0 },
   [GFORK_CLOSE] = { on_close, 0, 0, 0 },
+  [GFORK_ENVIRON] = { on_environ, 0, 0, PREPARES },
+  [GFORK_SETSID] = { on_setsid, 0, 0, PREPARES },
+  [GFORK_LIMIT] = { on_limit, sizeof (struct gfork_limit), 0, PREPARES },
+  [GFORK_DIE] = { on_die, 0, 0, PREPARES },
 };
 
 static bool

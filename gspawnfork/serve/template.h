@@ -108,6 +108,15 @@ struct gfork_modules
   char *path;
 };
 
+/* attributes.c: what applies to what is run or executed, and not to the template */
+struct gfork_attributes
+{
+  bool leads_session;
+  bool dies; /* with the application, or the template that it is a fork of */
+  bool limited[GFORK_N_RESOURCES];
+  uint64_t limits[GFORK_N_RESOURCES];
+};
+
 /* The function that is expected to be run, found before the fork. */
 struct gfork_hint
 {
@@ -136,6 +145,7 @@ struct gfork_template
   pid_t parent;
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
+  bool is_fork_of_template; /* so its parent has one thread, and ends when the application does */
   bool untitled; /* ps shows what it was forked from */
   bool closed;  /* no more commands will come, but for KILL */
   bool failed;  /* failure says why */
@@ -159,6 +169,7 @@ struct gfork_template
   _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
 
   struct gfork_failure failure;
+  struct gfork_attributes attributes;
 };
 
 /* So much of it is written to by most processes. */
@@ -219,6 +230,13 @@ GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
 void gfork_arguments_close (struct gfork_arguments *arguments);
 void gfork_arguments_offer (struct gfork_arguments *arguments);
 
+/* attributes.c */
+bool gfork_attributes_set_limit (struct gfork_attributes *attributes,
+                                 uint32_t                 resource,
+                                 uint64_t                 value);
+bool gfork_attributes_apply (struct gfork_template *template);
+_Noreturn void gfork_attributes_give_up (struct gfork_template *template);
+
 /* children.c */
 bool gfork_children_reserve (struct gfork_children *children);
 void gfork_children_add (struct gfork_children *children,
@@ -238,6 +256,7 @@ void gfork_children_kill (const struct gfork_children *children,
 void gfork_fill_standard_streams (void);
 void gfork_close_all_but (int *keep,
                           size_t n);
+void gfork_close_from (int first);
 void gfork_close_applications (int socket);
 bool gfork_placements_have (const struct gfork_placements *placements,
                             int                            target);

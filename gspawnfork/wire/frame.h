@@ -46,6 +46,10 @@ enum gfork_verb
   GFORK_EXEC = 15,       /* uint32 flags, argv… +1 descriptor: the communication socket */
   GFORK_KILL = 16,       /* struct gfork_kill */
   GFORK_CLOSE = 17,      /* —, and nothing but KILL after it */
+  GFORK_ENVIRON = 18,    /* NAME=value… */
+  GFORK_SETSID = 19,     /* — */
+  GFORK_LIMIT = 20,      /* struct gfork_limit */
+  GFORK_DIE = 21,        /* — */
 
   /* from the process */
   GFORK_READY = 64,      /* struct gfork_pid +1 descriptor: its pidfd, if it has one */
@@ -80,13 +84,25 @@ struct gfork_memfd
 struct gfork_kill
 {
   uint32_t id;
-  int32_t signum;
+  int32_t signum; /* negative: for the process group that the child leads */
+};
+
+struct gfork_limit
+{
+  uint32_t resource; /* enum gfork_resource */
+  uint32_t zero;
+  uint64_t value;
 };
 
 struct gfork_pid
 {
   int32_t pid;
-  uint32_t zero;
+  uint32_t flags; /* enum gfork_pid_flags */
+};
+
+enum gfork_pid_flags
+{
+  GFORK_PID_LEADS_GROUP = 1 << 0, /* READY: of a session and process group of its own */
 };
 
 struct gfork_error
@@ -131,6 +147,18 @@ enum gfork_exec_flags
   GFORK_EXEC_SOCKET_STDOUT = 1 << 1,
   GFORK_EXEC_SOCKET_STDERR = 1 << 2,
   GFORK_EXEC_SEARCH_PATH = 1 << 3,
+};
+
+/* The values are GForkLimit's, which is asserted where both are known. */
+enum gfork_resource
+{
+  GFORK_RESOURCE_CPU_TIME,
+  GFORK_RESOURCE_MEMORY,
+  GFORK_RESOURCE_FILE_SIZE,
+  GFORK_RESOURCE_OPEN_FILES,
+  GFORK_RESOURCE_PROCESSES,
+  GFORK_RESOURCE_CORE,
+  GFORK_N_RESOURCES,
 };
 
 /* What the kernel takes with one message (SCM_MAX_FD in unix(7)). */

@@ -34,6 +34,7 @@ EXPORT int write_to_args (int socket, const GForkArg *args, size_t n_args);
 EXPORT int write_and_wait (int socket, const GForkArg *args, size_t n_args);
 EXPORT int send_back (int socket, const GForkArg *args, size_t n_args);
 EXPORT int hang_up_and_wait (int socket, const GForkArg *args, size_t n_args);
+EXPORT int ignore_all (int socket, const GForkArg *args, size_t n_args);
 EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
 EXPORT int whoami (int socket, const GForkArg *args, size_t n_args);
 
@@ -613,6 +614,16 @@ send_back (int             socket,
   rights->cmsg_len = CMSG_LEN (sizeof ends[0]);
   memcpy (CMSG_DATA (rights), &ends[0], sizeof ends[0]);
   return sendmsg (socket, &message, 0) == 1 ? 0 : 1;
+}
+
+/* Does not end by itself, nor when its socket is at its end. */
+EXPORT int
+ignore_all (int             socket,
+            const GForkArg *args,
+            size_t          n_args)
+{
+  for (;;)
+    pause ();
 }
 
 /* Closes the socket, and lives on until the descriptor sent is at its end. */
