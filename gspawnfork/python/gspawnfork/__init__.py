@@ -5,3 +5,17 @@
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Worker processes forked from prepared templates."""
+
+__all__ = ['take_args']
+
+# What the runtime python3 serves in this process.
+_template_here = None
+
+
+def take_args():
+    """Inside a function that GFork.Template.call() calls in a template: takes the arguments
+    that were sent so far, as the function that is run would have received them. They are then
+    not passed to it. Elsewhere there are none."""
+    return _template_here.take_args() if _template_here is not None else []

@@ -98,7 +98,7 @@ class Template(_GFork.Template):
     def _hand_over_path(self):
         # Another interpreter's modules are not this one's.
         path = sys.path if _interpreter == sys.executable else sys.path[:1]
-        self.eval('import gspawnfork; gspawnfork.add_path(args)',
+        self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)',
                   [os.path.abspath(directory) for directory in path])
 
     require = _chain('require')

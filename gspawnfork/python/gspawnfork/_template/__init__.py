@@ -1,0 +1,69 @@
+# __init__.py: the ways into the template process: a template that is an interpreter
+#
+# It does what serve/ does for modules in C, command by command, with nothing but the
+# standard library; docs/runtimes.md tells the protocol. What it imports is there in
+# every worker, so it is little.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import socket
+import sys
+import types
+
+import gspawnfork
+
+from .arguments import open_socket
+from .modules import Modules
+from .process import Title, close_all_but
+from .signals import Dispositions
+from .template import Template
+from .wire import (DETAIL, HELLO, ID, PROTOCOL, PROTOCOL_VERSION, SERVE_OPTION, Report,
+                   make_frame)
+
+
+def find_control_socket(argv):
+    """The socket that the command line names."""
+    if argv[1] != SERVE_OPTION:
+        raise ValueError
+    sock = open_socket(int(argv[3]), True)
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError
+    return sock
+
+
+def start(argv):
+    """Serves what has executed this interpreter."""
+    try:
+        sock = find_control_socket(argv)
+    except (IndexError, ValueError, OSError):
+        sys.exit(f'{argv[0]}: this program is started by the gspawnfork library')
+
+    close_all_but([sock.fileno()])
+    sock.set_inheritable(False)
+    if argv[2] != str(PROTOCOL_VERSION):
+        reason = ('the helper and the application speak different versions of the protocol'
+                  f'{DETAIL}{PROTOCOL_VERSION}, {argv[2][:16]}')
+        send(sock, Report(PROTOCOL, 0, b'', reason).to_frame())
+        sys.exit(2)
+    send(sock, make_frame(HELLO, ID.pack(PROTOCOL_VERSION)))
+
+    sys.argv[:] = ['']
+    # What is evaluated has a __main__ of its own.
+    main = types.ModuleType('__main__')
+    main.__builtins__ = __builtins__
+    # The program's is referred to by what it has started.
+    main_of_program, sys.modules['__main__'] = sys.modules['__main__'], main
+
+    template = Template(sock, Title(), Modules(), Dispositions(True))
+    gspawnfork._template_here = template
+    template.serve()
+
+
+def send(sock, frame):
+    """To an application that may have ended. What it has sent is carried out even so."""
+    try:
+        sock.send(frame, socket.MSG_NOSIGNAL)
+    except OSError:
+        pass

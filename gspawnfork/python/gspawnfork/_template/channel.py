@@ -1,0 +1,122 @@
+# channel.py: the control socket: frames in, answers out
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import struct
+from socket import (MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, SCM_RIGHTS,
+                    SOL_SOCKET)
+
+from .wire import (CONTROL_SIZE, FAILED, HEADER, MAX_FDS, MAX_PAYLOAD, MAX_QUEUED_FDS, PID,
+                   PROTOCOL, READ_SIZE, READY, TARGET, Failure, make_frame)
+
+
+class Channel:
+    def __init__(self, sock):
+        self.socket = sock
+        self.data = b''                 # read ahead; in pieces, it is a bytearray
+        self.at = 0                     # how much of it has been handled
+        self.fds = []
+        self.out = bytearray()          # answers that the socket did not take yet
+
+    def replace(self, sock):
+        """In a fork: goes on with another socket, under the same number. What the parent
+        had read ahead, or had not sent yet, is the parent's."""
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+        self.data = b''
+        self.at = 0
+        self.out.clear()
+        os.dup2(sock, self.socket.fileno(), False)
+        os.close(sock)
+
+    # Answers
+
+    def flush(self, flags=0):
+        while self.out:
+            try:
+                n = self.socket.send(self.out, flags | MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            except OSError:
+                # The end of file will be read in time.
+                n = len(self.out)
+            del self.out[:n]
+
+    def answer(self, verb, payload):
+        """Sends an answer, or keeps it until the socket takes it."""
+        self.out += make_frame(verb, payload)
+        self.flush(MSG_DONTWAIT)
+
+    def answer_failure(self, report):
+        self.out += report.to_frame()
+        self.flush()
+
+    def answer_ready(self):
+        """Says which process this is, with a pidfd. Returns whether anybody takes it."""
+        self.flush()
+        payload = PID.pack(os.getpid(), 0)
+        fd = -1
+        try:
+            fd = os.pidfd_open(os.getpid())
+            self.socket.sendmsg((make_frame(READY, payload, 1),),
+                                ((SOL_SOCKET, SCM_RIGHTS, TARGET.pack(fd)),), MSG_NOSIGNAL)
+        except (AttributeError, OSError):
+            # It can be done without.
+            try:
+                self.socket.send(make_frame(READY, payload), MSG_NOSIGNAL)
+            except OSError:
+                return False
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return True
+
+    # Commands
+
+    def fill(self, flags):
+        """Reads once. Returns whether that was not the end."""
+        try:
+            data, control, received, _ = self.socket.recvmsg(
+                READ_SIZE, CONTROL_SIZE, flags | MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+        for level, kind, content in control:
+            if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                n = len(content) // TARGET.size
+                self.fds += struct.unpack(f'={n}i', content[:n * TARGET.size])
+        if received & MSG_CTRUNC or len(self.fds) > MAX_QUEUED_FDS:
+            raise Failure(FAILED, 'too many descriptors (see RLIMIT_NOFILE)')
+        if self.at == len(self.data):
+            self.data = data
+        elif isinstance(self.data, bytes):
+            self.data = bytearray(self.data[self.at:] + data)
+        else:
+            del self.data[:self.at]
+            self.data += data
+        self.at = 0
+        return bool(data)
+
+    def next_frame(self):
+        """The next complete frame, with its descriptors; None if there is none yet."""
+        start = self.at + HEADER.size
+        if len(self.data) < start:
+            return None
+        length, verb, n_fds, zero = HEADER.unpack_from(self.data, self.at)
+        if length > MAX_PAYLOAD or zero != 0 or n_fds > MAX_FDS:
+            raise Failure(PROTOCOL, 'malformed frame')
+        if len(self.data) < start + length:
+            return None
+        # They were sent with the frame's first byte, so they are here.
+        if n_fds > len(self.fds):
+            raise Failure(PROTOCOL, 'malformed frame')
+
+        self.at = start + length
+        payload = bytes(self.data[start:self.at])
+        fds, self.fds = self.fds[:n_fds], self.fds[n_fds:]
+        return verb, payload, fds

@@ -1,0 +1,58 @@
+# clibrary.py: what the C library keeps in memory and forks have to look after: output in
+# buffers, and the state of random numbers
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import sys
+import sysconfig
+
+# The interpreter uses neither itself, so ctypes is loaded only if others may.
+OWN_MODULES = sysconfig.get_path('platstdlib')
+
+
+class CLibrary:
+    def __init__(self):
+        self.libc = self.glib = None
+
+    def look(self):
+        """After code has run that may have loaded modules in C."""
+        if self.libc is None and any(map(is_foreign, list(sys.modules.values()))):
+            try:
+                import ctypes
+                self.libc = ctypes.CDLL(None)
+            except (ImportError, OSError):
+                return
+        if self.libc is not None and self.glib is None:
+            import ctypes
+            try:
+                self.glib = ctypes.CDLL('libglib-2.0.so.0', mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+            except OSError:
+                # It is not loaded.
+                pass
+
+    def flush(self):
+        if self.libc is not None:
+            self.libc.fflush(None)
+
+    def seed(self):
+        """In a fork, which must not have the random numbers of its siblings."""
+        if self.libc is None:
+            return
+        for function in ('srand', 'srandom'):
+            getattr(self.libc, function)(int.from_bytes(os.urandom(4), 'little'))
+        if self.glib is not None:
+            self.glib.g_random_set_seed(int.from_bytes(os.urandom(4), 'little'))
+
+
+def is_foreign(module):
+    """Whether it is in C, and not of the standard library, or a way to call any C."""
+    try:
+        name, file = module.__name__, module.__file__
+    except AttributeError:
+        return False
+    if name == '_ctypes':
+        return True
+    return (isinstance(file, str) and file.endswith('.so')
+            and not file.startswith(OWN_MODULES + os.sep))

@@ -1,0 +1,171 @@
+# ending.py: how templates and workers leave
+#
+# They leave as any Python program, but that nothing is destroyed which was there when the
+# process was forked, and that what was registered before with atexit is left to the
+# process that has registered it. A file that the template has opened may have been
+# written to in the worker, so all files are flushed.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import _io
+import _signal
+import atexit
+import gc
+import os
+import sys
+import types
+import weakref
+
+STREAMS_NOT_FLUSHED = 120
+
+BUFFERED = _io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair
+WITHOUT_OUTPUT = {_io.FileIO, _io.BufferedReader, _io.BytesIO, _io.StringIO}
+
+
+class Files:
+    """The file objects that there are."""
+
+    def __init__(self):
+        self.frozen = []
+
+    def flush(self):
+        flush_files(self.find())
+
+    def find(self):
+        files = [file for file in (reference() for reference in self.frozen)
+                 if file is not None]
+        # What is frozen is not among these.
+        files += [thing for thing in gc.get_objects()
+                  if issubclass(type(thing), _io._IOBase) and type(thing) not in WITHOUT_OUTPUT]
+        return files
+
+    def flush_and_freeze(self):
+        """Before a fork, so that nothing is written twice. The garbage collector would
+        write to all that the forks share, and must not look at it any more."""
+        files = self.find()
+        flush_files(files)
+        self.frozen = [weakref.ref(file) for file in files]
+        del files
+        gc.freeze()
+
+
+def flush_files(files):
+    """First those that write to others."""
+    for file in sorted(files, key=lambda file: isinstance(file, BUFFERED)):
+        if file is sys.stdout or file is sys.stderr:
+            continue
+        try:
+            file.flush()
+        except Exception:
+            # It is closed, or nobody takes it: Python says nothing either.
+            pass
+
+
+def flush_streams(quietly):
+    """Whether they were flushed. Says why not, as Python does."""
+    flushed = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except AttributeError:
+            pass
+        except Exception as error:
+            flushed = False
+            if not quietly and stream is sys.stdout:
+                report_unflushed(stream, error)
+    return flushed
+
+
+def report_unflushed(stream, error):
+    import traceback
+
+    try:
+        text = ''.join(traceback.format_exception_only(type(error), error))
+        sys.stderr.write(f'Exception ignored in: {stream!r}\n{text}')
+    except Exception:
+        pass
+
+
+class Ending:
+    """The end of one process."""
+
+    def __init__(self, files, clibrary):
+        self.files = files
+        self.clibrary = clibrary
+        self.status = 0
+        self.interrupted = False
+
+    def begin_fork(self):
+        """In a fork. Handlers run in the reverse order of their registration, so what is
+        registered from now on runs before this one, which does not return."""
+        atexit.register(self.leave_now)
+
+        # Finalizers are run by one handler, which may be registered already.
+        finalizers = weakref.finalize
+        if getattr(finalizers, '_registry', None):
+            for finalizer in list(finalizers._registry):
+                finalizer.atexit = False
+            atexit.register(finalizers._exitfunc)
+
+        # It cares for the queues and processes of this process alone.
+        util = sys.modules.get('multiprocessing.util')
+        processes = sys.modules.get('multiprocessing.process')
+        if util is not None and not getattr(processes, '_children', True):
+            atexit.register(util._exit_function)
+
+    def leave(self, status):
+        """Runs the handlers of this process, and leaves."""
+        self.status = status
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            # They have been reported.
+            pass
+        self.leave_now()
+
+    def leave_now(self):
+        if not flush_streams(False):
+            self.status = STREAMS_NOT_FLUSHED
+        self.files.flush()
+        self.clibrary.flush()
+        if self.interrupted:
+            # So that a shell knows.
+            _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+            os.kill(os.getpid(), _signal.SIGINT)
+        os._exit(self.status)
+
+
+def run(function, sock, args, ending):
+    """Enters the worker, and leaves."""
+    status = 0
+    try:
+        result = function(sock, *args)
+        if isinstance(result, types.CoroutineType):
+            import asyncio
+            result = asyncio.run(result)
+        if result is not None:
+            sys.exit(result)
+    except SystemExit as leaving:
+        code = leaving.code
+        if code is None:
+            status = 0
+        elif isinstance(code, int):
+            status = code & 0xff
+        else:
+            print(code, file=sys.stderr)
+            status = 1
+    except BaseException as error:
+        ending.interrupted = isinstance(error, KeyboardInterrupt)
+        # The runtime's own frames are nobody's concern.
+        error = error.with_traceback(error.__traceback__.tb_next)
+        sys.excepthook(type(error), error, error.__traceback__)
+        status = 1
+
+    if 'threading' in sys.modules:
+        try:
+            sys.modules['threading']._shutdown()
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+    ending.leave(status)

@@ -1,0 +1,116 @@
+# process.py: the process itself: its title, threads, descriptors and standard streams
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import sys
+import time
+
+# A thread that was joined is still listed for a moment.
+PATIENCE_MS = 50
+
+
+class Title:
+    """What ps and top show."""
+
+    def __init__(self):
+        try:
+            with open('/proc/self/stat', 'rb') as file:
+                # The name in field 2 may hold anything, even parentheses.
+                fields = file.read().rpartition(b')')[2].split()
+            self.start, self.end = int(fields[45]), int(fields[46])
+        except (OSError, ValueError, IndexError):
+            self.start = self.end = 0
+
+    def set(self, what, parent):
+        # Written through /proc, because it can be done without ctypes.
+        try:
+            write_to('/proc/self/comm', what[:15])
+            if self.start:
+                # A last byte that is no NUL would show the environment as well.
+                size = self.end - self.start
+                text = b'gspawnfork: %s [%d]' % (what, parent)
+                write_to('/proc/self/mem', text[:size - 1].ljust(size, b'\0'), self.start)
+        except OSError:
+            pass
+
+
+def write_to(path, data, offset=0):
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if offset:
+            os.lseek(fd, offset, os.SEEK_SET)
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def list_threads():
+    """All threads but this one as `name (ID)`, or why they cannot be listed."""
+    names = {}
+    if 'threading' in sys.modules:
+        names = {thread.native_id: thread.name
+                 for thread in sys.modules['threading'].enumerate()}
+
+    try:
+        tasks = os.listdir('/proc/self/task')
+    except OSError as error:
+        return [f'/proc/self/task: {error.strerror}']
+
+    threads = []
+    for task in sorted(map(int, tasks)):
+        if task == os.getpid():
+            continue
+        name = names.get(task)
+        if name is None:
+            try:
+                with open(f'/proc/self/task/{task}/comm', encoding='utf-8',
+                          errors='replace') as file:
+                    name = file.read().rstrip('\n')
+            except OSError:
+                # It has just ended.
+                continue
+        threads.append(f'{name} ({task})')
+    return threads
+
+
+def has_threads():
+    """Whether there is more than one, to be asked often."""
+    try:
+        # The directory has a link for each of them and two of its own.
+        return os.stat('/proc/self/task').st_nlink != 3
+    except OSError:
+        return True
+
+
+def wait_for_threads():
+    """The threads that are there, after those that are about to end have ended."""
+    for _ in range(PATIENCE_MS):
+        if not has_threads() or not list_threads():
+            return []
+        time.sleep(0.001)
+    return list_threads()
+
+
+def close_all_but(keep):
+    """Closes everything from 3 up but these."""
+    first = 3
+    for fd in sorted(keep):
+        if fd >= first:
+            close_between(first, fd)
+            first = fd + 1
+    close_between(first, None)
+
+
+def close_between(first, end):
+    try:
+        there = [int(fd) for fd in os.listdir('/proc/self/fd')]
+    except OSError:
+        there = range(first, end or min(os.sysconf('SC_OPEN_MAX'), 65536))
+    for fd in there:
+        if fd >= first and (end is None or fd < end):
+            try:
+                os.close(fd)
+            except OSError:
+                pass

@@ -1,0 +1,97 @@
+# signals.py: what signals do in a template, and in what comes of it
+#
+# A template outlives what a terminal or a service manager sends to its whole process
+# group. It has handlers that do nothing, instead of ignoring those signals, because
+# programs that it starts would inherit that.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import _signal
+import operator
+import signal
+import sys
+
+# None of them ends a template.
+GROUP = tuple(getattr(_signal, name) for name in (
+    'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM', 'SIGTSTP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM',
+    'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPIPE') if hasattr(_signal, name))
+
+# Python ignores these in every program.
+IGNORED_BY_PYTHON = tuple(getattr(_signal, name) for name in ('SIGPIPE', 'SIGXFSZ')
+                          if hasattr(_signal, name))
+
+# An application that ignores these wants the same of what it starts: see nohup.
+INHERITED = _signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT
+
+# Those of faulthandler, which are no handlers of Python's.
+FATAL = _signal.SIGSEGV, _signal.SIGFPE, _signal.SIGABRT, _signal.SIGBUS, _signal.SIGILL
+
+ALL = frozenset(map(int, signal.valid_signals()))
+CHANGEABLE = tuple(sorted(ALL - {_signal.SIGKILL, _signal.SIGSTOP}))
+
+# Takes two arguments, does nothing, and is no code that the interpreter has to run.
+do_nothing = operator.is_
+
+
+def block_all():
+    """Returns after the handlers of those that came before have run."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL)
+
+
+def unblock_all():
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def set_handler(signum, handler):
+    try:
+        _signal.signal(signum, handler)
+    except (OSError, ValueError):
+        # The C library keeps a few for itself.
+        pass
+
+
+class Dispositions:
+    """What signals do in a worker: what they do in every Python program, as far as the
+    application has not ignored them."""
+
+    def __init__(self, fresh):
+        """In an interpreter that has just been started they are so already."""
+        if fresh:
+            self.usual = {signum: _signal.getsignal(signum) for signum in CHANGEABLE}
+            return
+
+        self.usual = dict.fromkeys(CHANGEABLE, _signal.SIG_DFL)
+        self.usual.update(dict.fromkeys(IGNORED_BY_PYTHON, _signal.SIG_IGN))
+        self.usual[_signal.SIGINT] = _signal.default_int_handler
+        for signum in INHERITED:
+            if _signal.getsignal(signum) == _signal.SIG_IGN:
+                self.usual[signum] = _signal.SIG_IGN
+        faults = sys.modules.get('faulthandler')
+        keep = FATAL if faults is not None and faults.is_enabled() else ()
+        for signum in CHANGEABLE:
+            if signum not in keep:
+                set_handler(signum, self.usual[signum])
+
+    def survive_group(self):
+        """Sets the handlers that do nothing, also after code that wants others."""
+        for signum in GROUP:
+            if (_signal.getsignal(signum) is not do_nothing
+                    and (self.usual[signum] != _signal.SIG_IGN or signum in IGNORED_BY_PYTHON)):
+                set_handler(signum, do_nothing)
+                # System calls of modules in C go on after such a signal.
+                _signal.siginterrupt(signum, False)
+
+    def set_for_worker(self):
+        """With all signals blocked before. None is blocked afterwards."""
+        for signum, handler in self.usual.items():
+            if _signal.getsignal(signum) != handler:
+                set_handler(signum, handler)
+        unblock_all()
+
+    def set_for_program(self):
+        """The kernel sets handlers to the default, but leaves ignored what is."""
+        for signum in CHANGEABLE:
+            if signum not in INHERITED or self.usual[signum] != _signal.SIG_IGN:
+                set_handler(signum, _signal.SIG_DFL)
+        unblock_all()
