@@ -6,7 +6,6 @@
 
 #include "config.h"
 
-#include "helper/account.h"
 #include "serve/serve.h"
 
 #include <stdio.h>
@@ -15,9 +14,6 @@ int
 main (int    argc,
       char **argv)
 {
-#ifdef HAVE_ACCOUNT
-  gfork_serve_use_account (&gfork_helpers_account);
-#endif
   gfork_serve_command_line (argc, argv, 0);
 
   fprintf (stderr, "%s: this program is started by the gspawnfork library\n", argv[0]);

@@ -7,14 +7,15 @@
 #include "config.h"
 
 #include "serve/template.h"
-#include "wire/kernel.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* For an answer that is not kept. */
 #define MAX_RETRIES 100
@@ -197,6 +198,18 @@ gfork_send_failure (int                         socket,
     }
 }
 
+/* Returns -1 if the kernel has no such call. */
+static int
+open_pidfd (pid_t pid)
+{
+#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
+  return (int) syscall (SYS_pidfd_open, pid, 0);
+#else
+  (void) pid;
+  return -1;
+#endif
+}
+
 /* Who this process is. From here on it can be signalled, and its end be seen, through
  * the descriptor, which no later process with this number answers to. Returns whether
  * it was sent. */
@@ -210,7 +223,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
     struct gfork_header header;
     struct gfork_pid pid;
   } frame = { .pid = { .pid = template->pid } };
-  int pidfd = gfork_kernel_pidfd_open (template->pid);
+  int pidfd = open_pidfd (template->pid);
   bool sent;
 
   if (verb == GFORK_READY && template->attributes.leads_session)
@@ -227,7 +240,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
     }
 
   if (pidfd >= 0)
-    gfork_kernel_close (pidfd);
+    close (pidfd);
   return sent;
 }
 

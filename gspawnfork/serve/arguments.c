@@ -157,8 +157,8 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   return true;
 }
 
-/* Not to touch the heap, which is worth four page faults. */
-GForkArg gfork_no_arguments[1];
+/* What a function is given to which nothing was sent. */
+static GForkArg no_arguments[1];
 
 /* Makes what was sent into what the function is given. Private and read-only:
  * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
@@ -171,7 +171,7 @@ gfork_arguments_open (struct gfork_arguments *arguments,
   GForkArg *args;
 
   if (arguments->n == 0)
-    return gfork_no_arguments;
+    return no_arguments;
 
   args = calloc (arguments->n, sizeof *args);
   if (args == NULL)

@@ -7,7 +7,6 @@
 #include "config.h"
 
 #include "serve/template.h"
-#include "wire/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -104,7 +103,7 @@ void
 gfork_children_ignore (struct gfork_children *children)
 {
   if (children->signals >= 0)
-    gfork_kernel_close (children->signals);
+    close (children->signals);
   children->signals = -1;
 }
 

@@ -9,7 +9,6 @@
 #include "serve/template.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +121,6 @@ gfork_exec (struct gfork_template *template,
   int *movable[] = { &template->socket };
   int *keep;
   uint32_t flags;
-  sigset_t none;
   GForkArg *args;
   char **argv;
   size_t n_args = template->arguments.n;
@@ -162,8 +160,7 @@ gfork_exec (struct gfork_template *template,
     }
   gfork_answer_ready (template);
 
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
+  gfork_signals_unblock ();
 
   if ((flags & GFORK_EXEC_SEARCH_PATH) != 0)
     execvp (program, argv);

@@ -7,7 +7,6 @@
 #include "config.h"
 
 #include "serve/template.h"
-#include "wire/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -116,7 +115,7 @@ run (struct gfork_template *template,
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);
-  gfork_kernel_unblock_signals ();
+  gfork_signals_unblock ();
 
   gfork_answer_ready (template);
   exit (ask (template, GFORK_REQUEST_RUN, name, values, template->arguments.n, reason,

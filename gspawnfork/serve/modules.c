@@ -169,20 +169,14 @@ find_own (void       *handle,
   return (uintptr_t) info.dli_fbase == (uintptr_t) map->l_addr ? found : NULL;
 }
 
-/* The function, if it is the one that was found before the fork. Compared by hand: the
- * first use of strcmp() costs a fork a page fault. */
-void *
-gfork_module_expected (const struct gfork_template *template,
-                       const char                  *function)
+/* The function, if it is the one that was found before the fork. */
+static void *
+find_expected (const struct gfork_template *template,
+               const char                  *function)
 {
   const struct gfork_hint *hint = &template->hint;
-  size_t i = 0;
 
-  if (hint->function == NULL)
-    return NULL;
-  while (function[i] == hint->name[i] && function[i] != '\0')
-    i++;
-  return function[i] == hint->name[i] ? hint->function : NULL;
+  return hint->function != NULL && strcmp (function, hint->name) == 0 ? hint->function : NULL;
 }
 
 /* Finds `name` in the modules, the newest first, or `module:name` in that module,
@@ -198,7 +192,7 @@ gfork_module_find (struct gfork_template *template,
   const char *colon;
   void *found = NULL;
 
-  found = gfork_module_expected (template, function);
+  found = find_expected (template, function);
   if (found != NULL)
     return found;
 
@@ -244,10 +238,9 @@ gfork_module_find (struct gfork_template *template,
   return found;
 }
 
-/* Finds a function before a fork that is expected to run it. The search is done
- * once instead of in every fork, where it touches many pages. Nothing is loaded for
- * that: the module would be there in forks that have not asked for it, and what its
- * constructors do would be done to the template. */
+/* Finds a function before a fork that is expected to run it, so that the search is not
+ * repeated in every fork. No module is loaded for that: it would be there in forks that
+ * have not required it, and its constructors would change the template. */
 void
 gfork_module_hint (struct gfork_template *template,
                    const char            *function)

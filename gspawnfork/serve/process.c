@@ -7,39 +7,9 @@
 #include "config.h"
 
 #include "serve/template.h"
-#include "wire/kernel.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static const struct gfork_account *account;
-
-void
-gfork_serve_use_account (const struct gfork_account *of_program)
-{
-  account = of_program;
-}
-
-void
-gfork_process_look_ahead (void)
-{
-  if (account != NULL)
-    account->look ();
-}
-
-/* fork() makes the C library's locks and lists of threads good for the new process,
- * and calls handlers. Where there never was a thread, nor a handler, that comes to
- * writing to three pages, of which the new process has to make copies. */
-pid_t
-gfork_process_fork (void)
-{
-#ifdef HAVE__FORK
-  if (account != NULL && GFORK_NEVER_THREADED && account->nothing_at_fork ())
-    return _Fork ();
-#endif
-  return fork ();
-}
 
 /* A template that is a fork leaves the handlers alone: they are another process's. */
 _Noreturn void
@@ -48,26 +18,6 @@ gfork_leave (struct gfork_template *template,
 {
   if (template->forked)
     _exit (status);
-  exit (status);
-}
-
-/* A function has returned. The kernel closes descriptors when it has taken the memory
- * apart, which is a third of a short worker's life, and the application waits for the
- * end of file; so the socket is closed here, if nobody else can be using it. */
-_Noreturn void
-gfork_leave_run (struct gfork_template *template,
-                 int                    status)
-{
-#ifdef __GLIBC__
-  if (account != NULL && GFORK_NEVER_THREADED && account->nothing_at_exit ())
-    {
-      if (!account->nothing_buffered ())
-        fcloseall ();
-      gfork_kernel_close (template->socket);
-      gfork_kernel_exit (status);
-    }
-#endif
-  (void) template;
   exit (status);
 }
 

@@ -1,8 +1,6 @@
 /* serve.c: the template process: a loop that reads commands, and the table of commands
  *
- * One thread, and nothing but the C library. After every fork, each page that
- * either side writes to costs it a fault, so the state is one small structure, and
- * what is not needed is not touched.
+ * One thread, and nothing but the C library.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +9,6 @@
 #include "config.h"
 
 #include "serve/template.h"
-#include "wire/kernel.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -296,7 +293,7 @@ static void
 become_child (struct gfork_template *template,
               int                    socket)
 {
-  gfork_kernel_close (template->socket);
+  close (template->socket);
   template->socket = socket;
   gfork_reader_clear (&template->reader);
   gfork_children_forget (&template->children);
@@ -306,7 +303,7 @@ become_child (struct gfork_template *template,
   template->is_fork_of_template = true;
   template->untitled = true;
   template->parent = template->pid;
-  template->pid = gfork_kernel_getpid ();
+  template->pid = getpid ();
 }
 
 /* Answers in place of the process that there will not be; but first reports that it
@@ -329,8 +326,7 @@ refuse_child (struct gfork_template      *template,
   gfork_send_failure (frame->fds[0], failure);
 }
 
-/* Apart, to keep the stack of those who do fork small. */
-__attribute__ ((noinline)) void
+void
 gfork_refuse_child (struct gfork_template    *template,
                     const struct gfork_frame *frame,
                     enum gfork_code           code,
@@ -343,7 +339,7 @@ gfork_refuse_child (struct gfork_template    *template,
 }
 
 /* Only code that is not ours can have changed whether the process can be forked. */
-__attribute__ ((noinline)) static bool
+static bool
 look_after_unknown_code (struct gfork_template    *template,
                          const struct gfork_frame *frame)
 {
@@ -357,8 +353,6 @@ look_after_unknown_code (struct gfork_template    *template,
 
   /* What it has printed is printed once, not by every fork. */
   fflush (NULL);
-  gfork_process_look_ahead ();
-  gfork_title_settle (&template->title);
   gfork_release_freed_memory (template);
   template->unknown_code_ran = false;
   return true;
@@ -389,7 +383,7 @@ on_fork (struct gfork_template *template,
       return;
     }
 
-  pid = gfork_process_fork ();
+  pid = fork ();
   if (pid < 0)
     gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)
@@ -455,8 +449,8 @@ gfork_place_for_run (struct gfork_template *template,
   return placed;
 }
 
-/* Finds the function, and what it needs besides. Apart, to keep the stack small. */
-__attribute__ ((noinline)) static GForkArg *
+/* Finds the function, and what it needs besides. */
+static GForkArg *
 find_function (struct gfork_template *template,
                const char            *name,
                GForkRunFunc          *function)
@@ -488,13 +482,7 @@ on_run (struct gfork_template *template,
 
   gfork_children_ignore (&template->children);
   if (!template->failed)
-    {
-      function = (GForkRunFunc) gfork_module_expected (template, name);
-      if (function != NULL && template->arguments.n == 0 && template->placements.n == 0)
-        args = gfork_no_arguments;
-      else
-        args = find_function (template, name, &function);
-    }
+    args = find_function (template, name, &function);
   if (args == NULL)
     {
       gfork_answer_failure (template);
@@ -505,10 +493,10 @@ on_run (struct gfork_template *template,
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);
-  gfork_kernel_unblock_signals ();
+  gfork_signals_unblock ();
 
   gfork_answer_ready (template);
-  gfork_leave_run (template, function (template->socket, args, template->arguments.n));
+  exit (function (template->socket, args, template->arguments.n));
 }
 
 static void
@@ -689,8 +677,7 @@ read_commands (struct gfork_template *template,
     }
 }
 
-/* Not inlined: see start.c. */
-__attribute__ ((noinline)) _Noreturn void
+_Noreturn void
 gfork_serve (struct gfork_template *template)
 {
   for (;;)

@@ -63,25 +63,6 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
-/* What a program knows about what it has given the C library to do. */
-struct gfork_account
-{
-  /* Looks at what is loaded: before a fork, for all that come after it. What was not
-   * looked at is not known, since that takes longer than to let the C library do it. */
-  void (*look) (void);
-
-  /* No handler is called by fork(). */
-  bool (*nothing_at_fork) (void);
-
-  /* exit() would do nothing but close the streams of stdio; and that would change
-   * nothing but memory. */
-  bool (*nothing_at_exit) (void);
-  bool (*nothing_buffered) (void);
-};
-
-/* Without one, nothing is known, and the C library is asked to do it all. */
-void gfork_serve_use_account (const struct gfork_account *of_program);
-
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread, into a template that serves @socket. */
 _Noreturn void gfork_serve_fork (int socket);

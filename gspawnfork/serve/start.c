@@ -1,4 +1,4 @@
-/* start.c: the ways into the template process, and where its state is
+/* start.c: the ways into the template process
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,7 +8,6 @@
 
 #include "serve/template.h"
 
-#include <alloca.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,11 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What is written to is in one page: the frames of the functions called from here, and
- * above them what most processes write to of the state. So the stack is lengthened until
- * it ends GFORK_HOT below a page's boundary, where the state begins; what of the state is
- * seldom used is in the next page. A little less than that is left of the page for the
- * frames if the compiler rounds up what it is asked for. */
 static _Noreturn void
 start (int                          socket,
        enum gfork_serve_flags       flags,
@@ -29,27 +23,15 @@ start (int                          socket,
        int                          argc,
        char                       **argv)
 {
-  const size_t page = 4096;
-  /* cppcheck-suppress allocaCalled; an array would be where the compiler likes */
-  uintptr_t here = (uintptr_t) alloca (1);
-  size_t above = (here + GFORK_HOT - sizeof (struct gfork_template)) % page;
-  /* cppcheck-suppress allocaCalled; the same */
-  uintptr_t end = (uintptr_t) alloca (above + sizeof (struct gfork_template) + page);
-  uintptr_t boundary = (end + GFORK_HOT + page - 1) / page * page;
-  struct gfork_template *template = (void *) (boundary - GFORK_HOT);
+  struct gfork_template state = { .socket = socket }, *template = &state;
   sigset_t child;
 
-  _Static_assert (GFORK_HOT <= 2048 && GFORK_HOT % _Alignof (struct gfork_template) == 0,
-                  "half of the page is for the frames");
-
-  memset (template, 0, sizeof *template);
-  template->socket = socket;
   template->flags = flags;
   template->language = language;
   template->pid = getpid ();
   template->parent = getppid ();
   template->forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
-  template->unknown_code_ran = true; /* not even the C library's beginnings were looked at */
+  template->unknown_code_ran = true; /* the program's own */
   template->children.signals = -1;
   gfork_reader_init (&template->reader, template->memory, sizeof template->memory,
                      template->control, sizeof template->control);

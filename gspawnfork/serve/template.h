@@ -127,15 +127,10 @@ struct gfork_hint
 /* title.c: the memory that the kernel shows as the command line */
 struct gfork_title
 {
-  char *area; /* NULL if there is none to write to */
-  size_t size;
-  size_t used;
-  bool settled; /* it will not be moved any more */
-  char room[160]; /* as much as a function's name is likely to need */
+  char *area;
+  size_t size; /* 0 if there is none to write to */
 };
 
-/* After a fork, either side pays a fault for every page that it writes to, so all that
- * changes is in one page: see start.c. What is seldom written to comes last. */
 struct gfork_template
 {
   int socket;
@@ -171,9 +166,6 @@ struct gfork_template
   struct gfork_failure failure;
   struct gfork_attributes attributes;
 };
-
-/* So much of it is written to by most processes. */
-#define GFORK_HOT (offsetof (struct gfork_template, control) + GFORK_CONTROL_SIZE (4))
 
 /* answers.c */
 
@@ -223,7 +215,6 @@ bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
                                 uint64_t                length,
                                 char                   *reason,
                                 size_t                  reason_size);
-extern GForkArg gfork_no_arguments[1];
 GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
                                 char                   *reason,
                                 size_t                  reason_size);
@@ -290,8 +281,6 @@ bool gfork_module_require (struct gfork_modules *modules,
                            size_t                reason_size);
 void gfork_module_hint (struct gfork_template *template,
                         const char            *function);
-void *gfork_module_expected (const struct gfork_template *template,
-                             const char                  *function);
 void *gfork_module_find (struct gfork_template *template,
                          const char            *function,
                          enum gfork_code       *code,
@@ -299,20 +288,18 @@ void *gfork_module_find (struct gfork_template *template,
                          size_t                 reason_size);
 
 /* process.c */
-void gfork_process_look_ahead (void);
-pid_t gfork_process_fork (void);
 _Noreturn void gfork_leave (struct gfork_template *template,
                             int                    status);
-_Noreturn void gfork_leave_run (struct gfork_template *template,
-                                int                    status);
 void gfork_leave_before_the_application (void);
+
+/* signals.c */
+void gfork_signals_unblock (void);
 
 /* title.c */
 void gfork_title_use_arguments (struct gfork_title *title,
                                 int                 argc,
                                 char              **argv);
 void gfork_title_use_proc (struct gfork_title *title);
-void gfork_title_settle (struct gfork_title *title);
 void gfork_title_set (struct gfork_title *title,
                       const char         *what,
                       pid_t               parent);

@@ -7,7 +7,6 @@
 #include "config.h"
 
 #include "wire/frame.h"
-#include "wire/kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +55,6 @@ gfork_reader_clear (struct gfork_reader *reader)
   if (reader->data != reader->first)
     free (reader->data);
 
-  /* One by one: in a fork, memset() would be a page fault more. */
   reader->data = reader->first;
   reader->size = reader->first_size;
   reader->start = reader->end = 0;
@@ -194,7 +192,7 @@ gfork_reader_fill (struct gfork_reader *reader,
     {
       message.msg_control = reader->control;
       message.msg_controllen = reader->control_size;
-      n = gfork_kernel_recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
+      n = recvmsg (socket, &message, flags | MSG_CMSG_CLOEXEC);
     }
   while (n < 0 && errno == EINTR);
 
@@ -274,7 +272,7 @@ void
 gfork_frame_close_fds (struct gfork_frame *frame)
 {
   for (size_t i = 0; i < frame->n_fds; i++)
-    gfork_kernel_close (frame->fds[i]);
+    close (frame->fds[i]);
   frame->n_fds = 0;
 }
 
@@ -308,54 +306,6 @@ gfork_header_set (struct gfork_header *header,
   header->zero = 0;
 }
 
-static ssize_t
-send_message (int                  socket,
-              const struct msghdr *message,
-              int                  flags)
-{
-  ssize_t n;
-
-  do
-    n = gfork_kernel_sendmsg (socket, message, flags | MSG_NOSIGNAL);
-  while (n < 0 && errno == EINTR);
-
-  return n;
-}
-
-static ssize_t
-send_with_fds (int             socket,
-               struct msghdr  *message,
-               struct cmsghdr *control,
-               const int      *fds,
-               size_t          n_fds,
-               int             flags)
-{
-  *control = (struct cmsghdr){
-    .cmsg_len = CMSG_LEN (n_fds * sizeof (int)),
-    .cmsg_level = SOL_SOCKET,
-    .cmsg_type = SCM_RIGHTS,
-  };
-  message->msg_control = control;
-  message->msg_controllen = control->cmsg_len;
-  for (size_t i = 0; i < n_fds; i++)
-    ((int *) CMSG_DATA (control))[i] = fds[i];
-
-  return send_message (socket, message, flags);
-}
-
-/* Apart, so that what sends fewer needs no stack for them. */
-__attribute__ ((noinline)) static ssize_t
-send_with_many_fds (int           socket,
-                    struct msghdr message,
-                    const int    *fds,
-                    size_t        n_fds,
-                    int           flags)
-{
-  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
-
-  return send_with_fds (socket, &message, (struct cmsghdr *) control, fds, n_fds, flags);
-}
-
 ssize_t
 gfork_send (int         socket,
             const void *data,
@@ -364,13 +314,27 @@ gfork_send (int         socket,
             size_t      n_fds,
             int         flags)
 {
+  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (GFORK_MAX_FDS)];
   struct iovec iov = { .iov_base = (void *) data, .iov_len = length };
   struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-  _Alignas (struct cmsghdr) char control[GFORK_CONTROL_SIZE (1)];
+  struct cmsghdr *cmsg = (struct cmsghdr *) control;
+  ssize_t n;
 
-  if (n_fds == 0)
-    return send_message (socket, &message, flags);
-  if (n_fds == 1)
-    return send_with_fds (socket, &message, (struct cmsghdr *) control, fds, 1, flags);
-  return send_with_many_fds (socket, message, fds, n_fds, flags);
+  if (n_fds > 0)
+    {
+      *cmsg = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN (n_fds * sizeof (int)),
+        .cmsg_level = SOL_SOCKET,
+        .cmsg_type = SCM_RIGHTS,
+      };
+      memcpy (CMSG_DATA (cmsg), fds, n_fds * sizeof (int));
+      message.msg_control = control;
+      message.msg_controllen = cmsg->cmsg_len;
+    }
+
+  do
+    n = sendmsg (socket, &message, flags | MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR);
+
+  return n;
 }

@@ -29,6 +29,19 @@ bench_return (int             socket,
   return 0;
 }
 
+/* What the child of a plain fork loop does. */
+int
+bench_exit (int             socket,
+            const GForkArg *args,
+            size_t          n_args)
+{
+  (void) socket;
+  (void) args;
+  (void) n_args;
+
+  _exit (0);
+}
+
 int
 bench_idle (int             socket,
             const GForkArg *args,
