@@ -29,7 +29,6 @@ has ()
 
 plain ()
 {
-  echo '#define GFORK_DIRECT 1'
   has close_range unistd.h
   has memfd_create sys/mman.h
   has posix_spawn_file_actions_addclosefrom_np spawn.h

@@ -590,38 +590,6 @@ test_filter_waitid (void)
   check_everything ();
 }
 
-/* Not every kernel lets a process say where its command line is. Then the title stays
- * where the helper was given room for it. */
-static void
-test_filter_title (void)
-{
-  g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GForkTemplate) fork = NULL;
-  g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = NULL;
-  GPid pid;
-
-  if (!begin ())
-    return;
-  if (!forbid_argument (SYS_prctl, PR_SET_MM))
-    {
-      test_skip_in_subprocess ("there are no filters here");
-      return;
-    }
-
-  template = g_fork_template_new_exec ();
-  g_fork_template_require (template, "test-worker");
-  fork = g_fork_template_fork (template);
-  test_prepare (fork);
-  test_prepare (template);
-  pid = g_fork_template_get_pid (template);
-  test_assert_title (pid, "template", getpid ());
-  test_assert_title (g_fork_template_get_pid (fork), "template", pid);
-  socket = test_run (fork, "answer", &process);
-  test_assert_title (g_fork_process_get_pid (process), "answer", pid);
-  check_exit (socket, process);
-}
-
 /* The C library does not survive this, but says EPERM, which is not helpful. A template
  * that is there can still be forked. */
 static void
@@ -787,7 +755,6 @@ main (int    argc,
   for (gsize i = 0; i < G_N_ELEMENTS (filters); i++)
     g_test_add_data_func (filters[i].path, &filters[i], test_filter);
   g_test_add_func ("/limits/filter/waitid/unknown", test_filter_waitid);
-  g_test_add_func ("/limits/filter/title", test_filter_title);
   g_test_add_func ("/limits/filter/clone3/forbidden", test_filter_clone3_forbidden);
   for (gsize i = 0; i < G_N_ELEMENTS (without_proc); i++)
     g_test_add_data_func (without_proc[i].path, &without_proc[i], test_no_proc);

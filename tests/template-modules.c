@@ -288,7 +288,8 @@ test_exit_handlers (gconstpointer function)
 static void
 test_exit_leavings (gconstpointer what)
 {
-  gboolean special = g_str_equal (what, "deep") || g_str_equal (what, "fini");
+  gboolean special = g_str_equal (what, "deep") || g_str_equal (what, "fini")
+                     || g_str_equal (what, "nostartfiles");
   g_autofree char *file = g_strdup_printf ("modules/test-%s.so",
                                            special ? (const char *) what : "exit");
   g_autofree char *module = test_build_path (file);
@@ -481,6 +482,12 @@ main (int    argc,
   g_test_add_data_func ("/template/exit-handlers/exit", "exit_at_once", test_exit_handlers);
   g_test_add_data_func ("/template/exit-leavings/atexit", "atexit", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/on-exit", "on_exit", test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/on-exit-by-name", "on_exit-by-name",
+                        test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/cxa-atexit-by-name", "cxa_atexit-by-name",
+                        test_exit_leavings);
+  g_test_add_data_func ("/template/exit-leavings/nostartfiles", "nostartfiles",
+                        test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/thread-local", "thread-local", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/destructor", "destructor", test_exit_leavings);
   g_test_add_data_func ("/template/exit-leavings/fini", "fini", test_exit_leavings);

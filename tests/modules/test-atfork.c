@@ -28,12 +28,13 @@ __attribute__ ((constructor)) static void
 register_handlers (void)
 {
 #ifdef BY_NAME
-  /* The C library still has it, for old programs. */
-  int (*registers) (void (*) (void), void (*) (void), void (*) (void));
+  /* What pthread_atfork() calls, by its address in the C library. */
+  int (*registers) (void (*) (void), void (*) (void), void (*) (void), void *);
+  void *library = dlopen ("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
 
-  *(void **) &registers = dlsym (RTLD_DEFAULT, "pthread_atfork");
+  *(void **) &registers = library != NULL ? dlsym (library, "__register_atfork") : NULL;
   if (registers != NULL)
-    registers (on_prepare, NULL, on_child);
+    registers (on_prepare, NULL, on_child, NULL);
   else
 #endif
     pthread_atfork (on_prepare, NULL, on_child);

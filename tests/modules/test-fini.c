@@ -1,4 +1,5 @@
-/* test-fini.c: has a function that is called at its end because the linker was told so
+/* test-fini.c: has a function that is called at its end, as a destructor or by the
+ * linker's option -fini
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,6 +21,9 @@ set_note_fd (int fd)
 }
 
 /* Named in meson.build. */
+#ifdef AS_DESTRUCTOR
+__attribute__ ((destructor))
+#endif
 EXPORT void note_end (void);
 
 void

@@ -88,13 +88,29 @@ leave (int             socket,
     return atexit (note);
   if (strcmp (what, "on_exit") == 0)
     return on_exit (note_status, NULL);
+  if (strcmp (what, "on_exit-by-name") == 0)
+    {
+      int (*registers) (void (*) (int, void *), void *);
+
+      *(void **) &registers = dlsym (RTLD_NEXT, "on_exit");
+      return registers (note_status, NULL);
+    }
+  if (strcmp (what, "cxa_atexit-by-name") == 0)
+    {
+      int (*registers) (void (*) (void *), void *, void *);
+
+      *(void **) &registers = dlsym (dlopen ("libc.so.6", RTLD_NOW), "__cxa_atexit");
+      return registers (note_object, NULL, NULL);
+    }
   if (strcmp (what, "thread-local") == 0)
     return __cxa_thread_atexit_impl (note_object, NULL, &__dso_handle);
   if (strcmp (what, "destructor") == 0 || strcmp (what, "namespace") == 0
-      || strcmp (what, "fini") == 0 || strcmp (what, "deep") == 0)
+      || strcmp (what, "fini") == 0 || strcmp (what, "deep") == 0
+      || strcmp (what, "nostartfiles") == 0)
     {
-      void *module = what[0] != 'n' ? dlopen (args[2].data, flags_for (what))
-                                    : dlmopen (LM_ID_NEWLM, args[2].data, RTLD_NOW);
+      void *module = strcmp (what, "namespace") != 0
+                         ? dlopen (args[2].data, flags_for (what))
+                         : dlmopen (LM_ID_NEWLM, args[2].data, RTLD_NOW);
       void (*set_note_fd) (int) = (void (*) (int)) dlsym (module, "set_note_fd");
 
       set_note_fd (note_fd);
