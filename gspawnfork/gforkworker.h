@@ -46,7 +46,9 @@ typedef struct
  *
  * The type of functions for [method@GFork.Template.run].
  *
- * When the function returns, the worker leaves by `exit()`.
+ * When the function returns, the worker leaves by `exit()`: handlers and destructors of
+ * modules are run, and the buffers of stdio are written out. A function that has nothing
+ * to do there can call `_exit()`, which makes a short worker's life shorter.
  *
  * Returns: the exit status, of which the system keeps the lowest eight bits
  *

@@ -31,6 +31,7 @@ typedef struct
   GForkTemplate *template;      /* has the module; the default one */
   GForkTemplate *spared;        /* the same with two spare processes */
   LaunchPlan plan;
+  LaunchPlan exit_plan;         /* as much work as the child of a plain fork loop has */
   LaunchPlan spared_plan;
   Contender *plain;             /* what everything is compared with */
 } Bench;

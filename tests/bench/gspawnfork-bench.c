@@ -71,6 +71,8 @@ prepare_bench (Bench *self)
   self->plan.module = self->module;
   self->plan.function = "bench_return";
   self->plan.argv = self->argv;
+  self->exit_plan = self->plan;
+  self->exit_plan.function = "bench_exit";
   self->spared_plan = self->plan;
   self->spared_plan.template = self->spared;
 }

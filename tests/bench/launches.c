@@ -13,6 +13,7 @@
 enum
 {
   CYCLE_NEW,
+  CYCLE_EXIT,
   CYCLE_STATUS,
   CYCLE_SPARES,
   CYCLE_NEW_EXEC,
@@ -33,6 +34,7 @@ make_cycle_contenders (Bench *self)
   GPtrArray *contenders = contenders_new ();
 
   keep (contenders, contender_new_gspawnfork (NEW, plan));
+  keep (contenders, contender_new_gspawnfork (NEW ", _exit", &self->exit_plan));
   keep (contenders, contender_new_status (NEW " and status", plan));
   keep (contenders, contender_new_gspawnfork (NEW " with 2 spares", &self->spared_plan));
   keep (contenders, contender_new_new_exec ("gspawnfork new_exec", plan));
@@ -105,6 +107,7 @@ compare_cycles (Bench   *self,
                 Series  *small)
 {
   results_compare (self->results, rows[CYCLE_NEW], plain);
+  results_compare (self->results, rows[CYCLE_EXIT], plain);
   results_compare (self->results, rows[CYCLE_SPARES], plain);
   results_compare (self->results, rows[CYCLE_NEW], rows[CYCLE_FORK]);
   results_compare (self->results, rows[CYCLE_NEW], rows[CYCLE_SPAWN]);
