@@ -17,9 +17,16 @@
 static void
 test_wrong_version (void)
 {
+#if G_BYTE_ORDER == G_LITTLE_ENDIAN
+#define NUMBER(digit) "\\00" digit "\\000\\000\\000"
+#else
+#define NUMBER(digit) "\\000\\000\\000\\00" digit
+#endif
+  /* A frame of 4 bytes that says HELLO, and the version 7. */
   const char *script = "#!/bin/sh\n"
-                       "printf '\\004\\000\\000\\000\\104\\000\\000\\000\\007\\000\\000\\000' >&3\n"
+                       "printf '" NUMBER ("4") "\\104\\000\\000\\000" NUMBER ("7") "' >&3\n"
                        "exec cat <&3 >/dev/null\n";
+#undef NUMBER
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *path = NULL;

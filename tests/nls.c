@@ -1,8 +1,9 @@
-/* nls.c: tests that messages are translated: the German catalogue at work
+/* nls.c: tests that messages are translated: each catalogue at work
  *
- * The program runs itself in two languages, printing what errors say, as a
+ * The program runs itself in each language, printing what errors say, as a
  * language is chosen by the environment at the start. GFORK_TEST_LOCALEDIR is
- * where the catalogues are, if they are not installed.
+ * where the catalogues are, if they are not installed. The C library translates
+ * nothing in the locale C, so each test makes the locale of its language.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -67,9 +68,25 @@ print_errors (void)
   print_error (runtime, "answer");
 }
 
-/* What print_errors() prints in a language. */
+/* Makes the locale in a directory of the test's; %FALSE if the system has no source of it. */
+static gboolean
+make_locale (const char *directory,
+             const char *locale)
+{
+  g_autofree char *path = g_build_filename (directory, locale, NULL);
+  g_autoptr (GSubprocess) localedef = NULL;
+  g_autofree char *source = g_strndup (locale, strcspn (locale, "."));
+
+  localedef = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_SILENCE,
+                                NULL, "localedef", "--no-archive", "-f", "UTF-8", "-i", source, path,
+                                NULL);
+  return localedef != NULL && g_subprocess_wait_check (localedef, NULL, NULL);
+}
+
+/* What print_errors() prints in a locale. */
 static GStrv
-get_errors (const char *language)
+get_errors (const char *directory,
+            const char *locale)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE);
   g_autoptr (GSubprocess) subprocess = NULL;
@@ -78,8 +95,9 @@ get_errors (const char *language)
   g_autofree char *output = NULL;
 
   g_assert_no_error (error);
-  g_subprocess_launcher_setenv (launcher, "LC_ALL", "C.UTF-8", TRUE);
-  g_subprocess_launcher_setenv (launcher, "LANGUAGE", language, TRUE);
+  g_subprocess_launcher_setenv (launcher, "LOCPATH", directory, TRUE);
+  g_subprocess_launcher_setenv (launcher, "LC_ALL", locale, TRUE);
+  g_subprocess_launcher_unsetenv (launcher, "LANGUAGE");
   subprocess = g_subprocess_launcher_spawn (launcher, &error, program, "--print-errors", NULL);
   g_assert_no_error (error);
   g_assert_true (g_subprocess_communicate_utf8 (subprocess, NULL, NULL, &output, NULL, &error));
@@ -89,24 +107,48 @@ get_errors (const char *language)
   return g_strsplit (g_strchomp (output), "\n", -1);
 }
 
-/* Every message is another one in German, and still names what it is about. */
 static void
-test_german (void)
+remove_directory (const char *directory)
+{
+  g_autoptr (GSubprocess) rm = NULL;
+
+  rm = g_subprocess_new (G_SUBPROCESS_FLAGS_NONE, NULL, "rm", "-r", directory, NULL);
+  g_assert_true (g_subprocess_wait_check (rm, NULL, NULL));
+}
+
+/* Every message is another one than in English, and still names what it is about. */
+static void
+test_language (gconstpointer data)
 {
   const char *names[] = {
     "no_such_function", "no-such-module", "refuse_silently", "/nonexistent/directory", "1 + 1", "answer", "crash", "cobol"
   };
-  g_auto (GStrv) english = get_errors ("C");
-  g_auto (GStrv) german = get_errors ("de");
+  const char *locale = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *directory = g_dir_make_tmp ("gspawnfork-locale-XXXXXX", &error);
+  g_auto (GStrv) english = NULL;
+  g_auto (GStrv) translated = NULL;
+
+  g_assert_no_error (error);
+  if (!make_locale (directory, locale))
+    {
+      remove_directory (directory);
+      g_test_skip ("this locale cannot be made here: localedef, or its source, is missing");
+      return;
+    }
+
+  english = get_errors (directory, "C");
+  translated = get_errors (directory, locale);
+  remove_directory (directory);
 
   g_assert_cmpuint (g_strv_length (english), ==, G_N_ELEMENTS (names));
-  g_assert_cmpuint (g_strv_length (german), ==, G_N_ELEMENTS (names));
+  g_assert_cmpuint (g_strv_length (translated), ==, G_N_ELEMENTS (names));
   for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_test_message ("%s", german[i]);
-      g_assert_cmpstr (german[i], !=, english[i]);
+      g_test_message ("%s", translated[i]);
+      g_assert_cmpstr (translated[i], !=, english[i]);
       g_assert_nonnull (strstr (english[i], names[i]));
-      g_assert_nonnull (strstr (german[i], names[i]));
+      g_assert_nonnull (strstr (translated[i], names[i]));
     }
 }
 
@@ -124,7 +166,7 @@ main (int    argc,
 
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_func ("/nls/german", test_german);
+  g_test_add_data_func ("/nls/german", "de_DE.UTF-8", test_language);
 
   return g_test_run ();
 }
