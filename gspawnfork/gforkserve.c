@@ -81,7 +81,10 @@ on_request (enum gfork_request        request,
  * carries out the commands that are sent to it, calling @func for those that have to
  * do with its language, and ends the process when a function has been run.
  *
- * The process is never forked. The keyfile has to say so.
+ * The process is never forked. The key file has to say so.
+ *
+ * Descriptors above 2 that do not have the close-on-exec flag are closed, as the process has
+ * inherited them. What it has opened itself has to have the flag.
  *
  * Returns: %FALSE with @error set, if the program was not started by the library;
  *   otherwise it does not return

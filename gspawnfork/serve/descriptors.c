@@ -181,6 +181,25 @@ gfork_close_applications (int socket)
   free (keep);
 }
 
+/* In an interpreter, which has opened what it needs: what it has inherited has no
+ * close-on-exec flag, and what it has opened itself has one. */
+void
+gfork_close_inherited (int socket)
+{
+  DIR *directory = opendir ("/proc/self/fd");
+  struct dirent *entry;
+
+  while (directory != NULL && (entry = readdir (directory)) != NULL)
+    {
+      int fd = atoi (entry->d_name);
+
+      if (fd > 2 && fd != socket && (fcntl (fd, F_GETFD) & FD_CLOEXEC) == 0)
+        close (fd);
+    }
+  if (directory != NULL)
+    closedir (directory);
+}
+
 bool
 gfork_placements_have (const struct gfork_placements *placements,
                        int                            target)

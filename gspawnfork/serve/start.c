@@ -111,7 +111,6 @@ say_hello (int socket)
   gfork_send (socket, &frame, sizeof frame, NULL, 0, 0);
 }
 
-/* The interpreter has opened what it needs, which has to stay open. */
 void
 gfork_serve_language (int                          argc,
                       char                       **argv,
@@ -123,6 +122,7 @@ gfork_serve_language (int                          argc,
     return;
 
   fcntl (socket, F_SETFD, FD_CLOEXEC);
+  gfork_close_inherited (socket);
   check_version (socket, argv[2]);
   say_hello (socket);
   start (socket, 0, language, 0, NULL);

@@ -249,6 +249,7 @@ void gfork_close_all_but (int *keep,
                           size_t n);
 void gfork_close_from (int first);
 void gfork_close_applications (int socket);
+void gfork_close_inherited (int socket);
 bool gfork_placements_have (const struct gfork_placements *placements,
                             int                            target);
 bool gfork_placements_add (struct gfork_placements *placements,

@@ -45,6 +45,9 @@ export function conform_keep(...args) {
     kept.push(...args);
 }
 
+// Code that is evaluated sees what is global.
+globalThis.conform_keep = conform_keep;
+
 export function conform_kept(socket) {
     write(socket, new TextEncoder().encode(kept.join(' ')));
 }

@@ -1,121 +1,81 @@
-# conformance.py MODULE [--forks|--no-forks] PROGRAM...: does a runtime's program speak
-# the protocol? It is executed as the library would, by its words, and MODULE is one in
-# its language that exports what conform.c in this directory does.
+# conformance.py --forks|--no-forks [--eval CODE] [--test NAME]... MODULE PROGRAM...: does a
+# runtime's program speak the protocol of docs/runtimes.md?
+#
+# The program is executed as the library would, with its words. MODULE is a module in its
+# language that exports what conform.c in this directory does.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import argparse
 import fcntl
+import glob
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import tap
-
-(REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
- MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
-READY, SYNCED, ERROR, EXITED, HELLO = range(64, 69)
-(FAILED, SPAWN, FORK_FAILED, THREADED, MODULE_ERROR, FUNCTION, CALL_FAILED, EXEC_FAILED,
- LOST, PROTOCOL, NOT_SUPPORTED, CLOSED) = range(12)
-SOCKET_STDOUT = 1 << 1
-
-ALL_SEALS = 0xf
-
-# Whoever has not answered by then will not.
-PATIENCE = 60
-
-
-def frame(verb, payload=b'', n_fds=0):
-    return struct.pack('=IBBH', len(payload), verb, n_fds, 0) + payload
-
-
-def strings(*words):
-    return b''.join(word.encode() + b'\0' for word in words)
-
-
-class Control:
-    """A control socket, from the application's side."""
-
-    def __init__(self, sock, process=None):
-        self.socket = sock
-        self.process = process
-        sock.settimeout(PATIENCE)
-
-    def send(self, verb, payload=b'', fds=()):
-        data = frame(verb, payload, len(fds))
-        n = socket.send_fds(self.socket, [data], list(fds)) if fds else self.socket.send(data)
-        # Not if there is nothing left: the other end may have left as well.
-        if n < len(data):
-            self.socket.sendall(data[n:])
-        return self
-
-    def read(self, length):
-        data = b''
-        while len(data) < length:
-            piece, fds, flags, _ = socket.recv_fds(self.socket, length - len(data), 4)
-            self.fds += fds
-            if not piece:
-                break
-            data += piece
-        return data
-
-    fds = []
-
-    def receive(self):
-        """One answer, to its exact length; None at the end of file."""
-        self.fds = []
-        header = self.read(8)
-        if not header:
-            return None
-        length, verb, n_fds, zero = struct.unpack('=IBBH', header)
-        assert zero == 0, header
-        payload = self.read(length)
-        assert len(self.fds) == n_fds, (self.fds, n_fds)
-        return verb, payload
-
-    def rest(self):
-        data = b''
-        while piece := self.socket.recv(65536):
-            data += piece
-        return data
-
-    def fork(self, child_id):
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.send(FORK, struct.pack('=I', child_id), [theirs.fileno()])
-        return Control(ours)
-
-    def close(self):
-        for fd in self.fds:
-            os.close(fd)
-        self.socket.close()
-        if self.process is not None:
-            self.process.wait(PATIENCE)
+from peer import (
+    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, ERROR, EVAL, EXEC,
+    EXEC_FAILED, EXITED, FAILED, FORK, FUNCTION, HELLO, KILL, MAP_FD, MODULE_ERROR, MODULE_PATH,
+    NOT_SUPPORTED, PATIENCE, PROTOCOL, READY, REQUIRE, RUN, SEARCH_PATH, SETENV, SOCKET_STDERR,
+    SOCKET_STDIN, SOCKET_STDOUT, SYNC, SYNCED, UNSETENV, Control, descriptors, frame, inode,
+    is_close_on_exec, signals, strings)
 
 
 class Conformance(unittest.TestCase):
-    def start(self, version='1', **options):
-        """Executes the program as the library does."""
-        ours, theirs = socket.socketpair()
-
+    def execute_program(self, theirs, version='1', inherited=(), wrapper=(), **options):
+        """Executes the program as the library does, with one end of a socket."""
         def place():
             os.dup2(theirs.fileno(), 3)
 
+        return subprocess.Popen(
+            [*wrapper, *PROGRAM, '--gspawnfork-serve', version, '3', ' ' * 128],
+            stdin=subprocess.DEVNULL, preexec_fn=place,
+            pass_fds=[3, theirs.fileno(), *inherited], **options)
+
+    def start(self, version='1', **options):
+        ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                PROGRAM + ['--gspawnfork-serve', version, '3', ' ' * 128],
-                stdin=subprocess.DEVNULL, preexec_fn=place, pass_fds=[3, theirs.fileno()],
-                **options)
-        control = Control(ours, process)
+            process = self.execute_program(theirs, version, **options)
+            control = Control(ours, inode(theirs.fileno()), process)
         self.addCleanup(control.close)
-        # Whatever it is told, it says this first.
+        # Before anything else.
         if version == '1':
             self.assertEqual(control.receive(), (HELLO, struct.pack('=I', 1)))
         return control
+
+    def pipe(self):
+        """Both ends of a pipe, as files, with numbers that nothing else is placed at."""
+        files = []
+        for fd, mode in zip(os.pipe(), ('rb', 'wb')):
+            files.append(open(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100), mode, buffering=0))
+            os.close(fd)
+            self.addCleanup(files[-1].close)
+        return files
+
+    def stop(self, control):
+        """Nothing that is sent is read until the process is continued."""
+        os.kill(control.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, control.process.pid, os.WSTOPPED)
+
+    def leave(self, control):
+        """The application ends."""
+        control.socket.close()
+        os.kill(control.process.pid, signal.SIGCONT)
+
+    def assert_not_open(self, pid, file):
+        self.assertNotIn(inode(file.fileno()), descriptors(pid).values())
+
+    def assert_talks(self, worker):
+        """A worker that echoes is in its function."""
+        worker.socket.sendall(b'hello')
+        self.assertEqual(worker.socket.recv(5, socket.MSG_WAITALL), b'hello')
 
     def assert_error(self, answer, code, verb, subject=None):
         self.assertIsNotNone(answer, 'the end of file came instead of an error')
@@ -137,7 +97,10 @@ class Conformance(unittest.TestCase):
         return pid
 
     def assert_ready(self, control, function):
-        self.assertEqual(control.send(RUN, strings(function)).receive()[0], READY)
+        """Returns the process ID."""
+        kind, payload = control.send(RUN, strings(function)).receive()
+        self.assertEqual(kind, READY)
+        return struct.unpack('=iI', payload)[0]
 
     def assert_exited(self, answer, child_id, status):
         kind, payload = answer
@@ -181,7 +144,38 @@ class Conformance(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b'gspawnfork', done.stderr)
 
-    # Rubbish
+    def test_inherited_descriptors_are_closed(self):
+        _, write_end = self.pipe()
+        control = self.start(inherited=[write_end.fileno()])
+        self.assert_synced(control)
+        self.assert_not_open(control.process.pid, write_end)
+        # Nor is there a second one of the control socket.
+        found = list(descriptors(control.process.pid).values())
+        self.assertEqual(found.count(control.remote_inode), 1)
+
+    def test_an_application_that_has_ended(self):
+        # HELLO cannot be sent. What was received is carried out all the same.
+        ours, theirs = socket.socketpair()
+        control = Control(ours)
+        child = control.fork(1)
+        self.addCleanup(child.close)
+        child.send(SYNC)
+        ours.close()
+        with theirs:
+            process = self.execute_program(theirs)
+        self.assertEqual(child.receive()[0], SYNCED if FORKS else ERROR)
+        self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_title(self):
+        control = self.start()
+        pid = self.assert_synced(control)
+        with open(f'/proc/{pid}/cmdline') as file:
+            title = file.read().rstrip('\0 ')
+        if '--gspawnfork-serve' in title:
+            self.skipTest('it cannot write its title')
+        self.assertEqual(title, f'gspawnfork: template [{os.getpid()}]')
+
+    # Malformed frames
 
     def test_rubbish(self):
         for bytes in (struct.pack('=IBBH', 0, SYNC, 0, 1),
@@ -194,8 +188,13 @@ class Conformance(unittest.TestCase):
             control = self.start()
             control.socket.sendall(bytes)
             self.assert_error(control.receive(), PROTOCOL, 0, '')
-            self.assertIsNone(control.receive())
-            self.assertNotEqual(control.process.wait(PATIENCE), 0)
+            self.assert_ends(control, 1)
+
+    def test_exec_without_a_program(self):
+        control = self.start()
+        control.send(EXEC, struct.pack('=I', SOCKET_STDOUT), [2])
+        self.assert_error(control.receive(), PROTOCOL, 0, '')
+        self.assert_ends(control, 1)
 
     def test_byte_by_byte(self):
         control = self.start()
@@ -229,6 +228,61 @@ class Conformance(unittest.TestCase):
         self.assert_ready(control, f'{MODULE}:conform_seven')
         self.assert_ends(control, 7)
 
+    def test_signals_of_a_worker(self):
+        control = self.start()
+        workers = [control] if not FORKS else [control.fork(1), control]
+        for worker in workers:
+            self.addCleanup(worker.close)
+            pid = self.assert_ready(worker, f'{MODULE}:conform_echo')
+            self.assert_talks(worker)
+            self.assertEqual(signals(pid, 'SigBlk'), set())
+
+    def test_socket_of_a_worker(self):
+        control = self.start()
+        workers = [control] if not FORKS else [control.fork(1), control]
+        for worker in workers:
+            self.addCleanup(worker.close)
+            pid = self.assert_ready(worker, f'{MODULE}:conform_echo')
+            self.assert_talks(worker)
+            numbers = [number for number, there in descriptors(pid).items()
+                       if there == worker.remote_inode]
+            self.assertNotEqual(numbers, [])
+            # The programs that it starts do not get it.
+            for number in numbers:
+                self.assertTrue(is_close_on_exec(pid, number), number)
+
+    def test_run_that_was_given_up(self):
+        # READY cannot be sent, so that there is nobody to run for.
+        control = self.start()
+        self.stop(control)
+        control.send(RUN, strings(f'{MODULE}:conform_seven'))
+        self.leave(control)
+        self.assertNotEqual(control.process.wait(PATIENCE), 7)
+
+    def test_run_with_living_children(self):
+        if not FORKS:
+            self.skipTest('it cannot be forked')
+        control = self.start()
+        child = control.fork(1)
+        self.addCleanup(child.close)
+        self.assert_synced(child)
+        self.assert_ready(control, f'{MODULE}:conform_echo')
+        self.assert_talks(control)
+        self.assert_synced(child)
+
+    def test_placed_descriptors_of_a_worker(self):
+        _, low = self.pipe()
+        _, high = self.pipe()
+        control = self.start()
+        # The control socket stands at 3, and moves out of the way.
+        control.send(MAP_FD, struct.pack('=i', 3), [low.fileno()])
+        control.send(MAP_FD, struct.pack('=i', 9), [high.fileno()])
+        pid = self.assert_ready(control, f'{MODULE}:conform_echo')
+        self.assert_talks(control)
+        there = descriptors(pid)
+        self.assertEqual(there.get(3), inode(low.fileno()))
+        self.assertEqual(there.get(9), inode(high.fileno()))
+
     def test_function_of_a_required_module(self):
         control = self.start()
         control.send(REQUIRE, strings(MODULE))
@@ -244,6 +298,78 @@ class Conformance(unittest.TestCase):
         self.assertEqual(control.rest(), b'6:string\nfd\nfd\n2:\0\xff\n0:\n1:x\n')
         os.close(read_end)
         os.close(write_end)
+
+    # Modules
+
+    def make_module(self, name, broken=False):
+        """A directory with the module under a name of its own."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        for place in os.environ['GFORK_MODULE_PATH'].split(':'):
+            for source in glob.glob(f'{place}/{MODULE}.*'):
+                copy = os.path.join(directory.name, name + os.path.splitext(source)[1])
+                if broken:
+                    with open(copy, 'w') as file:
+                        file.write('this is in (no language')
+                else:
+                    os.symlink(os.path.abspath(source), copy)
+        return directory.name
+
+    def set_module_path(self, control, *directories):
+        control.send(MODULE_PATH, strings(':'.join(directories)))
+
+    def test_module_path(self):
+        control = self.start()
+        # It may come late.
+        control.send(REQUIRE, strings(MODULE))
+        self.set_module_path(control, self.make_module('conform_elsewhere'))
+        self.assert_ready(control, 'conform_elsewhere:conform_seven')
+        self.assert_ends(control, 7)
+
+    def test_module_path_is_replaced(self):
+        control = self.start()
+        self.set_module_path(control, self.make_module('conform_elsewhere'))
+        self.set_module_path(control, '/nonexistent')
+        control.send(REQUIRE, strings('conform_elsewhere'))
+        self.assert_error(control.send(SYNC).receive(), MODULE_ERROR, REQUIRE,
+                          'conform_elsewhere')
+
+    def test_module_path_begins_with_the_first(self):
+        good = self.make_module('conform_elsewhere')
+        broken = self.make_module('conform_elsewhere', broken=True)
+        for path, answer in ((good, broken), SYNCED), ((broken, good), ERROR):
+            control = self.start()
+            self.set_module_path(control, *path)
+            control.send(REQUIRE, strings('conform_elsewhere'))
+            self.assertEqual(control.send(SYNC).receive()[0], answer)
+
+    def test_module_path_in_the_environment(self):
+        directory = self.make_module('conform_elsewhere')
+        control = self.start(env={**os.environ, 'GFORK_MODULE_PATH': directory})
+        self.assert_ready(control, 'conform_elsewhere:conform_seven')
+        self.assert_ends(control, 7)
+
+    # Evaluating
+
+    def test_eval(self):
+        control = self.start()
+        control.send(REQUIRE, strings(MODULE))
+        code = CODE or 'code'
+        control.send(EVAL, strings(code, 'one', 'two'))
+        if CODE is None:
+            self.assert_error(control.send(SYNC).receive(), NOT_SUPPORTED, EVAL, code)
+            return
+        self.assert_ready(control, 'conform_kept')
+        self.assertEqual(control.rest(), b'one two')
+
+    def test_eval_that_fails(self):
+        control = self.start()
+        # In no language.
+        control.send(EVAL, strings(')'))
+        self.assert_error(control.send(SYNC).receive(),
+                          NOT_SUPPORTED if CODE is None else CALL_FAILED, EVAL, ')')
+
+    # Memory and calls
 
     def send_memory(self, control, data, seals, kind=b'b', length=None):
         fd = os.memfd_create('conformance', os.MFD_ALLOW_SEALING)
@@ -290,19 +416,25 @@ class Conformance(unittest.TestCase):
 
     # Executing
 
-    def execute(self, control, flags, *argv):
-        """Executes a program and returns what it writes to its standard output."""
+    def send_exec(self, control, flags, *argv):
+        """Returns the application's end of the communication socket."""
         ours, theirs = socket.socketpair()
         with theirs:
-            payload = struct.pack('=I', flags | SOCKET_STDOUT | (1 << 3)) + strings(*argv)
-            control.send(EXEC, payload, [theirs.fileno()])
-        with ours:
-            ours.settimeout(PATIENCE)
-            self.assertEqual(control.receive()[0], READY)
-            answer = control.receive()
-            if answer is not None:
-                return answer
-            return Control(ours).rest()
+            control.send(EXEC, struct.pack('=I', flags) + strings(*argv), [theirs.fileno()])
+        conversation = Control(ours)
+        self.addCleanup(conversation.close)
+        return conversation
+
+    def assert_executed(self, control):
+        self.assertEqual(control.receive()[0], READY)
+        self.assertIsNone(control.receive())
+
+    def execute(self, control, flags, *argv):
+        """Executes a program and returns what it writes to its standard output."""
+        conversation = self.send_exec(control, flags | SOCKET_STDOUT | SEARCH_PATH, *argv)
+        self.assertEqual(control.receive()[0], READY)
+        answer = control.receive()
+        return answer if answer is not None else conversation.rest()
 
     def test_exec(self):
         read_end, write_end = os.pipe()
@@ -321,11 +453,83 @@ class Conformance(unittest.TestCase):
         answer = self.execute(control, 0, '/nowhere')
         reason = self.assert_error(answer, EXEC_FAILED, EXEC, '/nowhere')
         self.assertEqual(reason, 'No such file or directory')
-        self.assertIsNone(control.receive())
+        # It has let go of its descriptors, and cannot go on.
+        self.assert_ends(control)
 
-    def test_targets(self):
+    def test_exec_that_cannot_begin(self):
+        control = self.start()
+        control.send(ARG, b'ba\0b')
+        self.send_exec(control, SEARCH_PATH, 'true')
+        self.assert_error(control.receive(), EXEC_FAILED, EXEC, 'true')
+        # It goes on serving, as a parent.
+        self.assert_error(control.send(SYNC).receive(), EXEC_FAILED, EXEC, 'true')
+
+    def test_exec_looks_into_path_if_it_is_told(self):
+        control = self.start()
+        control.send(CHDIR, strings('/'))
+        self.send_exec(control, 0, 'sh', '-c', ':')
+        self.assertEqual(control.receive()[0], READY)
+        self.assert_error(control.receive(), EXEC_FAILED, EXEC, 'sh')
+
+    def test_exec_with_the_socket_as_input(self):
+        read_end, write_end = self.pipe()
+        control = self.start()
+        control.send(ARG_FD, b'', [write_end.fileno()])
+        write_end.close()
+        conversation = self.send_exec(control, SOCKET_STDIN, '/bin/sh', '-c', 'cat >&3')
+        self.assert_executed(control)
+        conversation.socket.sendall(b'hello')
+        conversation.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(read_end.read(), b'hello')
+
+    def test_exec_with_the_socket_as_error(self):
+        control = self.start()
+        conversation = self.send_exec(control, SOCKET_STDERR, '/bin/sh', '-c', 'echo hello >&2')
+        self.assert_executed(control)
+        self.assertEqual(conversation.rest(), b'hello\n')
+
+    def test_exec_without_the_socket(self):
+        read_end, write_end = self.pipe()
+        control = self.start()
+        control.send(ARG_FD, b'', [write_end.fileno()])
+        write_end.close()
+        conversation = self.send_exec(control, 0, '/bin/sh', '-c', 'readlink /proc/$$/fd/* >&3')
+        self.assert_executed(control)
+        self.assertNotIn(b'socket:', read_end.read())
+        self.assertEqual(conversation.rest(), b'')
+
+    def test_exec_fills_free_numbers(self):
+        pipes = [self.pipe() for _ in range(4)]
+        writers = [write_end.fileno() for _, write_end in pipes]
+        control = self.start()
+        control.send(MAP_FD, struct.pack('=i', 4), [writers[0]])
+        control.send(ARG_FD, b'', writers[1:])
+        for _, write_end in pipes:
+            write_end.close()
+        self.send_exec(control, 0, '/bin/sh', '-c',
+                       'for n in 3 4 5 6; do echo $n >&$n; done')
+        self.assert_executed(control)
+        self.assertEqual([read_end.read() for read_end, _ in pipes],
+                         [b'4\n', b'3\n', b'5\n', b'6\n'])
+
+    def test_signals_of_a_program(self):
+        said = self.execute(self.start(), 0, 'grep', '-E', '^Sig(Blk|Ign)', '/proc/self/status')
+        self.assertEqual([int(word, 16) for word in said.split()[1::2]], [0, 0])
+
+    def test_exec_that_was_given_up(self):
+        read_end, write_end = self.pipe()
+        control = self.start()
+        control.send(ARG_FD, b'', [write_end.fileno()])
+        write_end.close()
+        self.stop(control)
+        self.send_exec(control, 0, '/bin/sh', '-c', 'echo executed >&3')
+        self.leave(control)
+        self.assertEqual(read_end.read(), b'')
+
+    def test_a_number_is_asked_for_twice(self):
         control = self.start()
         control.send(MAP_FD, struct.pack('=i', 9), [1]).send(MAP_FD, struct.pack('=i', 9), [1])
+        # At once, and not when the descriptors are placed.
         self.assert_error(control.send(SYNC).receive(), FAILED, MAP_FD, '9')
 
     # Errors
@@ -444,6 +648,19 @@ class Conformance(unittest.TestCase):
         self.assert_error(control.receive(), FAILED, CHDIR)
         child.close()
 
+    def test_descriptors_read_ahead_are_the_parents(self):
+        control = self.need_forks()
+        _, write_end = self.pipe()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            data = frame(FORK, struct.pack('=I', 1), 1) + frame(ARG_FD, b'', 1)
+            socket.send_fds(control.socket, [data], [theirs.fileno(), write_end.fileno()])
+        child = Control(ours)
+        self.addCleanup(child.close)
+        self.assertIn(inode(write_end.fileno()),
+                      descriptors(self.assert_synced(control)).values())
+        self.assert_not_open(self.assert_synced(child), write_end)
+
     def test_close_with_children(self):
         control = self.need_forks()
         child = control.fork(1)
@@ -470,9 +687,23 @@ class Conformance(unittest.TestCase):
         sibling.close()
 
 
-MODULE = sys.argv[1]
-FORKS = sys.argv[2] == '--forks'
-PROGRAM = sys.argv[3:]
+def parse(words):
+    parser = argparse.ArgumentParser(
+        description='Does a runtime\'s program speak the protocol of docs/runtimes.md?')
+    forks = parser.add_mutually_exclusive_group(required=True)
+    forks.add_argument('--forks', action='store_true', help='the program can be forked')
+    forks.add_argument('--no-forks', action='store_true', help='it cannot')
+    parser.add_argument('--eval', metavar='CODE',
+                        help='code that calls conform_keep() with the arguments it is evaluated '
+                        'with; without it, the runtime evaluates no code')
+    parser.add_argument('--test', action='append', default=[], help='only this one')
+    parser.add_argument('module', help='exports what conform.c does; it stands in a directory '
+                        'of GFORK_MODULE_PATH')
+    parser.add_argument('program', nargs=argparse.REMAINDER, help='as in the key file\'s Exec')
+    return parser.parse_args(words)
+
 
 if __name__ == '__main__':
-    tap.main()
+    OPTIONS = parse(sys.argv[1:])
+    MODULE, PROGRAM, FORKS, CODE = (OPTIONS.module, OPTIONS.program, OPTIONS.forks, OPTIONS.eval)
+    tap.main(OPTIONS.test)

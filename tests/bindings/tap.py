@@ -27,8 +27,19 @@ class TapResult(unittest.TestResult):
     addError = addFailure
 
 
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__'])
+def select(suite, names):
+    """The tests of these names, or all of them."""
+    chosen = unittest.TestSuite()
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            chosen.addTests(select(test, names))
+        elif not names or test.id().rpartition('.')[2] in names:
+            chosen.addTest(test)
+    return chosen
+
+
+def main(names=()):
+    suite = select(unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__']), names)
     print(f'1..{suite.countTestCases()}', flush=True)
     result = TapResult()
     suite.run(result)

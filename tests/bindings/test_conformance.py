@@ -1,0 +1,53 @@
+# test_conformance.py: is each fault of a runtime noticed by conformance.py?
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import subprocess
+import sys
+import unittest
+
+import tap
+import third_party
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run_conformance(fault, *tests):
+    """Returns what is said of each test: its name, and whether it has passed."""
+    done = subprocess.run(
+        [sys.executable, f'{HERE}/conformance.py', '--forks',
+         '--eval', 'from conform_py import conform_keep; conform_keep(*args)',
+         *(f'--test={name}' for name in tests),
+         'conform_py', sys.executable, f'{HERE}/third_party.py', fault],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    results = {}
+    for line in done.stdout.splitlines():
+        words = line.split()
+        if words[:1] == ['ok'] or words[:2] == ['not', 'ok']:
+            name = next(word for word in words if '.test_' in word)
+            results[name.rpartition('.')[2]] = words[0] == 'ok'
+    return results, done.stdout
+
+
+class ConformanceTest(unittest.TestCase):
+    def test_no_fault(self):
+        results, output = run_conformance('none')
+        self.assertEqual([name for name, passed in results.items() if not passed], [], output)
+        self.assertGreaterEqual(set(results), set(third_party.FAULTS.values()))
+
+
+def add_test(fault, noticed_by):
+    def test(self):
+        results, output = run_conformance(fault, noticed_by)
+        self.assertEqual(results, {noticed_by: False}, output)
+
+    setattr(ConformanceTest, 'test_' + fault.replace('-', '_'), test)
+
+
+for each in third_party.FAULTS.items():
+    add_test(*each)
+
+if __name__ == '__main__':
+    tap.main(sys.argv[1:])
