@@ -36,6 +36,7 @@ G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDIN == (int) GFORK_EXEC_SOCKET_STDIN
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDOUT == (int) GFORK_EXEC_SOCKET_STDOUT);
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SOCKET_STDERR == (int) GFORK_EXEC_SOCKET_STDERR);
 G_STATIC_ASSERT ((int) G_FORK_EXEC_SEARCH_PATH == (int) GFORK_EXEC_SEARCH_PATH);
+G_STATIC_ASSERT ((int) G_FORK_EXEC_STDERR_MERGE == (int) GFORK_EXEC_STDERR_MERGE);
 
 G_DEFINE_QUARK (g-fork-error-quark, g_fork_error)
 
@@ -74,20 +75,22 @@ g_fork_error_new_threaded (const char *threads,
 static char *
 translate_reason (const char *reason)
 {
-  g_auto (GStrv) parts = g_strsplit (reason, GFORK_DETAIL, 2);
-  const char *fact = parts[0] != NULL ? parts[0] : "";
-  const char *translated = fact[0] != '\0' ? _(fact) : fact;
+  g_auto (GStrv) parts = g_strsplit (reason, GFORK_DETAIL, -1);
+  g_autoptr (GString) joined = g_string_new (NULL);
 
-  if (translated == fact && fact[0] != '\0')
-    translated = g_dgettext ("libc", fact);
-  if (parts[0] == NULL || parts[1] == NULL)
-    return g_utf8_make_valid (translated, -1);
-  else
+  for (guint i = 0; parts[i] != NULL; i++)
     {
-      g_autofree char *joined = g_strconcat (translated, ": ", parts[1], NULL);
+      const char *translated = parts[i];
 
-      return g_utf8_make_valid (joined, -1);
+      /* Every other one is a detail. */
+      if (i % 2 == 0 && parts[i][0] != '\0')
+        translated = _(parts[i]);
+      if (i % 2 == 0 && translated == parts[i] && parts[i][0] != '\0')
+        translated = g_dgettext ("libc", parts[i]);
+      g_string_append_printf (joined, "%s%s", i > 0 ? ": " : "", translated);
     }
+
+  return g_utf8_make_valid (joined->str, joined->len);
 }
 
 /* What was to be done. The order of the arguments is the same in all, so that one

@@ -7,11 +7,13 @@
 #pragma once
 
 #include "process/child.h"
+#include "process/streams.h"
 #include "gforkprocess.h"
 
 G_BEGIN_DECLS
 
 GForkProcess *g_fork_process_new_for_child (GForkChild   *child,
-                                            GMainContext *context);
+                                            GMainContext *context,
+                                            GForkStreams *streams);
 
 G_END_DECLS

@@ -11,6 +11,8 @@
 #include "base/context.h"
 #include "gforkerror.h"
 
+#include <gio/gunixinputstream.h>
+#include <gio/gunixoutputstream.h>
 #include <glib/gi18n-lib.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -64,6 +66,9 @@ struct _GForkProcess
   gboolean listening;
   GWeakRef *self; /* what the listener has */
   GSource *emission; /* of the signal, to come */
+
+  GOutputStream *stdin_pipe;
+  GInputStream *output_pipes[2]; /* of standard output and standard error */
 };
 
 enum
@@ -184,6 +189,9 @@ g_fork_process_finalize (GObject *object)
 {
   GForkProcess *self = G_FORK_PROCESS (object);
 
+  g_clear_object (&self->stdin_pipe);
+  g_clear_object (&self->output_pipes[0]);
+  g_clear_object (&self->output_pipes[1]);
   g_fork_child_release (self->child);
   g_fork_child_unref (self->child);
 
@@ -218,12 +226,30 @@ g_fork_process_init (GForkProcess *self)
 {
 }
 
-/* @context is where the signal is emitted. */
+static void
+take_pipes (GForkProcess *self,
+            GForkStreams *streams)
+{
+  if (streams->ours[0] >= 0)
+    self->stdin_pipe = g_unix_output_stream_new (streams->ours[0], TRUE);
+  for (int i = 0; i < 2; i++)
+    if (streams->ours[i + 1] >= 0)
+      self->output_pipes[i] = g_unix_input_stream_new (streams->ours[i + 1], TRUE);
+  for (int stream = 0; stream <= 2; stream++)
+    streams->ours[stream] = -1;
+}
+
+/* @context is where the signal is emitted. The pipes are taken out of @streams, which may
+ * be %NULL. */
 GForkProcess *
 g_fork_process_new_for_child (GForkChild   *child,
-                              GMainContext *context)
+                              GMainContext *context,
+                              GForkStreams *streams)
 {
   GForkProcess *self = g_object_new (G_FORK_TYPE_PROCESS, NULL);
+
+  if (streams != NULL)
+    take_pipes (self, streams);
 
   g_fork_child_hold (child);
   self->child = g_fork_child_ref (child);
@@ -829,6 +855,66 @@ g_fork_process_dup_pidfd (GForkProcess  *self,
   g_return_val_if_fail (G_FORK_IS_PROCESS (self), -1);
 
   return g_fork_child_dup_pidfd (self->child, error);
+}
+
+/* ——— Its pipes ——— */
+
+/**
+ * g_fork_process_get_stdin_pipe:
+ * @self: a process
+ *
+ * Gets the pipe that is the standard input of a program that was executed with
+ * %G_FORK_EXEC_STDIN_PIPE: a [class@Gio.UnixOutputStream], which is pollable. The program
+ * reads the end of file when it is closed.
+ *
+ * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
+ *
+ * Since: 1.0
+ */
+GOutputStream *
+g_fork_process_get_stdin_pipe (GForkProcess *self)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
+
+  return self->stdin_pipe;
+}
+
+/**
+ * g_fork_process_get_stdout_pipe:
+ * @self: a process
+ *
+ * Gets the pipe that is the standard output of a program that was executed with
+ * %G_FORK_EXEC_STDOUT_PIPE: a [class@Gio.UnixInputStream], which is pollable.
+ *
+ * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
+ *
+ * Since: 1.0
+ */
+GInputStream *
+g_fork_process_get_stdout_pipe (GForkProcess *self)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
+
+  return self->output_pipes[0];
+}
+
+/**
+ * g_fork_process_get_stderr_pipe:
+ * @self: a process
+ *
+ * Gets the pipe that is the standard error of a program that was executed with
+ * %G_FORK_EXEC_STDERR_PIPE: a [class@Gio.UnixInputStream], which is pollable.
+ *
+ * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
+ *
+ * Since: 1.0
+ */
+GInputStream *
+g_fork_process_get_stderr_pipe (GForkProcess *self)
+{
+  g_return_val_if_fail (G_FORK_IS_PROCESS (self), NULL);
+
+  return self->output_pipes[1];
 }
 
 /* ——— The source ——— */

@@ -106,6 +106,52 @@ int      g_fork_process_dup_pidfd         (GForkProcess         *self,
                                            GError              **error);
 
 GFORK_AVAILABLE_IN_1_0
+GOutputStream *g_fork_process_get_stdin_pipe  (GForkProcess     *self);
+GFORK_AVAILABLE_IN_1_0
+GInputStream  *g_fork_process_get_stdout_pipe (GForkProcess     *self);
+GFORK_AVAILABLE_IN_1_0
+GInputStream  *g_fork_process_get_stderr_pipe (GForkProcess     *self);
+
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_process_communicate_async       (GForkProcess         *self,
+                                                 GBytes               *stdin_buf,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_communicate_finish      (GForkProcess         *self,
+                                                 GAsyncResult         *result,
+                                                 GBytes              **stdout_buf,
+                                                 GBytes              **stderr_buf,
+                                                 GError              **error);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_communicate             (GForkProcess         *self,
+                                                 GBytes               *stdin_buf,
+                                                 GCancellable         *cancellable,
+                                                 GBytes              **stdout_buf,
+                                                 GBytes              **stderr_buf,
+                                                 GError              **error);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_process_communicate_utf8_async  (GForkProcess         *self,
+                                                 const char           *stdin_buf,
+                                                 GCancellable         *cancellable,
+                                                 GAsyncReadyCallback   callback,
+                                                 gpointer              user_data);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_communicate_utf8_finish (GForkProcess         *self,
+                                                 GAsyncResult         *result,
+                                                 char                **stdout_buf,
+                                                 char                **stderr_buf,
+                                                 GError              **error);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_process_communicate_utf8        (GForkProcess         *self,
+                                                 const char           *stdin_buf,
+                                                 GCancellable         *cancellable,
+                                                 char                **stdout_buf,
+                                                 char                **stderr_buf,
+                                                 GError              **error);
+
+GFORK_AVAILABLE_IN_1_0
 GSource *g_fork_process_create_source     (GForkProcess         *self);
 
 G_END_DECLS

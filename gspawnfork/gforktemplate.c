@@ -9,6 +9,7 @@
 #include "gforktemplate.h"
 
 #include "process/child.h"
+#include "process/streams.h"
 #include "base/context.h"
 #include "start/default.h"
 #include "gforkerror-private.h"
@@ -837,6 +838,7 @@ g_fork_template_map_fd (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (target >= 0);
 
+  g_fork_channel_add_mapped (get_channel (self), target);
   copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0)
     g_fork_channel_fail (get_channel (self),
@@ -1046,6 +1048,9 @@ propagate (GForkTemplate  *self,
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+/* The pipes of an execution are its task's until the process takes them. */
+static G_DEFINE_QUARK (g-fork-streams-quark, streams)
+
 static GSocket *
 launch_to_socket (GForkLaunch   *launch,
                   GAsyncResult  *result,
@@ -1066,7 +1071,8 @@ launch_to_socket (GForkLaunch   *launch,
         {
           g_autoptr (GMainContext) context = g_fork_ref_result_context (G_TASK (result));
 
-          *process = g_fork_process_new_for_child (launch->child, context);
+          *process = g_fork_process_new_for_child (
+              launch->child, context, g_object_get_qdata (G_OBJECT (result), streams_quark ()));
         }
     }
 
@@ -1096,6 +1102,7 @@ end_by (GForkTemplate *self,
         GForkAwait     await,
         gconstpointer  payload,
         gsize          length,
+        int           *streams,
         GTask         *task)
 {
   GForkChannel *channel = get_channel (self);
@@ -1104,7 +1111,7 @@ end_by (GForkTemplate *self,
     return;
 
   if (!g_fork_channel_has_children (channel)
-      && g_fork_channel_await (channel, await, payload, length, task))
+      && g_fork_channel_await (channel, await, payload, length, streams, task))
     return;
 
   for (;;)
@@ -1112,7 +1119,7 @@ end_by (GForkTemplate *self,
       g_autoptr (GForkChannel) child = g_fork_channel_fork (channel);
 
       g_fork_channel_close (channel);
-      if (g_fork_channel_await (child, await, payload, length, task))
+      if (g_fork_channel_await (child, await, payload, length, streams, task))
         return;
     }
 }
@@ -1138,7 +1145,7 @@ g_fork_template_prepare_async (GForkTemplate       *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_SYNCED, NULL, 0,
+  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_SYNCED, NULL, 0, NULL,
                         task_new (self, cancellable, callback, user_data,
                                   g_fork_template_prepare_async));
 }
@@ -1235,7 +1242,7 @@ g_fork_template_run_async (GForkTemplate       *self,
 
   if (strchr (function, ':') != NULL)
     g_fork_module_path_tell (get_channel (self));
-  end_by (self, G_FORK_AWAIT_READY, function, strlen (function) + 1,
+  end_by (self, G_FORK_AWAIT_READY, function, strlen (function) + 1, NULL,
           task_new (self, cancellable, callback, user_data, g_fork_template_run_async));
 }
 
@@ -1325,6 +1332,11 @@ g_fork_template_run (GForkTemplate  *self,
  * [method@GFork.Template.map_fd] are where they were put. Nothing else is open in the
  * program but the standard streams.
  *
+ * A script without `#!` in its first line is run by `/bin/sh`, as a shell would do it.
+ *
+ * If a standard stream cannot be all that the flags and [method@GFork.Template.map_fd] make
+ * of it, that is %G_FORK_ERROR_FAILED, and the template can be used further.
+ *
  * Since: 1.0
  */
 void
@@ -1335,20 +1347,46 @@ g_fork_template_execv_async (GForkTemplate       *self,
                              GAsyncReadyCallback  callback,
                              gpointer             user_data)
 {
+  const GForkExecFlags wire_flags = G_FORK_EXEC_SOCKET_STDIN | G_FORK_EXEC_SOCKET_STDOUT
+                                    | G_FORK_EXEC_SOCKET_STDERR | G_FORK_EXEC_SEARCH_PATH
+                                    | G_FORK_EXEC_STDERR_MERGE;
   g_autoptr (GByteArray) payload = NULL;
-  guint32 wire_flags = flags;
+  g_autofree char *conflict = NULL;
+  GForkStreams *streams = NULL;
+  guint32 sent_flags = flags & wire_flags;
+  GError *error = NULL;
+  GTask *task;
 
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (argv != NULL && argv[0] != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
+  task = task_new (self, cancellable, callback, user_data, g_fork_template_execv_async);
+
+  conflict = g_fork_streams_find_conflict (flags, g_fork_channel_get_mapped (get_channel (self)));
+  if (conflict != NULL)
+    error = g_fork_reason_new (G_FORK_ERROR_FAILED, "%s", conflict);
+  else if ((streams = g_fork_streams_new (flags, &error)) == NULL)
+    {
+      g_autoptr (GError) reason = g_steal_pointer (&error);
+
+      error = g_fork_reason_new (G_FORK_ERROR_FAILED, "%s", reason->message);
+    }
+  if (error != NULL)
+    {
+      g_task_return_error (task, g_fork_reason_complete (error, GFORK_EXEC, argv[0]));
+      g_object_unref (task);
+      return;
+    }
+  g_object_set_qdata_full (G_OBJECT (task), streams_quark (), streams,
+                           (GDestroyNotify) g_fork_streams_free);
+
   payload = g_byte_array_new ();
-  g_byte_array_append (payload, (const guint8 *) &wire_flags, sizeof wire_flags);
+  g_byte_array_append (payload, (const guint8 *) &sent_flags, sizeof sent_flags);
   for (; *argv != NULL; argv++)
     g_byte_array_append (payload, (const guint8 *) *argv, strlen (*argv) + 1);
 
-  end_by (self, G_FORK_AWAIT_EXECUTED, payload->data, payload->len,
-          task_new (self, cancellable, callback, user_data, g_fork_template_execv_async));
+  end_by (self, G_FORK_AWAIT_EXECUTED, payload->data, payload->len, streams->theirs, task);
 }
 
 /**
@@ -1449,7 +1487,7 @@ g_fork_template_detach_async (GForkTemplate       *self,
 
   task = task_new (self, cancellable, callback, user_data, g_fork_template_detach_async);
   if (may_end (self, G_FORK_AWAIT_DETACHED, "", task))
-    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, "", 1, task);
+    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, "", 1, NULL, task);
 }
 
 /**

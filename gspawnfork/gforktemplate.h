@@ -24,8 +24,17 @@ G_BEGIN_DECLS
  * @G_FORK_EXEC_SOCKET_STDOUT: standard output is the communication socket
  * @G_FORK_EXEC_SOCKET_STDERR: standard error is the communication socket
  * @G_FORK_EXEC_SEARCH_PATH: look the program up in `PATH`, the template's own
+ * @G_FORK_EXEC_STDIN_PIPE: standard input is a pipe, which is written to by
+ *   [method@GFork.Process.get_stdin_pipe]
+ * @G_FORK_EXEC_STDOUT_PIPE: standard output is a pipe, which is read by
+ *   [method@GFork.Process.get_stdout_pipe]
+ * @G_FORK_EXEC_STDERR_PIPE: standard error is a pipe, which is read by
+ *   [method@GFork.Process.get_stderr_pipe]
+ * @G_FORK_EXEC_STDOUT_SILENCE: standard output is `/dev/null`
+ * @G_FORK_EXEC_STDERR_SILENCE: standard error is `/dev/null`
+ * @G_FORK_EXEC_STDERR_MERGE: standard error is what standard output is, whatever that is
  *
- * How [method@GFork.Template.execv] executes a program.
+ * How [method@GFork.Template.execv] executes a program. A stream can be only one thing.
  *
  * Since: 1.0
  */
@@ -35,7 +44,13 @@ typedef enum
   G_FORK_EXEC_SOCKET_STDIN = 1 << 0,
   G_FORK_EXEC_SOCKET_STDOUT = 1 << 1,
   G_FORK_EXEC_SOCKET_STDERR = 1 << 2,
-  G_FORK_EXEC_SEARCH_PATH = 1 << 3
+  G_FORK_EXEC_SEARCH_PATH = 1 << 3,
+  G_FORK_EXEC_STDIN_PIPE = 1 << 4,
+  G_FORK_EXEC_STDOUT_PIPE = 1 << 5,
+  G_FORK_EXEC_STDERR_PIPE = 1 << 6,
+  G_FORK_EXEC_STDOUT_SILENCE = 1 << 7,
+  G_FORK_EXEC_STDERR_SILENCE = 1 << 8,
+  G_FORK_EXEC_STDERR_MERGE = 1 << 9
 } GForkExecFlags;
 
 /**

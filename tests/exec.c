@@ -635,8 +635,8 @@ test_nul_in_argument (void)
   test_assert_error (error, G_FORK_ERROR_EXEC, "/bin/true", "NUL", "2");
 }
 
-/* A stream cannot be the socket and something else. The program is not executed, and
- * nothing stays open for it. */
+/* A stream cannot be the socket and something else. The program is not executed, and the
+ * template can still be used. */
 static void
 test_stream_taken (void)
 {
@@ -647,7 +647,9 @@ test_stream_taken (void)
   g_fork_template_map_fd (template, 2, 1);
   g_assert_null (g_fork_template_execv (template, WORDS ("/bin/true"), G_FORK_EXEC_SOCKET_STDOUT,
                                         NULL, NULL, &error));
-  test_assert_error (error, G_FORK_ERROR_EXEC, "/bin/true", "1");
+  test_assert_error (error, G_FORK_ERROR_FAILED, "/bin/true", "standard output");
+  test_prepare (template);
+  g_clear_object (&template);
   test_assert_fd_eof (tell_tale);
 }
 

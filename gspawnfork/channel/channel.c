@@ -386,6 +386,22 @@ g_fork_channel_update_module_path (GForkChannel *channel,
   return told != serial && g_atomic_int_compare_and_exchange (&channel->module_path, told, serial);
 }
 
+/* Remembers which standard streams were given away by MAP_FD, so that the flags of an
+ * execution can be checked against it. */
+void
+g_fork_channel_add_mapped (GForkChannel *channel,
+                           int           target)
+{
+  if (target <= 2)
+    g_atomic_int_or (&channel->mapped, 1u << target);
+}
+
+guint
+g_fork_channel_get_mapped (GForkChannel *channel)
+{
+  return g_atomic_int_get (&channel->mapped);
+}
+
 /* What went wrong on this side is reported like what goes wrong on the other.
  * Takes @error. */
 void

@@ -72,6 +72,9 @@ void          g_fork_channel_send_strings      (GForkChannel       *channel,
                                                 const char * const *rest);
 gboolean      g_fork_channel_update_module_path (GForkChannel       *channel,
                                                  int                 serial);
+void          g_fork_channel_add_mapped        (GForkChannel       *channel,
+                                                int                 target);
+guint         g_fork_channel_get_mapped        (GForkChannel       *channel);
 void          g_fork_channel_fail              (GForkChannel       *channel,
                                                 GError             *error);
 
@@ -83,6 +86,7 @@ gboolean      g_fork_channel_await             (GForkChannel       *channel,
                                                 GForkAwait          await,
                                                 const void         *payload,
                                                 gsize               length,
+                                                int                *streams,
                                                 GTask              *task);
 
 GForkWatch   *g_fork_channel_watch             (GForkChannel       *channel,

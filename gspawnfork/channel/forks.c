@@ -79,6 +79,7 @@ new_replayed (GForkChannel *parent)
 
   channel = g_fork_log_replay (log);
   channel->module_path = g_atomic_int_get (&parent->module_path);
+  channel->mapped = g_fork_channel_get_mapped (parent);
   return channel;
 }
 
@@ -143,6 +144,7 @@ g_fork_channel_new_child (GForkChannel *parent)
   channel = g_fork_channel_new (fds[0], child);
   channel->parent = g_fork_channel_ref (parent);
   channel->module_path = g_atomic_int_get (&parent->module_path);
+  channel->mapped = g_fork_channel_get_mapped (parent);
   g_fork_child_unref (child);
   return channel;
 }

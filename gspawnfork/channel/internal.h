@@ -105,6 +105,7 @@ struct _GForkChannel
   guint32 next_id;
   char *hint;              /* the function that the last fork was run with */
   gboolean hint_is_news;
+  guint mapped; /* a bit for each standard stream that has a descriptor mapped to it */
   int module_path; /* which of the application's it has been told, or inherited */
   GForkLog *log;   /* what it has been told, if it cannot be forked */
 

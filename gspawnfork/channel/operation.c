@@ -443,14 +443,30 @@ make_communication_socket (int      *user_fd,
   return fds[1];
 }
 
+/* What the program gets as its standard streams. Takes the descriptors. */
+static void
+append_streams (GForkChannel *channel,
+                int          *streams)
+{
+  for (gint32 stream = 0; streams != NULL && stream <= 2; stream++)
+    if (streams[stream] >= 0)
+      {
+        g_fork_queue_append (&channel->queue, GFORK_MAP_FD, &stream, sizeof stream,
+                             &streams[stream], 1);
+        streams[stream] = -1;
+      }
+}
+
 /* Sends the command that @await says, and returns @task, which it takes, when the
- * answer has come. Returns %FALSE, with nothing done and nothing taken, if the
- * template must not end because it has children to reap. */
+ * answer has come. Before it, @streams are placed, which are taken if they are sent; it may
+ * be %NULL. Returns %FALSE, with nothing done and nothing taken, if the template must not
+ * end because it has children to reap. */
 gboolean
 g_fork_channel_await (GForkChannel *channel,
                       GForkAwait    await,
                       const void   *payload,
                       gsize         length,
+                      int          *streams,
                       GTask        *task)
 {
   GCancellable *cancellable = g_task_get_cancellable (task);
@@ -540,6 +556,7 @@ g_fork_channel_await (GForkChannel *channel,
         close (sent_fd);
       return TRUE;
     }
+  append_streams (channel, streams);
   g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
   if (await != G_FORK_AWAIT_SYNCED)
     g_fork_channel_end (channel, FINAL);

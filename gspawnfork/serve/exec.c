@@ -80,6 +80,14 @@ collect_placements (struct gfork_placements *placements,
         return false;
     }
 
+  if ((flags & GFORK_EXEC_STDERR_MERGE) != 0
+      && ((flags & GFORK_EXEC_SOCKET_STDERR) != 0 || gfork_placements_have (placements, 2)))
+    {
+      snprintf (reason, reason_size, "%s" GFORK_DETAIL "%d",
+                N_("a descriptor is asked for twice"), 2);
+      return false;
+    }
+
   for (int stream = 0; stream <= 2; stream++)
     if ((flags & (GFORK_EXEC_SOCKET_STDIN << stream)) != 0)
       {
@@ -99,11 +107,13 @@ collect_placements (struct gfork_placements *placements,
 
 static void
 free_all (char    **argv,
+          char    **shell_argv,
           int      *keep,
           GForkArg *args,
           size_t    n_args)
 {
   free (argv);
+  free (shell_argv);
   free (keep);
   if (n_args > 0)
     free (args);
@@ -119,11 +129,12 @@ gfork_exec (struct gfork_template *template,
   const char *program = (const char *) frame->payload + sizeof (uint32_t);
   char reason[sizeof template->failure.reason] = "";
   int *movable[] = { &template->socket };
+  char path[PATH_MAX];
   int *keep;
   uint32_t flags;
   GForkArg *args;
-  char **argv;
-  size_t n_args = template->arguments.n;
+  char **argv, **shell_argv = NULL;
+  size_t n_args = template->arguments.n, n_words = 0;
   bool placed;
 
   memcpy (&flags, frame->payload, sizeof flags);
@@ -132,19 +143,28 @@ gfork_exec (struct gfork_template *template,
   argv = args == NULL ? NULL
                       : collect_argv (frame->payload + sizeof flags, frame->length - sizeof flags,
                                       args, n_args, reason, sizeof reason);
+  while (argv != NULL && argv[n_words] != NULL)
+    n_words++;
+  if (argv != NULL)
+    shell_argv = calloc (n_words + 2, sizeof *shell_argv);
   keep = calloc (placements->n + n_args + 4, sizeof *keep);
-  placed = argv != NULL && keep != NULL
+  placed = shell_argv != NULL && keep != NULL
            && collect_placements (placements, &template->arguments, frame->fds[0], flags,
                                   reason, sizeof reason);
   /* Its copies are what the program gets, perhaps at this very number. */
   gfork_frame_close_fds (frame);
   placed = placed && gfork_place (placements, movable, 1, reason, sizeof reason);
+  if (placed && (flags & GFORK_EXEC_STDERR_MERGE) != 0 && dup2 (1, 2) < 0)
+    {
+      snprintf (reason, sizeof reason, "%s", strerror (errno));
+      placed = false;
+    }
   if (!placed)
     {
       gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program,
                   reason[0] != '\0' ? reason : strerror (ENOMEM));
       gfork_answer_failure (template);
-      free_all (argv, keep, args, n_args);
+      free_all (argv, shell_argv, keep, args, n_args);
       return;
     }
 
@@ -155,22 +175,20 @@ gfork_exec (struct gfork_template *template,
 
   if (!gfork_attributes_apply (template))
     {
-      free_all (argv, keep, args, n_args);
+      free_all (argv, shell_argv, keep, args, n_args);
       gfork_attributes_give_up (template);
     }
   gfork_answer_ready (template);
 
   gfork_signals_unblock ();
 
-  if ((flags & GFORK_EXEC_SEARCH_PATH) != 0)
-    execvp (program, argv);
-  else
-    execv (program, argv);
+  gfork_execute (argv, environ, (flags & GFORK_EXEC_SEARCH_PATH) != 0, shell_argv, path);
 
-  gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program, strerror (errno));
+  gfork_execute_describe (path, errno, reason, sizeof reason);
+  gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program, reason);
   gfork_answer_failure (template);
 
   /* For those who look for leaks, since a fork does not end by exit(). */
-  free_all (argv, keep, args, n_args);
+  free_all (argv, shell_argv, keep, args, n_args);
   _exit (127);
 }

@@ -10,6 +10,7 @@
 #include "serve/serve.h"
 #include "wire/frame.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -267,6 +268,17 @@ bool gfork_place (struct gfork_placements *placements,
 /* exec.c */
 void gfork_exec (struct gfork_template *template,
                  struct gfork_frame    *frame);
+
+/* execute.c */
+void gfork_execute (char **argv,
+                    char **envp,
+                    bool   search,
+                    char **shell_argv,
+                    char   path[PATH_MAX]);
+void gfork_execute_describe (const char *path,
+                             int         error_number,
+                             char       *reason,
+                             size_t      reason_size);
 
 /* language.c */
 bool gfork_language_handle (struct gfork_template *template,

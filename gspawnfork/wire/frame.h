@@ -137,7 +137,7 @@ enum gfork_code
   GFORK_CODE_CLOSED,
 };
 
-/* What follows it in a reason is not translated: a number, a path. */
+/* What follows it in a reason, up to the next one, is not translated: a number, a path. */
 #define GFORK_DETAIL "\x1f"
 
 /* The values are GForkExecFlags', which is asserted where both are known. */
@@ -147,6 +147,7 @@ enum gfork_exec_flags
   GFORK_EXEC_SOCKET_STDOUT = 1 << 1,
   GFORK_EXEC_SOCKET_STDERR = 1 << 2,
   GFORK_EXEC_SEARCH_PATH = 1 << 3,
+  GFORK_EXEC_STDERR_MERGE = 1 << 9,
 };
 
 /* The values are GForkLimit's, which is asserted where both are known. */

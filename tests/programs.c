@@ -1,0 +1,993 @@
+/* programs.c: tests of executing programs in the ways that users of GSubprocess know
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gunixinputstream.h>
+#include <gio/gunixoutputstream.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WORDS(...) \
+  ((const char *const[]){ __VA_ARGS__, NULL })
+#define SCRIPT(text) WORDS ("/bin/sh", "-c", text)
+
+#define IN G_FORK_EXEC_STDIN_PIPE
+#define OUT G_FORK_EXEC_STDOUT_PIPE
+#define ERR G_FORK_EXEC_STDERR_PIPE
+
+/* Executes a program in a template, which has to work. */
+static GForkProcess *
+execute_in (GForkTemplate      *template,
+            const char * const *argv,
+            GForkExecFlags      flags)
+{
+  GForkProcess *process = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSocket) socket = g_fork_template_execv (template, argv, flags, &process, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (socket);
+  g_assert_nonnull (process);
+  return process;
+}
+
+static GForkProcess *
+execute (const char * const *argv,
+         GForkExecFlags      flags)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+
+  return execute_in (template, argv, flags);
+}
+
+static void
+assert_succeeds (GForkProcess *process)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean succeeded = g_fork_process_wait_check (process, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (succeeded);
+}
+
+static void
+assert_bytes (GBytes     *bytes,
+              const char *expected)
+{
+  g_assert_nonnull (bytes);
+  g_assert_cmpmem (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), expected,
+                   strlen (expected));
+}
+
+/* What a program writes, read through a stream of GLib's. */
+static char *
+read_stream (GInputStream *stream)
+{
+  g_autoptr (GOutputStream) memory = g_memory_output_stream_new_resizable ();
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_splice (memory, stream, G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE
+                                              | G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET,
+                          NULL, &error);
+  g_assert_no_error (error);
+  return g_strndup (g_memory_output_stream_get_data (G_MEMORY_OUTPUT_STREAM (memory)),
+                    g_memory_output_stream_get_data_size (G_MEMORY_OUTPUT_STREAM (memory)));
+}
+
+/* A communication that has to work: what came out, and an empty string for what is no pipe. */
+static void
+communicate (GForkProcess *process,
+             const char   *input,
+             const char   *expected_stdout,
+             const char   *expected_stderr)
+{
+  g_autofree char *out = NULL;
+  g_autofree char *err = NULL;
+  g_autoptr (GError) error = NULL;
+  gboolean ended = g_fork_process_communicate_utf8 (process, input, NULL, &out, &err, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (ended);
+  g_assert_cmpstr (out, ==, expected_stdout);
+  g_assert_cmpstr (err, ==, expected_stderr);
+}
+
+/* ——— Beginning and ending ——— */
+
+/* With every form of the streams, a program that does nothing does it. */
+static void
+test_noop (gconstpointer kind)
+{
+  static const GForkExecFlags flags[] = {
+    G_FORK_EXEC_NONE,
+    IN,
+    OUT,
+    ERR,
+    IN | OUT | ERR,
+    G_FORK_EXEC_STDOUT_SILENCE | G_FORK_EXEC_STDERR_SILENCE,
+    IN | G_FORK_EXEC_STDOUT_SILENCE | G_FORK_EXEC_STDERR_MERGE,
+    OUT | G_FORK_EXEC_STDERR_SILENCE,
+    OUT | G_FORK_EXEC_STDERR_MERGE,
+    G_FORK_EXEC_SOCKET_STDIN | OUT | ERR,
+    G_FORK_EXEC_SOCKET_STDIN | G_FORK_EXEC_SOCKET_STDOUT | G_FORK_EXEC_STDERR_MERGE,
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (flags); i++)
+    {
+      g_autoptr (GForkTemplate) template = test_make (kind);
+      g_autoptr (GForkProcess) process = execute_in (template, WORDS ("/bin/true"), flags[i]);
+
+      g_assert_cmpint (g_fork_process_get_stdin_pipe (process) != NULL, ==, (flags[i] & IN) != 0);
+      g_assert_cmpint (g_fork_process_get_stdout_pipe (process) != NULL, ==, (flags[i] & OUT) != 0);
+      g_assert_cmpint (g_fork_process_get_stderr_pipe (process) != NULL, ==, (flags[i] & ERR) != 0);
+      assert_succeeds (process);
+    }
+}
+
+/* Nobody waits, and nothing is left. */
+static void
+test_no_wait (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/true"), IN | OUT | ERR);
+  GPid pid = g_fork_process_get_pid (process);
+
+  g_clear_object (&process);
+  test_wait_for_end (pid);
+}
+
+static void
+test_search_path (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("true"), G_FORK_EXEC_SEARCH_PATH);
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+
+  assert_succeeds (process);
+  g_assert_null (g_fork_template_execv (template, WORDS ("true"), OUT, NULL, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_EXEC, "true", g_strerror (ENOENT));
+}
+
+/* PATH is the program's own, as the template's environment has it. */
+static void
+test_search_own_path (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) unset = g_fork_template_new ();
+  g_autoptr (GForkTemplate) elsewhere = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GForkProcess) by_default = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_setenv (template, "PATH", "/nonexistent::/proc/self/exe:/usr/bin:/bin");
+  process = execute_in (template, WORDS ("true"), G_FORK_EXEC_SEARCH_PATH);
+  assert_succeeds (process);
+
+  g_fork_template_unsetenv (unset, "PATH");
+  by_default = execute_in (unset, WORDS ("true"), G_FORK_EXEC_SEARCH_PATH);
+  assert_succeeds (by_default);
+
+  g_fork_template_setenv (elsewhere, "PATH", "/nonexistent");
+  g_assert_null (g_fork_template_execv (elsewhere, WORDS ("true"), G_FORK_EXEC_SEARCH_PATH, NULL,
+                                        NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_EXEC, "true", g_strerror (ENOENT));
+}
+
+static void
+test_exit_status (void)
+{
+  static const char *const scripts[] = { "exit 0", "exit 1", "exit 42", "exit 255" };
+  static const int statuses[] = { 0, 1, 42, 255 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (scripts); i++)
+    {
+      g_autoptr (GForkProcess) process = execute (SCRIPT (scripts[i]), G_FORK_EXEC_NONE);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_cmpint (g_fork_process_wait_check (process, NULL, &error), ==, statuses[i] == 0);
+      g_assert_true (g_fork_process_get_if_exited (process));
+      g_assert_false (g_fork_process_get_if_signaled (process));
+      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, statuses[i]);
+      if (statuses[i] != 0)
+        g_assert_error (error, G_SPAWN_EXIT_ERROR, statuses[i]);
+    }
+}
+
+/* A wait that was cancelled leaves the program alone, and another wait tells its end. */
+static void
+test_cancelled_wait (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("cat"), G_FORK_EXEC_SEARCH_PATH | IN | OUT);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_process_wait_check_async (process, cancellable, test_store_result, &result);
+  g_cancellable_cancel (cancellable);
+  test_await (&result);
+  g_assert_false (g_fork_process_wait_check_finish (process, result, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_true (g_fork_process_is_running (process));
+  communicate (process, "still there", "still there", NULL);
+}
+
+static void
+test_signals (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/sleep", "1000"), G_FORK_EXEC_NONE);
+  g_autoptr (GForkProcess) killed = execute (WORDS ("/bin/sleep", "1000"), G_FORK_EXEC_NONE);
+  g_autoptr (GForkProcess) trapped = execute (
+      SCRIPT ("trap 'exit 33' TERM; echo ready; while :; do sleep 0.01; done"), OUT);
+  g_autoptr (GError) error = NULL;
+  char line[6] = "";
+
+  g_assert_true (g_fork_process_send_signal (process, SIGUSR1, &error));
+  g_assert_no_error (error);
+  g_assert_false (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_error (error, G_SPAWN_ERROR, G_SPAWN_ERROR_FAILED);
+  g_assert_true (g_fork_process_get_if_signaled (process));
+  g_assert_cmpint (g_fork_process_get_term_sig (process), ==, SIGUSR1);
+  g_clear_error (&error);
+
+  g_fork_process_force_exit (killed);
+  g_assert_true (g_fork_process_wait (killed, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_term_sig (killed), ==, SIGKILL);
+
+  g_assert_true (g_input_stream_read_all (g_fork_process_get_stdout_pipe (trapped), line, 6, NULL,
+                                          NULL, &error));
+  g_assert_cmpmem (line, 6, "ready\n", 6);
+  g_assert_true (g_fork_process_send_signal (trapped, SIGTERM, &error));
+  g_assert_true (g_fork_process_wait (trapped, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_exit_status (trapped), ==, 33);
+}
+
+/* ——— Pipes ——— */
+
+/* They are GLib's streams for descriptors, and can be polled. */
+static void
+test_pipe_types (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("cat"), G_FORK_EXEC_SEARCH_PATH | IN | OUT | ERR);
+  GOutputStream *in = g_fork_process_get_stdin_pipe (process);
+  GInputStream *outputs[] = { g_fork_process_get_stdout_pipe (process),
+                              g_fork_process_get_stderr_pipe (process) };
+
+  g_assert_true (G_IS_UNIX_OUTPUT_STREAM (in));
+  g_assert_true (g_pollable_output_stream_can_poll (G_POLLABLE_OUTPUT_STREAM (in)));
+  for (int i = 0; i < 2; i++)
+    {
+      struct stat status;
+
+      g_assert_true (G_IS_UNIX_INPUT_STREAM (outputs[i]));
+      g_assert_true (g_pollable_input_stream_can_poll (G_POLLABLE_INPUT_STREAM (outputs[i])));
+      g_assert_no_errno (fstat (g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (outputs[i])),
+                                &status));
+      g_assert_true (S_ISFIFO (status.st_mode));
+      g_assert_cmpint (fcntl (g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (outputs[i])), F_GETFD),
+                       ==, FD_CLOEXEC);
+    }
+  communicate (process, NULL, "", "");
+}
+
+/* The program's ends are blocking pipes at their numbers, and it has nothing else. */
+static void
+test_pipes_in_program (gconstpointer kind)
+{
+  g_autofree char *program = test_build_path ("show");
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) fds = test_make (kind);
+  g_autoptr (GForkProcess) blocking = NULL;
+  g_autoptr (GForkProcess) open_fds = NULL;
+
+  blocking = execute_in (template, WORDS (program, "1", "blocking", "0", "1", "2"), IN | OUT | ERR);
+  communicate (blocking, NULL, "yes yes yes ", "");
+  if (test_under_valgrind ())
+    return;
+  open_fds = execute_in (fds, WORDS (program, "1", "fds"), IN | OUT | ERR);
+  communicate (open_fds, NULL, "0 1 2 ", "");
+}
+
+static void
+test_echo (void)
+{
+  g_autoptr (GForkProcess) process = execute (SCRIPT ("echo hello; echo world!"), OUT);
+  g_autofree char *output = read_stream (g_fork_process_get_stdout_pipe (process));
+
+  g_assert_cmpstr (output, ==, "hello\nworld!\n");
+  assert_succeeds (process);
+}
+
+/* What a socket as standard output does not let a program do. */
+static void
+test_dev_stdout (void)
+{
+  g_autoptr (GForkProcess) process = execute (
+      SCRIPT ("echo one > /dev/stdout; echo two > /dev/stderr"), OUT | ERR);
+
+  communicate (process, NULL, "one\n", "two\n");
+}
+
+static void
+test_merge (gconstpointer kind)
+{
+  static const char script[] = "echo merge; echo this >&2";
+  g_autoptr (GForkTemplate) template = test_make (kind);
+  g_autoptr (GForkTemplate) socket_template = test_make (kind);
+  g_autoptr (GForkTemplate) mapped = test_make (kind);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GForkProcess) mapped_process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *shown = NULL;
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+
+  process = execute_in (template, SCRIPT (script), OUT | G_FORK_EXEC_STDERR_MERGE);
+  communicate (process, NULL, "merge\nthis\n", NULL);
+
+  socket = g_fork_template_execv (socket_template, SCRIPT (script),
+                                  G_FORK_EXEC_SOCKET_STDOUT | G_FORK_EXEC_STDERR_MERGE, NULL, NULL,
+                                  &error);
+  g_assert_no_error (error);
+  test_assert_all_is (socket, "merge\nthis\n");
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_map_fd (mapped, write_end, 1);
+  test_close_fd (&write_end);
+  mapped_process = execute_in (mapped, SCRIPT (script), G_FORK_EXEC_STDERR_MERGE);
+  shown = test_read_fd (read_end);
+  g_assert_cmpstr (shown, ==, "merge\nthis\n");
+}
+
+static void
+test_silence (void)
+{
+  g_autofree char *program = test_build_path ("show");
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autofree char *shown = NULL;
+  g_auto (TestFd) tell_tale = test_add_tell_tale (template);
+
+  process = execute_in (template, WORDS (program, "3", "file", "0", "1", "2"),
+                        G_FORK_EXEC_STDOUT_SILENCE | G_FORK_EXEC_STDERR_SILENCE);
+  shown = test_read_fd (tell_tale);
+  g_assert_cmpstr (shown, ==, "[/dev/null][/dev/null][/dev/null]");
+}
+
+/* Output goes to a file by map_fd, as a launcher's file paths and descriptors do. */
+static void
+test_stdout_file (void)
+{
+  g_autofree char *path = NULL;
+  g_autofree char *contents = NULL;
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) file = g_file_open_tmp ("gfork-XXXXXX", &path, &error);
+
+  g_assert_no_error (error);
+  g_fork_template_map_fd (template, file, 1);
+  process = execute_in (template, SCRIPT ("echo hello; echo errors >&2"), ERR);
+  communicate (process, NULL, NULL, "errors\n");
+  g_assert_true (g_file_get_contents (path, &contents, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (contents, ==, "hello\n");
+  g_assert_no_errno (g_unlink (path));
+}
+
+/* Input and output by splicing, as many users of GSubprocess do it. */
+static void
+test_cat_by_streams (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *output = NULL;
+
+  g_assert_true (g_output_stream_write_all (g_fork_process_get_stdin_pipe (process), "hello, world",
+                                            12, NULL, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_output_stream_close (g_fork_process_get_stdin_pipe (process), NULL, &error));
+  g_assert_no_error (error);
+  output = read_stream (g_fork_process_get_stdout_pipe (process));
+  g_assert_cmpstr (output, ==, "hello, world");
+  assert_succeeds (process);
+}
+
+/* Three programs in a row, by asynchronous splices. */
+static void
+on_spliced (GObject      *source,
+            GAsyncResult *result,
+            gpointer      user_data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_splice_finish (G_OUTPUT_STREAM (source), result, &error);
+  g_assert_no_error (error);
+  ++*(int *) user_data;
+}
+
+static void
+test_pipeline (void)
+{
+  const int all = G_OUTPUT_STREAM_SPLICE_CLOSE_SOURCE | G_OUTPUT_STREAM_SPLICE_CLOSE_TARGET;
+  g_autoptr (GForkProcess) first = execute (SCRIPT ("seq 1 20000"), OUT);
+  g_autoptr (GForkProcess) second = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autoptr (GForkProcess) third = execute (SCRIPT ("wc -l"), IN | OUT);
+  g_autofree char *output = NULL;
+  int spliced = 0;
+
+  g_output_stream_splice_async (g_fork_process_get_stdin_pipe (second),
+                                g_fork_process_get_stdout_pipe (first), all, G_PRIORITY_DEFAULT,
+                                NULL, on_spliced, &spliced);
+  g_output_stream_splice_async (g_fork_process_get_stdin_pipe (third),
+                                g_fork_process_get_stdout_pipe (second), all, G_PRIORITY_DEFAULT,
+                                NULL, on_spliced, &spliced);
+  while (spliced < 2)
+    g_main_context_iteration (NULL, TRUE);
+  output = read_stream (g_fork_process_get_stdout_pipe (third));
+  g_assert_cmpint (g_ascii_strtoll (output, NULL, 10), ==, 20000);
+  assert_succeeds (first);
+  assert_succeeds (second);
+  assert_succeeds (third);
+}
+
+/* A program sees the end of its input when the stream is closed, and not before. */
+static void
+test_cat_eof (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  char buffer[16];
+
+  g_assert_cmpint (g_output_stream_write (g_fork_process_get_stdin_pipe (process), "x", 1, NULL,
+                                          &error), ==, 1);
+  g_assert_cmpint (g_input_stream_read (g_fork_process_get_stdout_pipe (process), buffer, 16, NULL,
+                                        &error), ==, 1);
+  g_input_stream_read_async (g_fork_process_get_stdout_pipe (process), buffer, 16, 0, NULL,
+                             test_store_result, &result);
+  g_assert_null (result);
+  g_assert_true (g_output_stream_close (g_fork_process_get_stdin_pipe (process), NULL, &error));
+  test_await (&result);
+  g_assert_cmpint (g_input_stream_read_finish (g_fork_process_get_stdout_pipe (process), result,
+                                               &error), ==, 0);
+  g_assert_no_error (error);
+  assert_succeeds (process);
+}
+
+/* ——— communicate ——— */
+
+/* In all forms: bytes and strings, blocking and not. */
+static void
+test_communicate (gconstpointer kind)
+{
+  static const char input[] = "# hello world\n";
+  g_autoptr (GBytes) bytes = g_bytes_new_static (input, strlen (input));
+
+  for (int form = 0; form < 4; form++)
+    {
+      g_autoptr (GForkTemplate) template = test_make (kind);
+      g_autoptr (GForkProcess) process =
+          execute_in (template, SCRIPT ("cat; echo done >&2"), IN | OUT | ERR);
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GBytes) out = NULL;
+      g_autoptr (GBytes) err = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *out_text = NULL;
+      g_autofree char *err_text = NULL;
+      gboolean ended = FALSE;
+
+      switch (form)
+        {
+        case 0:
+          ended = g_fork_process_communicate (process, bytes, NULL, &out, &err, &error);
+          break;
+        case 1:
+          g_fork_process_communicate_async (process, bytes, NULL, test_store_result, &result);
+          g_assert_null (result);
+          test_await (&result);
+          ended = g_fork_process_communicate_finish (process, result, &out, &err, &error);
+          break;
+        case 2:
+          ended = g_fork_process_communicate_utf8 (process, input, NULL, &out_text, &err_text, &error);
+          break;
+        case 3:
+          g_fork_process_communicate_utf8_async (process, input, NULL, test_store_result, &result);
+          g_assert_null (result);
+          test_await (&result);
+          ended = g_fork_process_communicate_utf8_finish (process, result, &out_text, &err_text,
+                                                          &error);
+          break;
+        }
+
+      g_assert_no_error (error);
+      g_assert_true (ended);
+      g_assert_true (g_fork_process_get_if_exited (process));
+      if (form < 2)
+        {
+          assert_bytes (out, input);
+          assert_bytes (err, "done\n");
+        }
+      else
+        {
+          g_assert_cmpstr (out_text, ==, input);
+          g_assert_cmpstr (err_text, ==, "done\n");
+        }
+    }
+}
+
+/* Nothing to say and nothing to hear. */
+static void
+test_communicate_nothing (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/true"), G_FORK_EXEC_NONE);
+  g_autoptr (GForkProcess) cat = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autoptr (GForkProcess) ignored = execute (SCRIPT ("echo unwanted"), OUT | ERR);
+  g_autoptr (GError) error = NULL;
+
+  communicate (process, NULL, NULL, NULL);
+  communicate (cat, NULL, "", NULL);
+  g_assert_true (g_fork_process_communicate (ignored, NULL, NULL, NULL, NULL, &error));
+  g_assert_no_error (error);
+}
+
+/* 8 MiB there and back, which no pipe holds. */
+static void
+test_communicate_much (void)
+{
+  gsize length = 8 << 20;
+  guint8 *data = g_malloc (length);
+  g_autoptr (GBytes) input = NULL;
+  g_autoptr (GBytes) output = NULL;
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autoptr (GError) error = NULL;
+
+  for (gsize i = 0; i < length; i++)
+    data[i] = (guint8) (i * 2654435761u >> 13);
+  input = g_bytes_new_take (data, length);
+  g_assert_true (g_fork_process_communicate (process, input, NULL, &output, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_bytes_equal (input, output));
+  assert_succeeds (process);
+}
+
+/* Both outputs at once, each more than a pipe holds. */
+static void
+test_communicate_both_outputs (void)
+{
+  g_autoptr (GForkProcess) process =
+      execute (SCRIPT ("head -c 300000 /dev/zero >&2; head -c 400000 /dev/zero; exit 3"), OUT | ERR);
+  g_autoptr (GBytes) out = NULL;
+  g_autoptr (GBytes) err = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_fork_process_communicate (process, NULL, NULL, &out, &err, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_bytes_get_size (out), ==, 400000);
+  g_assert_cmpuint (g_bytes_get_size (err), ==, 300000);
+  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+}
+
+/* A program that does not read its input is no error, and its output is there. The
+ * application would die of SIGPIPE. */
+static void
+test_communicate_ignored_input (void)
+{
+  g_autofree char *input = g_strnfill (1 << 20, 'x');
+
+  if (!test_in_subprocess ())
+    return;
+
+  for (int i = 0; i < 20; i++)
+    {
+      g_autoptr (GForkProcess) process = execute (SCRIPT ("exec <&-; echo output; exit 7"), IN | OUT);
+
+      signal (SIGPIPE, SIG_DFL);
+      communicate (process, input, "output\n", NULL);
+      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 7);
+    }
+}
+
+/* One that has ended before the communication begins. */
+static void
+test_communicate_late (void)
+{
+  g_autoptr (GForkProcess) process = execute (SCRIPT ("echo early"), IN | OUT);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  communicate (process, "too late", "early\n", NULL);
+}
+
+/* Cancelling ends the communication, in every form, and not the program. */
+static void
+test_communicate_cancelled (void)
+{
+  for (int form = 0; form < 4; form++)
+    {
+      g_autoptr (GForkProcess) process = execute (WORDS ("/bin/cat"), IN | OUT);
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GBytes) output = (GBytes *) NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *text = NULL;
+
+      if (form < 2)
+        g_cancellable_cancel (cancellable);
+      switch (form)
+        {
+        case 0:
+          g_assert_false (g_fork_process_communicate (process, NULL, cancellable, &output, NULL,
+                                                      &error));
+          break;
+        case 1:
+          g_assert_false (g_fork_process_communicate_utf8 (process, "text", cancellable, &text, NULL,
+                                                           &error));
+          break;
+        case 2:
+          /* Its input stays open. */
+          g_fork_process_communicate_async (process, NULL, cancellable, test_store_result, &result);
+          g_cancellable_cancel (cancellable);
+          test_await (&result);
+          g_assert_false (g_fork_process_communicate_finish (process, result, &output, NULL, &error));
+          break;
+        case 3:
+          g_fork_process_communicate_utf8_async (process, NULL, cancellable, test_store_result,
+                                                 &result);
+          g_cancellable_cancel (cancellable);
+          test_await (&result);
+          g_assert_false (g_fork_process_communicate_utf8_finish (process, result, &text, NULL,
+                                                                  &error));
+          break;
+        }
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_assert_null (output);
+      g_assert_null (text);
+      if (form < 2)
+        g_assert_true (g_fork_process_is_running (process));
+      g_fork_process_force_exit (process);
+    }
+}
+
+/* Output that is no UTF-8 is an error that says where; UTF-8 in pieces is none. */
+static void
+test_communicate_utf8 (void)
+{
+  g_autoptr (GForkProcess) valid = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_autofree char *umlauts = NULL;
+  g_autoptr (GString) many = g_string_new (NULL);
+
+  for (int i = 0; i < 100001; i++)
+    g_string_append (many, "€");
+  umlauts = g_strdup (many->str);
+  communicate (valid, umlauts, umlauts, NULL);
+
+  for (int async = 0; async < 2; async++)
+    {
+      g_autoptr (GForkProcess) process = execute (SCRIPT ("printf 'good\\377bad'"), OUT);
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *text = NULL;
+
+      if (async)
+        {
+          g_fork_process_communicate_utf8_async (process, NULL, NULL, test_store_result, &result);
+          test_await (&result);
+          g_assert_false (g_fork_process_communicate_utf8_finish (process, result, &text, NULL, &error));
+        }
+      else
+        g_assert_false (g_fork_process_communicate_utf8 (process, NULL, NULL, &text, NULL, &error));
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+      g_assert_nonnull (strstr (error->message, "4"));
+      g_assert_null (text);
+    }
+}
+
+/* A process whose template is killed loses no output, also if its status is lost. */
+static void
+test_communicate_orphan (void)
+{
+  g_autoptr (GForkTemplate) parent = g_fork_template_new_exec ();
+  g_autoptr (GForkTemplate) template = g_fork_template_fork (parent);
+  g_autoptr (GForkProcess) process = execute_in (template, WORDS ("/bin/cat"), IN | OUT);
+
+  test_prepare (parent);
+  g_assert_no_errno (kill (g_fork_template_get_pid (parent), SIGKILL));
+  communicate (process, "not lost", "not lost", NULL);
+}
+
+/* In a thread with a context of its own, while nobody iterates the default one. */
+static gpointer
+communicate_in_thread (gpointer data)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GBytes) input = g_bytes_new_static ("thread", 6);
+  g_autoptr (GBytes) output = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_main_context_push_thread_default (context);
+  process = execute (WORDS ("/bin/cat"), IN | OUT);
+  g_fork_process_communicate_async (process, input, NULL, test_store_result, &result);
+  while (result == NULL)
+    g_main_context_iteration (context, TRUE);
+  g_assert_true (g_fork_process_communicate_finish (process, result, &output, NULL, &error));
+  g_assert_no_error (error);
+  assert_bytes (output, "thread");
+  g_main_context_pop_thread_default (context);
+  return NULL;
+}
+
+static void
+test_communicate_thread (void)
+{
+  GThread *threads[4];
+
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("communicate", communicate_in_thread, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+}
+
+/* ——— Directory, environment, descriptors ——— */
+
+static void
+test_cwd (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+
+  g_fork_template_set_cwd (template, "/usr");
+  process = execute_in (template, SCRIPT ("pwd"), OUT);
+  communicate (process, NULL, "/usr\n", NULL);
+}
+
+static void
+test_env (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) inherited = NULL;
+  g_autoptr (GForkTemplate) clean = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GForkProcess) inherited_process = NULL;
+  g_autoptr (GForkProcess) clean_process = NULL;
+
+  g_fork_template_setenv (template, "ONE", "1");
+  g_fork_template_setenv (template, "TWO", "1");
+  g_fork_template_setenv (template, "TWO", "2");
+  g_fork_template_setenv (template, "THREE", "3");
+  g_fork_template_unsetenv (template, "THREE");
+  inherited = g_fork_template_fork (template);
+  process = execute_in (template, SCRIPT ("echo $ONE$TWO$THREE"), OUT);
+  communicate (process, NULL, "12\n", NULL);
+  inherited_process = execute_in (inherited, SCRIPT ("echo $ONE$TWO$THREE"), OUT);
+  communicate (inherited_process, NULL, "12\n", NULL);
+
+  g_fork_template_set_environ (clean, WORDS ("ONLY=this"));
+  clean_process = execute_in (clean, WORDS ("/usr/bin/env"), OUT);
+  communicate (clean_process, NULL, test_under_valgrind () ? NULL : "ONLY=this\n", NULL);
+}
+
+/* Descriptors are passed at their numbers, also those where others stand. */
+static void
+test_pass_fds (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autofree char *first = NULL;
+  g_autofree char *second = NULL;
+  g_auto (TestFd) first_read = -1;
+  g_auto (TestFd) first_write = -1;
+  g_auto (TestFd) second_read = -1;
+  g_auto (TestFd) second_write = -1;
+
+  test_pipe (&first_read, &first_write);
+  test_pipe (&second_read, &second_write);
+  g_fork_template_map_fd (template, first_write, second_write);
+  g_fork_template_map_fd (template, second_write, first_write);
+  {
+    g_autofree char *script = g_strdup_printf ("echo one > /dev/fd/%d; echo two > /dev/fd/%d", first_write,
+                                               second_write);
+
+    process = execute_in (template, SCRIPT (script), G_FORK_EXEC_NONE);
+  }
+  test_close_fd (&first_write);
+  test_close_fd (&second_write);
+  first = test_read_fd (first_read);
+  second = test_read_fd (second_read);
+  g_assert_cmpstr (second, ==, "one\n");
+  g_assert_cmpstr (first, ==, "two\n");
+}
+
+/* ——— Combinations that cannot be ——— */
+
+static void
+test_conflicts (void)
+{
+  static const struct
+  {
+    GForkExecFlags flags;
+    int mapped;
+    const char *stream;
+  } cases[] = {
+    { IN | G_FORK_EXEC_SOCKET_STDIN, -1, "standard input" },
+    { OUT | G_FORK_EXEC_SOCKET_STDOUT, -1, "standard output" },
+    { OUT | G_FORK_EXEC_STDOUT_SILENCE, -1, "standard output" },
+    { G_FORK_EXEC_SOCKET_STDOUT | G_FORK_EXEC_STDOUT_SILENCE, -1, "standard output" },
+    { ERR | G_FORK_EXEC_STDERR_SILENCE, -1, "standard error" },
+    { ERR | G_FORK_EXEC_STDERR_MERGE, -1, "standard error" },
+    { G_FORK_EXEC_SOCKET_STDERR | G_FORK_EXEC_STDERR_MERGE, -1, "standard error" },
+    { G_FORK_EXEC_STDERR_SILENCE | G_FORK_EXEC_STDERR_MERGE, -1, "standard error" },
+    { IN, 0, "standard input" },
+    { OUT, 1, "standard output" },
+    { G_FORK_EXEC_SOCKET_STDOUT, 1, "standard output" },
+    { G_FORK_EXEC_STDERR_MERGE, 2, "standard error" },
+    { G_FORK_EXEC_STDERR_SILENCE, 2, "standard error" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GForkTemplate) parent = g_fork_template_new ();
+      g_autoptr (GForkTemplate) template = NULL;
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GError) error = NULL;
+      g_auto (TestFd) null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+      if (cases[i].mapped >= 0)
+        g_fork_template_map_fd (parent, null, cases[i].mapped);
+      template = g_fork_template_fork (parent);
+      g_assert_null (g_fork_template_execv (template, WORDS ("/bin/true"), cases[i].flags, NULL, NULL,
+                                            &error));
+      test_assert_error (error, G_FORK_ERROR_FAILED, "/bin/true", cases[i].stream);
+
+      process = execute_in (template, WORDS ("/bin/true"), G_FORK_EXEC_NONE);
+      assert_succeeds (process);
+    }
+}
+
+/* ——— Scripts and errors ——— */
+
+static char *
+write_script (const char *contents,
+              gsize       length,
+              int         mode)
+{
+  g_autoptr (GError) error = NULL;
+  char *directory = g_dir_make_tmp ("gfork-XXXXXX", &error);
+  char *path;
+
+  g_assert_no_error (error);
+  path = g_build_filename (directory, "script", NULL);
+  g_assert_true (g_file_set_contents (path, contents, length, &error));
+  g_assert_no_error (error);
+  g_assert_no_errno (g_chmod (path, mode));
+  g_free (directory);
+  return path;
+}
+
+static void
+remove_script (char *path)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+
+  g_assert_no_errno (g_unlink (path));
+  g_assert_no_errno (g_rmdir (directory));
+  g_free (path);
+}
+
+/* Text without #! is a script for the shell, by its path and by PATH. */
+static void
+test_script_without_interpreter (gconstpointer kind)
+{
+  static const char contents[] = "echo \"script $1\"\nexit 5\n";
+  char *path = write_script (contents, strlen (contents), 0755);
+  g_autofree char *directory = g_path_get_dirname (path);
+
+  for (int search = 0; search < 2; search++)
+    {
+      g_autoptr (GForkTemplate) template = test_make (kind);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autofree char *search_path = g_strconcat (directory, ":/usr/bin:/bin", NULL);
+
+      g_fork_template_setenv (template, "PATH", search_path);
+      g_fork_template_send_arg (template, "argument");
+      process = execute_in (template, WORDS (search ? "script" : path),
+                            OUT | (search ? G_FORK_EXEC_SEARCH_PATH : 0));
+      communicate (process, NULL, "script argument\n", NULL);
+      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 5);
+    }
+  remove_script (path);
+}
+
+/* Each file that cannot be executed, and what the error has to name. */
+static void
+test_errors (gconstpointer kind)
+{
+  static const struct
+  {
+    const char *contents;
+    gsize length;
+    int mode;
+    int error_number;
+    const char *named;
+  } cases[] = {
+    { "bi\0nary", 7, 0755, ENOEXEC, "script" },
+    { "echo no\n", 8, 0644, EACCES, "script" },
+    { "#!/nonexistent/perl -w\n", 23, 0755, ENOENT, "/nonexistent/perl" },
+    { "#! /etc/passwd\n", 15, 0755, EACCES, "/etc/passwd" },
+    { "#!/bin/sh\r\nexit 0\r\n", 19, 0755, ENOENT, "/bin/sh?" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      char *path = write_script (cases[i].contents, cases[i].length, cases[i].mode);
+      g_autoptr (GForkTemplate) template = test_make (kind);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (g_fork_template_execv (template, WORDS (path), IN | OUT, &process, NULL, &error));
+      test_assert_error (error, G_FORK_ERROR_EXEC, path, cases[i].named,
+                         g_strerror (cases[i].error_number));
+      g_assert_null (process);
+      remove_script (path);
+    }
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  test_add_kinds ("/programs/noop", test_noop);
+  g_test_add_func ("/programs/no-wait", test_no_wait);
+  g_test_add_func ("/programs/search-path", test_search_path);
+  g_test_add_func ("/programs/search-own-path", test_search_own_path);
+  g_test_add_func ("/programs/exit-status", test_exit_status);
+  g_test_add_func ("/programs/cancelled-wait", test_cancelled_wait);
+  g_test_add_func ("/programs/signals", test_signals);
+
+  g_test_add_func ("/programs/pipes/types", test_pipe_types);
+  test_add_kinds ("/programs/pipes/in-program", test_pipes_in_program);
+  g_test_add_func ("/programs/pipes/echo", test_echo);
+  g_test_add_func ("/programs/pipes/dev-stdout", test_dev_stdout);
+  test_add_kinds ("/programs/pipes/merge", test_merge);
+  g_test_add_func ("/programs/pipes/silence", test_silence);
+  g_test_add_func ("/programs/pipes/stdout-file", test_stdout_file);
+  g_test_add_func ("/programs/pipes/cat", test_cat_by_streams);
+  g_test_add_func ("/programs/pipes/pipeline", test_pipeline);
+  g_test_add_func ("/programs/pipes/cat-eof", test_cat_eof);
+  g_test_add_func ("/programs/pipes/conflicts", test_conflicts);
+
+  test_add_kinds ("/programs/communicate/forms", test_communicate);
+  g_test_add_func ("/programs/communicate/nothing", test_communicate_nothing);
+  g_test_add_func ("/programs/communicate/much", test_communicate_much);
+  g_test_add_func ("/programs/communicate/both-outputs", test_communicate_both_outputs);
+  g_test_add_func ("/programs/communicate/ignored-input", test_communicate_ignored_input);
+  g_test_add_func ("/programs/communicate/late", test_communicate_late);
+  g_test_add_func ("/programs/communicate/cancelled", test_communicate_cancelled);
+  g_test_add_func ("/programs/communicate/utf8", test_communicate_utf8);
+  g_test_add_func ("/programs/communicate/orphan", test_communicate_orphan);
+  g_test_add_func ("/programs/communicate/thread", test_communicate_thread);
+
+  g_test_add_func ("/programs/cwd", test_cwd);
+  g_test_add_func ("/programs/env", test_env);
+  g_test_add_func ("/programs/pass-fds", test_pass_fds);
+
+  test_add_kinds ("/programs/scripts", test_script_without_interpreter);
+  test_add_kinds ("/programs/errors", test_errors);
+
+  return g_test_run ();
+}
