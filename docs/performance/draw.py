@@ -5,10 +5,10 @@
 
 """Brings the tables and plots of performance.md up to date.
 
-    python3 draw.py [RESULTS.json]
+    python3 draw.py [RESULTS.json [PYTHON.json]]
 
 Reads what gspawnfork-bench has written with --json, by default the results.json
-beside this script.
+beside this script, and what python-workers.py has written, python.json there.
 """
 
 import json
@@ -26,6 +26,8 @@ PAGE = HERE.parent / 'performance.md'
 
 NEW = 'gspawnfork new'
 SPARES = NEW + ' with 2 spares'
+NEW_EXIT = NEW + ', _exit'
+SPARES_EXIT = SPARES + ', _exit'
 PLAIN = 'fork, empty program'
 
 # Two of each hue's family would look alike on one of the backgrounds.
@@ -39,7 +41,6 @@ STYLES = {
     'g_spawn_async': ('#56b4e9', 'v', '-'),
     'GSubprocess': ('#cc79a7', 's', '-'),
     'AnyEvent::Fork new': ('#8a7fd6', 'P', '--'),
-    'forkserver': ('#b0a030', 'X', '--'),
 }
 
 # Text and axes follow the reader's choice of light or dark; matplotlib knows no
@@ -50,15 +51,17 @@ STYLESHEET = ('<style>svg{color:#222}'
 
 
 class Results:
-    def __init__(self, filename):
-        with open(filename, encoding='utf-8') as file:
-            content = json.load(file)
-        self.about = content['about']
-        self.rows = {(row['section'], row['name'], row.get('value', 0)): row
-                     for row in content['results']}
-        self.ratios = {(ratio['section'], ratio['fast'], ratio.get('fast value', 0),
-                        ratio['slow'], ratio.get('slow value', 0)): ratio
-                       for ratio in content['ratios']}
+    def __init__(self, *filenames):
+        self.about, self.rows, self.ratios = {}, {}, {}
+        for filename in filenames:
+            with open(filename, encoding='utf-8') as file:
+                content = json.load(file)
+            self.about.update(content['about'])
+            self.rows.update({(row['section'], row['name'], row.get('value', 0)): row
+                              for row in content['results']})
+            self.ratios.update({(ratio['section'], ratio['fast'], ratio.get('fast value', 0),
+                                 ratio['slow'], ratio.get('slow value', 0)): ratio
+                                for ratio in content['ratios']})
 
     def get(self, section, name, value, key='median'):
         row = self.rows.get((section, name, value))
@@ -125,14 +128,16 @@ def show_ratios(results):
     sizes = results.values('cycle')
     in_flight = 8
     big = results.values('big', 'private')
-    wanted = [('cycle', NEW, 0, PLAIN, 0), ('cycle', SPARES, 0, PLAIN, 0),
-              ('flight', NEW, in_flight, PLAIN, 1),
-              ('cycle', NEW, 0, 'AnyEvent::Fork new', 0),
-              ('cycle', 'gspawnfork new_exec', 0, 'AnyEvent::Fork new_exec', 0),
-              ('cycle', NEW, 0, 'forkserver', 0)]
-    wanted += [('cycle', NEW, size, slow, size) for slow in ('posix_spawn', 'GSubprocess', 'fork')
-               for size in (sizes[0], sizes[-1])]
-    wanted += [('cycle', SPARES, sizes[-1], slow, sizes[-1]) for slow in ('GSubprocess', 'fork')]
+    ends = sizes[0], sizes[-1]
+    wanted = [('cycle', NEW_EXIT, 0, PLAIN, 0), ('cycle', SPARES_EXIT, 0, PLAIN, 0),
+              ('flight', NEW_EXIT, in_flight, PLAIN, 1)]
+    wanted += [('cycle', NEW_EXIT, size, 'fork', size) for size in ends]
+    wanted += [('cycle', SPARES_EXIT, sizes[-1], 'fork', sizes[-1]),
+               ('cycle', NEW, 0, 'AnyEvent::Fork new', 0),
+               ('cycle', 'gspawnfork new_exec', 0, 'AnyEvent::Fork new_exec', 0)]
+    wanted += [('cycle', NEW, size, slow, size) for slow in ('posix_spawn', 'GSubprocess')
+               for size in ends]
+    wanted += [('cycle', SPARES, sizes[-1], 'GSubprocess', sizes[-1])]
     wanted += [('cycle', NEW, sizes[-1], NEW, 0)]
     wanted += [('spares', 'run_async to callback', 2, 'run_async to callback', 0)]
     wanted += [('scale', NEW, 0, NEW, value) for value in results.values('scale', NEW)[1:]]
@@ -144,7 +149,7 @@ def show_ratios(results):
               'scale': ', {:,} alive', 'big': ', {:,} MB'}
 
     def label(section, name, value):
-        alone = name in (PLAIN, 'AnyEvent::Fork new', 'AnyEvent::Fork new_exec', 'forkserver')
+        alone = name in (PLAIN, 'AnyEvent::Fork new', 'AnyEvent::Fork new_exec')
         return name if alone else name + labels[section].format(value)
 
     rows = []
@@ -231,13 +236,36 @@ def show_work(results):
     return table(['of one launch, with so many in flight'] + [f'{value}' for value in values], rows)
 
 
+def milliseconds(nanoseconds):
+    return f'{nanoseconds / 1e6:.2f}' if nanoseconds is not None else '–'
+
+
+def show_python(results):
+    values = results.values('python')
+    names = [name for name in results.names('python') if not name.endswith(': Pss')]
+    rows = [[f'{name}, milliseconds'] +
+            [milliseconds(results.get('python', name, value)) for value in values]
+            for name in names]
+    rows += [[f'{name}, idle: MiB'] +
+             [f"{results.get('python', f'{name}: Pss', value) / 2**20:.2f}" for value in values]
+             for name in names if results.values('python', f'{name}: Pss')]
+    lines = [table(['one after another, with so much imported', 'nothing', 'json, asyncio, gi'],
+                   rows), '']
+    for (section, fast, value, slow, _), ratio in results.ratios.items():
+        if section == 'python':
+            imported = 'json, asyncio and gi' if value else 'nothing'
+            lines.append(f'- With {imported} imported, {fast} is {ratio["median"]:.2f} times '
+                         f'({ratio["min"]:.2f} to {ratio["max"]:.2f}) as fast as {slow}.')
+    return '\n'.join(lines)
+
+
 SHOWS = {'machine': show_machine, 'ratios': show_ratios, 'size': show_size,
          'flight': show_flight, 'spares': show_spares, 'scale': show_scale,
-         'memory': show_memory, 'big': show_big, 'work': show_work}
+         'memory': show_memory, 'big': show_big, 'work': show_work, 'python': show_python}
 
 
 def check(results):
-    for section in 'cycle', 'flight', 'spares', 'scale', 'memory', 'big', 'work':
+    for section in 'cycle', 'flight', 'spares', 'scale', 'memory', 'big', 'work', 'python':
         if not results.names(section):
             sys.exit(f'The section "{section}" was not measured, and the page shows all of them.')
 
@@ -328,7 +356,8 @@ def draw_flight(results, filename):
 
 
 def main():
-    results = Results(sys.argv[1] if len(sys.argv) > 1 else HERE / 'results.json')
+    defaults = [HERE / 'results.json', HERE / 'python.json']
+    results = Results(*(sys.argv[1:] + defaults[len(sys.argv) - 1:]))
     check(results)
 
     # Text that stays text, and the same bytes for the same figures.

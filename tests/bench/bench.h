@@ -14,6 +14,11 @@
 G_BEGIN_DECLS
 
 #define NEW "gspawnfork new"
+#define SPARES NEW " with 2 spares"
+
+/* Their workers call _exit(), as the children of plain forks do. */
+#define NEW_EXIT NEW ", _exit"
+#define SPARES_EXIT SPARES ", _exit"
 
 typedef struct
 {
@@ -31,8 +36,9 @@ typedef struct
   GForkTemplate *template;      /* has the module; the default one */
   GForkTemplate *spared;        /* the same with two spare processes */
   LaunchPlan plan;
-  LaunchPlan exit_plan;         /* as much work as the child of a plain fork loop has */
   LaunchPlan spared_plan;
+  LaunchPlan exit_plan;         /* as much work as the child of a plain fork loop has */
+  LaunchPlan spared_exit_plan;
   Contender *plain;             /* what everything is compared with */
 } Bench;
 

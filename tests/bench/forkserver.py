@@ -10,10 +10,15 @@
 Reads numbers, one a line. For each it makes as many processes, one after
 another, and writes how many nanoseconds one of them took on average. For a line like
 "idle 20" it makes as many that live at the same time, and writes the average of their
-proportional set sizes in KiB. The server has imported the modules.
+proportional set sizes in KiB.
+
+The server has imported the modules, and this one as a module, which has what the processes
+run. The program itself, __main__, is imported by nobody: the server of some versions of
+CPython does not preload it although it is told to, and then each process imports it.
 """
 
 import multiprocessing
+import os
 import platform
 import sys
 import time
@@ -52,9 +57,13 @@ def make_process(context):
     process.close()
 
 
-def main():
+def main(modules):
+    # What is preloaded is looked for there, and not where this process looks.
+    directory = os.path.dirname(os.path.abspath(__file__))
+    os.environ['PYTHONPATH'] = ':'.join(filter(None, [directory, os.environ.get('PYTHONPATH')]))
+
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['__main__', *sys.argv[1:]])
+    context.set_forkserver_preload([__name__, *modules])
     print('ready multiprocessing of', platform.python_implementation(),
           platform.python_version(), flush=True)
 
@@ -74,4 +83,8 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    # A program without a file is not imported again.
+    del __file__
+    import forkserver
+
+    forkserver.main(sys.argv[1:])

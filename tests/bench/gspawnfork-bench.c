@@ -75,6 +75,8 @@ prepare_bench (Bench *self)
   self->exit_plan.function = "bench_exit";
   self->spared_plan = self->plan;
   self->spared_plan.template = self->spared;
+  self->spared_exit_plan = self->exit_plan;
+  self->spared_exit_plan.template = self->spared;
 }
 
 static void

@@ -1,12 +1,22 @@
 #!/usr/bin/env python3
-# python-workers.py [ROUNDS]: what workers in Python cost: the time from fork to the end,
-# and the memory while they are idle. Beside them stand what CPython offers itself and
-# what os.fork() alone takes in an interpreter that has loaded the same.
-#
+
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+"""What workers in Python cost, next to what CPython offers itself.
+
+    python3 python-workers.py [--rounds N] [--json FILE]
+
+Measures the time from the fork to the known end, in rounds in each of which every contender
+is measured, and the memory of processes that are idle. All of them have imported the
+same. docs/performance/measure.sh runs this with the library that was built.
+"""
+
+import argparse
+import json
 import os
+import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -14,32 +24,31 @@ import time
 import gi
 
 gi.require_version('GFork', '1.0')
-from gi.repository import GFork
+from gi.repository import GFork  # noqa: E402
 
 MODULES = 'json', 'asyncio', 'gi'
 N_IDLE = 20
+BATCH = 20
 FORKSERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'forkserver.py')
 
+# As much as a loop in C has to do, in an interpreter that has loaded the same.
 BARE_FORK = '''
-import os, sys, time, gc
-for name in sys.argv[2:]:
+import gc, os, sys, time
+for name in sys.argv[1:]:
     __import__(name)
 gc.freeze()
-def once():
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-once()
-times = []
-for i in range(int(sys.argv[1])):
-    start = time.perf_counter()
-    once()
-    times.append(time.perf_counter() - start)
-print(sorted(times)[len(times) // 2])
+print('ready os.fork()', flush=True)
+for line in iter(sys.stdin.readline, ''):
+    start = time.monotonic_ns()
+    for _ in range(int(line)):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    print((time.monotonic_ns() - start) // int(line), flush=True)
 '''
 
-FRESH = '''
+IDLE = '''
 import sys
 for name in sys.argv[1:]:
     __import__(name)
@@ -48,128 +57,152 @@ sys.stdin.read()
 '''
 
 WORKERS = '''
+import os
+
 def leave(sock):
     pass
+
+def leave_at_once(sock):
+    os._exit(0)
 
 def idle(sock):
     sock.recv(1)
 '''
 
 
-def median(function, rounds, after=lambda result: None):
-    """That of the times that the function takes, each of them without what comes after."""
-    after(function())
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
-        after(result)
-    return sorted(times)[len(times) // 2]
-
-
 def proportional_size(pid):
+    """In KiB."""
     with open(f'/proc/{pid}/smaps_rollup') as file:
-        for line in file:
-            if line.startswith('Pss:'):
-                return int(line.split()[1])
+        return next(int(line.split()[1]) for line in file if line.startswith('Pss:'))
 
 
-def prepare(modules):
-    template = GFork.Template.new_python().eval(WORKERS)
-    for module in modules:
-        template.require(module)
-    template.prepare()
-    return template
+class Template:
+    """Forks of a template that run a function."""
+
+    def __init__(self, name, function, modules):
+        self.name = name
+        self.function = function
+        self.template = GFork.Template.new_python().eval(WORKERS)
+        for module in modules:
+            self.template.require(module)
+        self.template.prepare()
+
+    def measure(self):
+        start = time.monotonic_ns()
+        for _ in range(BATCH):
+            socket, process = self.template.fork().run(self.function)
+            process.wait()
+        return (time.monotonic_ns() - start) / BATCH
+
+    def size(self):
+        workers = [self.template.fork().run('idle') for _ in range(N_IDLE)]
+        return sum(proportional_size(process.get_pid()) for _, process in workers) / N_IDLE
 
 
-def time_template(modules, rounds):
-    template = prepare(modules)
+class Program:
+    """A program that is told how many processes to make, and says what one of them took."""
 
-    def once():
-        socket, process = template.fork().run('leave')
-        process.wait()
+    def __init__(self, name, *argv):
+        self.name = name
+        self.process = subprocess.Popen([sys.executable, *argv], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
 
-    return median(once, rounds)
+    def ask(self, question):
+        self.process.stdin.write(f'{question}\n')
+        return int(self.process.stdout.readline())
 
+    def measure(self):
+        return self.ask(BATCH)
 
-def time_spares(modules, rounds):
-    template = prepare(modules)
-    template.props.spare_processes = 2
-    template.prepare()
-
-    def until_it_runs():
-        socket, process = template.fork().run('leave')
-        return process
-
-    return median(until_it_runs, rounds, GFork.Process.wait)
+    def size(self):
+        return self.ask(f'idle {N_IDLE}')
 
 
-def time_fresh(modules, rounds):
-    def once():
-        code = ''.join(f'import {module}\n' for module in modules)
+class Fresh:
+    """An interpreter that is executed anew and imports the modules."""
+
+    name = 'a fresh interpreter'
+
+    def __init__(self, modules):
+        self.modules = modules
+
+    def measure(self):
+        code = ''.join(f'import {module}\n' for module in self.modules)
+        start = time.monotonic_ns()
         subprocess.run([sys.executable, '-c', code], check=True)
+        return time.monotonic_ns() - start
 
-    return median(once, rounds)
-
-
-def ask_forkserver(modules, question):
-    """Has a program that imports nothing else measure it."""
-    done = subprocess.run([sys.executable, FORKSERVER, *modules], check=True, text=True,
-                          input=f'{question}\n', stdout=subprocess.PIPE)
-    return int(done.stdout.splitlines()[-1])
-
-
-def time_forkserver(modules, rounds):
-    return ask_forkserver(modules, rounds) / 1e9
-
-
-def time_bare_fork(modules, rounds):
-    done = subprocess.run([sys.executable, '-c', BARE_FORK, str(rounds), *modules], check=True,
-                          capture_output=True, text=True)
-    return float(done.stdout)
+    def size(self):
+        started = [subprocess.Popen([sys.executable, '-c', IDLE, *self.modules],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                   for _ in range(N_IDLE)]
+        for process in started:
+            process.stdout.readline()
+        size = sum(proportional_size(process.pid) for process in started) / N_IDLE
+        for process in started:
+            process.communicate()
+        return size
 
 
-def size_of_workers(modules):
-    template = prepare(modules)
-    workers = [template.fork().run('idle') for _ in range(N_IDLE)]
-    return sum(proportional_size(process.get_pid()) for _, process in workers) / N_IDLE
+def summary(name, n_modules, unit, samples):
+    return {'section': 'python', 'name': name, 'value': n_modules, 'unit': unit,
+            'median': statistics.median(samples), 'min': min(samples), 'max': max(samples),
+            'samples': len(samples)}
 
 
-def size_of_forkserver(modules):
-    return ask_forkserver(modules, f'idle {N_IDLE}')
+def ratio(fast, slow, n_modules, samples):
+    """How many times as fast the first is, in each round."""
+    values = [theirs / ours for ours, theirs in zip(samples[fast], samples[slow])]
+    return {'section': 'python', 'fast': fast, 'fast value': n_modules, 'slow': slow,
+            'slow value': n_modules, 'median': statistics.median(values), 'min': min(values),
+            'max': max(values)}
 
 
-def size_of_fresh(modules):
-    started = [subprocess.Popen([sys.executable, '-c', FRESH, *modules], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE) for _ in range(N_IDLE)]
-    for process in started:
-        process.stdout.readline()
-    size = sum(proportional_size(process.pid) for process in started) / N_IDLE
-    for process in started:
-        process.communicate()
-    return size
+def measure(modules, rounds, results, ratios):
+    returns = Template('a fork of a template', 'leave', modules)
+    exits = Template('a fork of a template, os._exit()', 'leave_at_once', modules)
+    server = Program('multiprocessing, forkserver', FORKSERVER, *modules)
+    bare = Program('os.fork(), os._exit()', '-c', BARE_FORK, *modules)
+    contenders = [returns, exits, server, bare, Fresh(modules)]
+    samples = {contender.name: [] for contender in contenders}
+
+    for number in range(rounds + 1):
+        for contender in contenders:
+            took = contender.measure()
+            # The first round is the warm-up.
+            if number > 0:
+                samples[contender.name].append(took)
+
+    print(f"With {', '.join(modules) or 'nothing'} imported:")
+    for name, values in samples.items():
+        results.append(summary(name, len(modules), 'ns', values))
+        print(f'  {name:36} {statistics.median(values) / 1e6:8.2f} ms', flush=True)
+    for fast, slow in (returns, server), (exits, bare):
+        ratios.append(ratio(fast.name, slow.name, len(modules), samples))
+        print(f"  {fast.name} is {ratios[-1]['median']:.2f} times as fast as {slow.name}")
+    for contender in returns, server, contenders[-1]:
+        size = contender.size()
+        results.append(summary(f'{contender.name}: Pss', len(modules), 'bytes', [size * 1024]))
+        print(f'  {contender.name:36} {size / 1024:8.2f} MiB if idle', flush=True)
+    for program in server, bare:
+        program.process.communicate()
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    parser = argparse.ArgumentParser(description='What workers in Python cost')
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--json', metavar='FILE', help='write the results to a file, too')
+    options = parser.parse_args()
+    results, ratios = [], []
 
     for modules in (), MODULES:
-        print(f"With {', '.join(modules) or 'nothing'} imported; fork, run, end and wait, "
-              f'one at a time:')
-        for name, seconds in (
-                ('a fork of a template', time_template(modules, rounds)),
-                ('with 2 spares, and until it runs', time_spares(modules, rounds)),
-                ('os.fork(), os._exit() and os.waitpid()', time_bare_fork(modules, rounds)),
-                ('multiprocessing, forkserver', time_forkserver(modules, rounds // 4)),
-                ('a fresh interpreter', time_fresh(modules, rounds // 20)),
-        ):
-            print(f'  {name:42} {seconds * 1e3:8.2f} ms', flush=True)
-        print(f'Proportional set size of each of {N_IDLE} that are idle:')
-        for name, kibibytes in (('a fork of a template', size_of_workers(modules)),
-                                ('multiprocessing, forkserver', size_of_forkserver(modules)),
-                                ('a fresh interpreter', size_of_fresh(modules))):
-            print(f'  {name:42} {kibibytes / 1024:8.2f} MiB', flush=True)
+        measure(modules, options.rounds, results, ratios)
+    if options.json is not None:
+        about = {'Python': f'{platform.python_implementation()} {platform.python_version()}'}
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump({'about': about, 'results': results, 'ratios': ratios}, file, indent=2)
+            file.write('\n')
 
 
 if __name__ == '__main__':
