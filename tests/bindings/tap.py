@@ -38,8 +38,9 @@ def select(suite, names):
     return chosen
 
 
-def main(names=()):
-    suite = select(unittest.defaultTestLoader.loadTestsFromModule(sys.modules['__main__']), names)
+def main(names=(), module=None):
+    module = module or sys.modules['__main__']
+    suite = select(unittest.defaultTestLoader.loadTestsFromModule(module), names)
     print(f'1..{suite.countTestCases()}', flush=True)
     result = TapResult()
     suite.run(result)

@@ -1,0 +1,6 @@
+# sitecustomize.py: what the interpreter imports when it starts
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import gspawnfork.multiprocessing  # noqa: F401
