@@ -57,14 +57,15 @@ class _Server:
         self.preload = list(preload)
         self.spare_processes = spare_processes
         self.template = None
-        self.known = {}         # what a fork of it need not be sent
+        self.next = None        # the fork of it that the next process will be
+        self.known = {}         # what its forks need not be sent
 
     def set_preload(self, names):
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise TypeError('set_preload () takes a list of names of modules')
         with self.lock:
             self.preload = list(names)
-            self.template = None
+            self.template = self.next = None
 
     def set_spare_processes(self, n):
         with self.lock:
@@ -85,18 +86,27 @@ class _Server:
                 if self.template is None:
                     self.make_template(GFork, data, tracker)
                 template, known = self.template, self.known
+                fork, self.next = self.next, None
+            was_ahead = fork is not None
+            if not was_ahead:
+                fork = template.fork()
             changes = {key: data[key] for key in data if data[key] != known.get(key)}
-            fork = template.fork()
+            fork.send_bytes(_dump(changes) + pickled)
+            for fd in (tracker, *fds):
+                fork.send_fd(fd)
+            # What an interpreter does after a fork takes as long as the rest of a start. For
+            # the next process that is done while this one starts.
+            with self.lock:
+                if self.template is template and self.next is None:
+                    self.next = template.fork()
             try:
-                fork.send_bytes(_dump(changes) + pickled)
-                for fd in (tracker, *fds):
-                    fork.send_fd(fd)
                 return fork.run(f'{__name__}:_serve')[1]
             except GLib.Error as error:
                 with self.lock:
                     if self.template is template:
-                        self.template = None
-                if not may_retry or not error.matches(GFork.error_quark(), GFork.Error.LOST):
+                        self.template = self.next = None
+                is_lost = error.matches(GFork.error_quark(), GFork.Error.LOST)
+                if not may_retry or not (is_lost or was_ahead):
                     raise ProcessError(error.message) from error
             may_retry = False
 
@@ -271,7 +281,8 @@ class GspawnforkContext(BaseContext):
         _server.set_preload(module_names)
 
     def set_spare_processes(self, n):
-        """Sets how many forks are kept ready, so that the next ones start faster."""
+        """Sets how many forks are kept ready for the next processes, besides the one that is
+        made while another process starts."""
         _server.set_spare_processes(n)
 
     def _check_available(self):
