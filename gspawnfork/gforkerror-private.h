@@ -21,7 +21,8 @@ GError *g_fork_error_new_for        (GForkError                code,
 GError *g_fork_error_new_from_frame (const struct gfork_frame *frame,
                                      const char               *process);
 GError *g_fork_error_new_threaded   (const char               *threads,
-                                     int                       n_threads);
+                                     int                       n_threads,
+                                     const char               *last_code);
 
 /* A fact that several operations may end with. It is no error for the user yet. */
 GError *g_fork_reason_new           (GForkError                code,

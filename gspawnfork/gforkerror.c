@@ -54,9 +54,11 @@ bind_text_domain (void)
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
 }
 
+/* @last_code is the module or function after which they were seen, or empty. */
 GError *
 g_fork_error_new_threaded (const char *threads,
-                           int         n_threads)
+                           int         n_threads,
+                           const char *last_code)
 {
   /* The kernel cuts a name after 15 bytes. */
   g_autofree char *names = g_utf8_make_valid (threads, -1);
@@ -65,6 +67,12 @@ g_fork_error_new_threaded (const char *threads,
     return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
                         _("The process cannot be forked, because its threads cannot be counted: %s"),
                         names);
+
+  if (last_code[0] != '\0')
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
+                        _("The process cannot be forked, because it has other threads: %s; "
+                          "the last code that ran in it was “%s”"),
+                        names, last_code);
 
   return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
                       _("The process cannot be forked, because it has other threads: %s"), names);
@@ -240,7 +248,7 @@ g_fork_error_new_from_frame (const struct gfork_frame *frame,
   if (error.verb == 0)
     return g_fork_reason_new (error.code, _("%s gave up: %s"), process, valid_reason);
   if (error.code == G_FORK_ERROR_THREADED)
-    return g_fork_error_new_threaded (valid_reason, -1);
+    return g_fork_error_new_threaded (valid_reason, -1, valid_subject);
   if (error.code == G_FORK_ERROR_MODULE && error.verb != GFORK_REQUIRE)
     {
       g_autofree char *of_module = g_strdup_printf (_("its module could not be loaded: %s"),

@@ -73,20 +73,22 @@ grow (struct gfork_children *children)
   return true;
 }
 
-/* The ends of children are read from a descriptor: a handler would cost its frame, two
- * system calls and two page faults for each. Code that is not ours may have closed
- * it, or put another in its place, or changed what becomes of the signal. */
+/* The ends of children are read from a descriptor. Code of a module may have closed it, or
+ * put another one in its place, or have the kernel collect all children. */
 static bool
 listen_to_children (struct gfork_children *children)
 {
+  struct sigaction action;
   sigset_t child;
   int fd;
 
-  signal (SIGCHLD, SIG_DFL);
+  if (sigaction (SIGCHLD, NULL, &action) == 0
+      && (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0))
+    signal (SIGCHLD, SIG_DFL);
+  gfork_signals_block_child ();
+
   sigemptyset (&child);
   sigaddset (&child, SIGCHLD);
-  sigprocmask (SIG_BLOCK, &child, NULL);
-
   fd = signalfd (children->signals, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0 && children->signals >= 0)
     {
@@ -209,49 +211,42 @@ report (struct gfork_template *template,
     gfork_answer (template, &frame, sizeof frame);
 }
 
-/* Reports those that somebody else has reaped. How they have ended cannot be known
- * here. */
-static void
-report_reaped (struct gfork_template *template)
+/* Collects the one in this place of the table, if it has ended. How one has ended that
+ * somebody else has reaped cannot be known here. Returns whether it was taken out. */
+static bool
+reap (struct gfork_template *template,
+      size_t                 i)
 {
-  static const struct rusage none;
-  struct gfork_children *children = &template->children;
+  struct rusage usage = { 0 };
+  int wait_status = -1;
+  pid_t pid;
 
-  for (size_t i = 0; children->n > 0 && i < children->size;)
-    {
-      siginfo_t info;
-      pid_t pid = children->table[i].pid;
+  do
+    pid = wait4 (template->children.table[i].pid, &wait_status, WNOHANG, &usage);
+  while (pid < 0 && errno == EINTR);
+  if (pid == 0 || (pid < 0 && errno != ECHILD))
+    return false;
 
-      if (pid != 0 && waitid (P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
-          && errno == ECHILD)
-        report (template, i, -1, &none); /* which may move another one here */
-      else
-        i++;
-    }
+  report (template, i, wait_status, &usage);
+  return true;
 }
 
-/* Asks each by its number, which the kernel finds without looking at the others. */
+/* Asks each by its process ID. */
 static void
 ask_each (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
 
+  /* Another one may have moved to where one was taken out. */
   for (size_t i = 0; children->n > 0 && i < children->size;)
-    {
-      struct rusage usage;
-      int wait_status;
-      pid_t pid = children->table[i].pid;
-
-      if (pid != 0 && wait4 (pid, &wait_status, WNOHANG, &usage) == pid)
-        report (template, i, wait_status, &usage); /* which may move another one here */
-      else
-        i++;
-    }
+    if (children->table[i].pid == 0 || !reap (template, i))
+      i++;
 }
 
-/* Collects whoever has ended and tells the application. Processes that a module
- * started in the template are collected as well: a template has no business
- * with zombies. */
+/* Collects the children that have ended, and no other process: what code of a module
+ * starts in the template, that code collects. So the kernel is asked which process has ended
+ * before that is reaped. A process of somebody else's hides all that ended after it; then
+ * each child is asked. */
 static void
 reap_all (struct gfork_template *template)
 {
@@ -260,27 +255,18 @@ reap_all (struct gfork_template *template)
   children->ask_all_at = 0;
   for (unsigned n_ended = 0; children->n > 0; n_ended++)
     {
-      struct rusage usage;
-      int wait_status;
-      pid_t pid;
+      siginfo_t info = { 0 };
       size_t i;
 
       if (n_ended == FEW && children->n > MANY)
-        ask_each (template);
-
-      pid = wait4 (-1, &wait_status, WNOHANG, &usage);
-
-      /* A thread of a module's may have been faster. */
-      if (pid < 0 && errno == ECHILD)
-        report_reaped (template);
-      if (pid < 0 && errno == EINTR)
-        continue;
-      if (pid <= 0)
+        break;
+      if (waitid (P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
         return;
-      i = slot (children, pid);
-      if (children->table[i].pid != 0)
-        report (template, i, wait_status, &usage);
+      i = slot (children, info.si_pid);
+      if (info.si_pid == 0 || children->table[i].pid == 0 || !reap (template, i))
+        break;
     }
+  ask_each (template);
 }
 
 static int64_t
@@ -302,8 +288,6 @@ gfork_children_reap (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
   struct signalfd_siginfo signal;
-  struct rusage usage;
-  int wait_status;
   pid_t pid;
   size_t i;
 
@@ -318,9 +302,8 @@ gfork_children_reap (struct gfork_template *template)
 
   pid = (pid_t) signal.ssi_pid;
   i = slot (children, pid);
-  if (pid > 0 && children->table[i].pid != 0
-      && wait4 (pid, &wait_status, WNOHANG, &usage) == pid)
-    report (template, i, wait_status, &usage);
+  if (pid > 0 && children->table[i].pid != 0)
+    reap (template, i);
   if (children->ask_all_at == 0)
     children->ask_all_at = milliseconds_now () + 1 + (int64_t) children->n / MANY;
 }
@@ -336,8 +319,7 @@ gfork_children_check (struct gfork_template *template)
     return;
 
   listen_to_children (children);
-  reap_all (template);
-  report_reaped (template);
+  ask_each (template);
 }
 
 /* Asks all children if it is time for that. Returns how many milliseconds it is

@@ -139,6 +139,9 @@ gfork_exec (struct gfork_template *template,
 
   memcpy (&flags, frame->payload, sizeof flags);
 
+  /* What code of modules has printed goes where it printed it, not to what comes next. */
+  fflush (NULL);
+
   args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
   argv = args == NULL ? NULL
                       : collect_argv (frame->payload + sizeof flags, frame->length - sizeof flags,
@@ -178,9 +181,10 @@ gfork_exec (struct gfork_template *template,
       free_all (argv, shell_argv, keep, args, n_args);
       gfork_attributes_give_up (template);
     }
+  if (template->unknown_code_ran)
+    gfork_signals_look (&template->signals);
+  gfork_signals_restore (&template->signals, true);
   gfork_answer_ready (template);
-
-  gfork_signals_unblock ();
 
   gfork_execute (argv, environ, (flags & GFORK_EXEC_SEARCH_PATH) != 0, shell_argv, path);
 

@@ -25,10 +25,14 @@ ask (struct gfork_template    *template,
      size_t                    reason_size)
 {
   const struct gfork_language *language = template->language;
+  int result;
 
   reason[0] = '\0';
-  return language->request (request, name, values, n_values, template->socket, reason,
-                            reason_size, language->data);
+  gfork_signals_unblock ();
+  result = language->request (request, name, values, n_values, template->socket, reason,
+                              reason_size, language->data);
+  gfork_signals_settle ();
+  return result;
 }
 
 /* Has it do a command that consists of a name and strings. */
@@ -115,7 +119,8 @@ run (struct gfork_template *template,
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);
-  gfork_signals_unblock ();
+  gfork_signals_look (&template->signals);
+  gfork_signals_restore (&template->signals, false);
 
   gfork_answer_ready (template);
   exit (ask (template, GFORK_REQUEST_RUN, name, values, template->arguments.n, reason,

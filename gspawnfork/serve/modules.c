@@ -128,7 +128,9 @@ gfork_module_require (struct gfork_modules *modules,
   if (file == NULL)
     return false;
 
+  gfork_signals_unblock ();
   handle = dlopen (file, RTLD_NOW | RTLD_LOCAL);
+  gfork_signals_settle ();
   free (file);
   if (handle == NULL)
     {
@@ -153,6 +155,29 @@ gfork_module_require (struct gfork_modules *modules,
   return true;
 }
 
+/* Not by the address that it is loaded at, which is 0 for the linker if it is fixed. */
+static struct link_map *
+object_of (void *address)
+{
+  Dl_info info;
+#ifdef RTLD_DL_LINKMAP
+  void *map;
+
+  return dladdr1 (address, &info, &map, RTLD_DL_LINKMAP) != 0 ? map : NULL;
+#else
+  /* musl loads every object at an address of its own, and has its name twice. */
+  struct link_map *map = NULL;
+  void *handle;
+
+  if (dladdr (address, &info) == 0)
+    return NULL;
+  handle = dlopen (info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  if (handle != NULL && dlinfo (handle, RTLD_DI_LINKMAP, &map) == 0)
+    dlclose (handle);
+  return map;
+#endif
+}
+
 /* dlsym() also looks into what the module is linked with, where there is a function
  * of almost any name. */
 static void *
@@ -161,12 +186,11 @@ find_own (void       *handle,
 {
   void *found = dlsym (handle, name);
   struct link_map *map;
-  Dl_info info;
 
-  if (found == NULL || dlinfo (handle, RTLD_DI_LINKMAP, &map) != 0 || dladdr (found, &info) == 0)
+  if (found == NULL || dlinfo (handle, RTLD_DI_LINKMAP, &map) != 0)
     return found;
 
-  return (uintptr_t) info.dli_fbase == (uintptr_t) map->l_addr ? found : NULL;
+  return object_of (found) == map ? found : NULL;
 }
 
 /* The function, if it is the one that was found before the fork. */

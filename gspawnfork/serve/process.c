@@ -11,13 +11,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A template that is a fork leaves the handlers alone: they are another process's. */
+/* A template that is a fork leaves the handlers alone: they are another process's. What
+ * code of modules has printed in this one is its own. */
 _Noreturn void
 gfork_leave (struct gfork_template *template,
              int                    status)
 {
   if (template->forked)
-    _exit (status);
+    {
+      fflush (NULL);
+      _exit (status);
+    }
   exit (status);
 }
 

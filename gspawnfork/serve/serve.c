@@ -56,6 +56,17 @@ on_sync (struct gfork_template *template,
   gfork_answer (template, &answer, sizeof answer);
 }
 
+/* To be called before code of a module runs in the template. */
+static void
+expect_unknown_code (struct gfork_template *template,
+                     const char            *name)
+{
+  template->unknown_code_ran = true;
+  template->hint.function = NULL; /* a new module may have one of that name */
+  snprintf (template->last_code, sizeof template->last_code, "%s", name);
+  gfork_random_renew (&template->random);
+}
+
 static void
 on_require (struct gfork_template *template,
             struct gfork_frame    *frame)
@@ -63,8 +74,7 @@ on_require (struct gfork_template *template,
   const char *module = (const char *) frame->payload;
   char reason[sizeof template->failure.reason];
 
-  template->unknown_code_ran = true; /* its constructors */
-  template->hint.function = NULL;    /* the new module may have one of that name */
+  expect_unknown_code (template, module);
   if (!gfork_module_require (&template->modules, module, reason, sizeof reason))
     gfork_fail (template, GFORK_CODE_MODULE, GFORK_REQUIRE, module, reason);
   gfork_children_check (template);
@@ -83,9 +93,9 @@ on_call (struct gfork_template *template,
   const char *string;
   size_t n_args = 0;
   enum gfork_code code;
+  int status;
 
-  template->unknown_code_ran = true;
-  template->hint.function = NULL; /* as in on_require() */
+  expect_unknown_code (template, name);
   function = (GForkCallFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
   if (function == NULL)
     {
@@ -105,7 +115,10 @@ on_call (struct gfork_template *template,
     args[n_args] = (GForkArg){ .fd = -1, .data = string, .length = strlen (string) };
 
   gfork_arguments_offer (&template->arguments);
-  if (function (args, n_args, reason, sizeof reason) != 0)
+  gfork_signals_unblock ();
+  status = function (args, n_args, reason, sizeof reason);
+  gfork_signals_settle ();
+  if (status != 0)
     {
       /* Its author may have used all of the room. */
       reason[sizeof reason - 1] = '\0';
@@ -302,6 +315,7 @@ become_child (struct gfork_template *template,
   template->forked = true;
   template->is_fork_of_template = true;
   template->untitled = true;
+  template->random.stale = true;
   template->parent = template->pid;
   template->pid = getpid ();
 }
@@ -347,12 +361,18 @@ look_after_unknown_code (struct gfork_template    *template,
 
   if (gfork_count_threads (threads, sizeof threads) != 1)
     {
-      gfork_refuse_child (template, frame, GFORK_CODE_THREADED, threads);
+      struct gfork_failure failure = { GFORK_CODE_THREADED, GFORK_FORK, template->last_code, "" };
+
+      snprintf (failure.reason, sizeof failure.reason, "%s", threads);
+      refuse_child (template, frame, &failure);
       return false;
     }
 
   /* What it has printed is printed once, not by every fork. */
   fflush (NULL);
+  gfork_signals_look (&template->signals);
+  if (template->modules.n > 0 || (template->flags & GFORK_SERVE_PROGRAM) != 0)
+    gfork_random_look (&template->random);
   gfork_release_freed_memory (template);
   template->unknown_code_ran = false;
   return true;
@@ -432,6 +452,9 @@ gfork_place_for_run (struct gfork_template *template,
   if (template->placements.n == 0)
     return true;
 
+  /* What code of modules has printed goes where it printed it, not to what comes next. */
+  fflush (NULL);
+
   movable = calloc (arguments->n + 1, sizeof *movable);
   if (movable == NULL)
     {
@@ -479,12 +502,16 @@ on_run (struct gfork_template *template,
   const char *name = (const char *) frame->payload;
   GForkRunFunc function;
   GForkArg *args = NULL;
+  size_t n_modules;
 
   gfork_children_ignore (&template->children);
+  gfork_random_renew (&template->random);
+  n_modules = template->modules.n;
   if (!template->failed)
     args = find_function (template, name, &function);
   if (args == NULL)
     {
+      gfork_children_check (template);
       gfork_answer_failure (template);
       return;
     }
@@ -493,7 +520,9 @@ on_run (struct gfork_template *template,
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);
-  gfork_signals_unblock ();
+  if (template->unknown_code_ran || template->modules.n > n_modules)
+    gfork_signals_look (&template->signals);
+  gfork_signals_restore (&template->signals, false);
 
   gfork_answer_ready (template);
   exit (function (template->socket, args, template->arguments.n));

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -63,11 +64,14 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
+/* The signals that do nothing to a template. */
+void gfork_signals_fill_quiet (sigset_t *quiet);
+
 /* Turns this process, a fork of an application that has nothing but the calling
- * thread, into a template that serves @socket. */
+ * thread and all signals blocked, into a template that serves @socket. */
 _Noreturn void gfork_serve_fork (int socket);
 
-/* Writes the names of all threads but the calling one to @names, separated by
+/* Writes the names and IDs of all threads but the calling one to @names, separated by
  * commas, and returns how many threads there are: 1 if the process can be
  * forked; 0 with a reason in @names if they cannot be counted. */
 int gfork_count_threads (char  *names,

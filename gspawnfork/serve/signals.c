@@ -10,6 +10,108 @@
 
 #include <signal.h>
 
+/* What a terminal or a service manager sends to a whole process group, and what only ends
+ * a process by default that did not ask for it. */
+static const int quiet[] = {
+  SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,   SIGTSTP, SIGUSR1,
+  SIGUSR2, SIGALRM, SIGPIPE, SIGVTALRM, SIGPROF, SIGIO,
+};
+
+#define N_QUIET (sizeof quiet / sizeof *quiet)
+
+/* These stay ignored if the application ignored them, as nohup(1) has it. */
+static bool
+is_inherited (int signum)
+{
+  return signum == SIGHUP || signum == SIGINT || signum == SIGQUIT;
+}
+
+static void
+do_nothing (int signum)
+{
+  (void) signum;
+}
+
+static void
+set_quiet (int signum)
+{
+  struct sigaction action = { .sa_handler = do_nothing, .sa_flags = SA_RESTART };
+
+  sigaction (signum, &action, NULL);
+}
+
+void
+gfork_signals_fill_quiet (sigset_t *set)
+{
+  sigemptyset (set);
+  for (size_t i = 0; i < N_QUIET; i++)
+    sigaddset (set, quiet[i]);
+}
+
+/* In a fork of an application, with all signals blocked: its handlers are not for here. */
+void
+gfork_signals_drop_handlers (void)
+{
+  for (int signum = 1; signum < NSIG; signum++)
+    {
+      struct sigaction action;
+
+      if (sigaction (signum, NULL, &action) == 0
+          && (action.sa_handler != SIG_IGN || !is_inherited (signum)))
+        signal (signum, SIG_DFL);
+    }
+}
+
+/* Takes over the signals of a process that becomes a template. A handler that does nothing
+ * is not inherited by programs that the process starts, as being ignored would be. */
+void
+gfork_signals_begin (struct gfork_signals *signals,
+                     bool                  of_interpreter)
+{
+  sigemptyset (&signals->ignored);
+  sigemptyset (&signals->changed);
+  signals->of_interpreter = of_interpreter;
+
+  for (size_t i = 0; i < N_QUIET; i++)
+    {
+      struct sigaction before;
+
+      if (sigaction (quiet[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN
+          && (of_interpreter || is_inherited (quiet[i])))
+        sigaddset (&signals->ignored, quiet[i]);
+      else
+        set_quiet (quiet[i]);
+    }
+
+  gfork_signals_block_child ();
+}
+
+/* To be called after code of a module. What that has set to the default would end the
+ * template. */
+void
+gfork_signals_settle (void)
+{
+  for (size_t i = 0; i < N_QUIET; i++)
+    {
+      struct sigaction action;
+
+      if (sigaction (quiet[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+        set_quiet (quiet[i]);
+    }
+  gfork_signals_block_child ();
+}
+
+/* While the template waits for commands, SIGCHLD is blocked and read from a signalfd. */
+void
+gfork_signals_block_child (void)
+{
+  sigset_t child;
+
+  sigemptyset (&child);
+  sigaddset (&child, SIGCHLD);
+  sigprocmask (SIG_SETMASK, &child, NULL);
+}
+
 void
 gfork_signals_unblock (void)
 {
@@ -17,4 +119,47 @@ gfork_signals_unblock (void)
 
   sigemptyset (&none);
   sigprocmask (SIG_SETMASK, &none, NULL);
+}
+
+/* Notes which signals code of modules has changed. To be called after that and before a
+ * fork, so that the fork need not look at all of them. */
+void
+gfork_signals_look (struct gfork_signals *signals)
+{
+  sigemptyset (&signals->changed);
+  for (int signum = 1; signum < NSIG; signum++)
+    {
+      struct sigaction action;
+
+      if (sigaction (signum, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+        sigaddset (&signals->changed, signum);
+    }
+}
+
+/* Sets the handlers that a worker starts with, or a program if @for_program. In an
+ * interpreter, a worker keeps those that the interpreter and its modules have set. */
+void
+gfork_signals_restore (const struct gfork_signals *signals,
+                       bool                        for_program)
+{
+  sigset_t all;
+
+  sigfillset (&all);
+  sigprocmask (SIG_SETMASK, &all, NULL);
+
+  for (int signum = 1; signum < NSIG; signum++)
+    {
+      struct sigaction action;
+
+      if (sigismember (&signals->changed, signum) != 1
+          || (sigismember (&signals->ignored, signum) == 1
+              && (is_inherited (signum) || !for_program)))
+        continue;
+      if (signals->of_interpreter && !for_program
+          && (sigaction (signum, NULL, &action) != 0 || action.sa_handler != do_nothing))
+        continue;
+      signal (signum, SIG_DFL);
+    }
+
+  gfork_signals_unblock ();
 }

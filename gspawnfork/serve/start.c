@@ -9,7 +9,6 @@
 #include "serve/template.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,6 @@ start (int                          socket,
        char                       **argv)
 {
   struct gfork_template state = { .socket = socket }, *template = &state;
-  sigset_t child;
 
   template->flags = flags;
   template->language = language;
@@ -36,9 +34,7 @@ start (int                          socket,
   gfork_reader_init (&template->reader, template->memory, sizeof template->memory,
                      template->control, sizeof template->control);
 
-  sigemptyset (&child);
-  sigaddset (&child, SIGCHLD);
-  sigprocmask (SIG_SETMASK, &child, NULL);
+  gfork_signals_begin (&template->signals, language != NULL);
 
   if (argv != NULL)
     gfork_title_use_arguments (&template->title, argc, argv);
@@ -51,10 +47,7 @@ start (int                          socket,
 _Noreturn void
 gfork_serve_fork (int socket)
 {
-  /* The kernel's, of which the C library hides two. */
-  for (int signum = 1; signum < NSIG; signum++)
-    signal (signum, SIG_DFL);
-
+  gfork_signals_drop_handlers ();
   gfork_close_applications (socket);
   close (0);
   gfork_fill_standard_streams ();

@@ -125,6 +125,21 @@ struct gfork_hint
   void *function;
 };
 
+/* random.c: the generators that a fork seeds anew */
+struct gfork_random
+{
+  bool stale; /* they are in the same state as the parent's */
+  void (*set_glib_seed) (uint32_t seed); /* NULL if GLib is not loaded */
+};
+
+/* signals.c: what a worker starts with, and what code of modules has changed */
+struct gfork_signals
+{
+  bool of_interpreter;
+  sigset_t ignored; /* from the start */
+  sigset_t changed; /* have other handlers than the default ones */
+};
+
 /* title.c: the memory that the kernel shows as the command line */
 struct gfork_title
 {
@@ -159,6 +174,9 @@ struct gfork_template
   struct gfork_modules modules;
   struct gfork_hint hint;
   struct gfork_title title;
+  struct gfork_random random;
+  struct gfork_signals signals;
+  char last_code[128]; /* the module or function of the last REQUIRE or CALL */
 
   struct gfork_reader reader;
   uint8_t memory[1024];
@@ -305,8 +323,20 @@ _Noreturn void gfork_leave (struct gfork_template *template,
                             int                    status);
 void gfork_leave_before_the_application (void);
 
+/* random.c */
+void gfork_random_look (struct gfork_random *random);
+void gfork_random_renew (struct gfork_random *random);
+
 /* signals.c */
+void gfork_signals_drop_handlers (void);
+void gfork_signals_begin (struct gfork_signals *signals,
+                          bool                  of_interpreter);
+void gfork_signals_settle (void);
+void gfork_signals_block_child (void);
 void gfork_signals_unblock (void);
+void gfork_signals_look (struct gfork_signals *signals);
+void gfork_signals_restore (const struct gfork_signals *signals,
+                            bool                        for_program);
 
 /* title.c */
 void gfork_title_use_arguments (struct gfork_title *title,

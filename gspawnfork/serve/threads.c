@@ -22,7 +22,54 @@
  * joiner before it takes the thread off its list. */
 #define PATIENCE_MS 50
 
-/* Reads the list, for their names. */
+/* Flags of a thread (field 9 of proc_pid_stat(5)) that the kernel itself has started in the
+ * process, as io_uring does. A fork has no need of it. */
+#define KERNEL_FLAGS 0x200010UL /* PF_KTHREAD, PF_IO_WORKER */
+
+enum
+{
+  NAME = 2,
+  FLAGS = 9,
+};
+
+/* Takes name and flags from a thread's /proc/self/task/ID/stat. */
+static bool
+read_thread (const char    *id,
+             char          *name,
+             size_t         name_size,
+             unsigned long *flags)
+{
+  char path[64], line[1024];
+  char *field, *end;
+  ssize_t n;
+  int fd;
+
+  snprintf (path, sizeof path, "/proc/self/task/%.16s/stat", id);
+  fd = open (path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  n = read (fd, line, sizeof line - 1);
+  close (fd);
+  if (n <= 0)
+    return false;
+  line[n] = '\0';
+
+  /* The name may itself hold parentheses. */
+  field = strchr (line, '(');
+  end = strrchr (line, ')');
+  if (field == NULL || end == NULL)
+    return false;
+  *end = '\0';
+  snprintf (name, name_size, "%s", field + 1);
+
+  field = end + 1;
+  for (int i = NAME + 1; i < FLAGS && field != NULL; i++)
+    field = strchr (field + 1, ' ');
+  *flags = field != NULL ? strtoul (field + 1, NULL, 10) : 0;
+  return true;
+}
+
+/* Reads the list, for their names and IDs. */
 static int
 list_threads (char  *names,
               size_t size)
@@ -44,26 +91,24 @@ list_threads (char  *names,
   names[0] = '\0';
   while ((entry = readdir (directory)) != NULL)
     {
-      char path[64], name[32];
-      int fd, length;
-      ssize_t got;
+      char name[32] = "";
+      unsigned long flags = 0;
+      int length;
 
       if (entry->d_name[0] == '.')
         continue;
-      n++;
       if (atol (entry->d_name) == (long) getpid ())
+        {
+          n++;
+          continue;
+        }
+      if (read_thread (entry->d_name, name, sizeof name, &flags) && (flags & KERNEL_FLAGS) != 0)
         continue;
+      n++;
 
-      snprintf (path, sizeof path, "/proc/self/task/%.16s/comm", entry->d_name);
-      fd = open (path, O_RDONLY | O_CLOEXEC);
-      got = fd < 0 ? -1 : read (fd, name, sizeof name - 1);
-      if (fd >= 0)
-        close (fd);
-      if (got <= 0)
-        got = snprintf (name, sizeof name, "%.16s\n", entry->d_name);
-      name[got - 1] = '\0';
-
-      length = snprintf (names + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+      length = snprintf (names + used, size - used, "%s%s%s%.16s%s", used > 0 ? ", " : "", name,
+                         name[0] != '\0' ? " (" : "", entry->d_name,
+                         name[0] != '\0' ? ")" : "");
       if (length > 0 && (size_t) length < size - used)
         used += length;
     }

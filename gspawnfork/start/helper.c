@@ -10,6 +10,7 @@
 
 #include "process/child.h"
 #include "gforkerror.h"
+#include "serve/serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,19 +92,29 @@ add_file_actions (posix_spawn_file_actions_t *actions,
   return result;
 }
 
-/* A process starts with every signal at its default and none blocked, whatever
- * this one and its threads have done. */
+/* A process starts with every signal at its default, whatever this one has done, but that
+ * those of a terminal stay ignored (nohup, background jobs). What would end it, though only
+ * sent to the whole process group, is blocked until the process has handlers. */
 static int
 set_attributes (posix_spawnattr_t *attributes)
 {
-  sigset_t all, none;
+  static const int of_terminal[] = { SIGHUP, SIGINT, SIGQUIT };
+  sigset_t all, blocked;
   int result;
 
   sigfillset (&all);
-  sigemptyset (&none);
+  for (guint i = 0; i < G_N_ELEMENTS (of_terminal); i++)
+    {
+      struct sigaction action;
+
+      if (sigaction (of_terminal[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        sigdelset (&all, of_terminal[i]);
+    }
+  gfork_signals_fill_quiet (&blocked);
+
   result = posix_spawnattr_setsigdefault (attributes, &all);
   if (result == 0)
-    result = posix_spawnattr_setsigmask (attributes, &none);
+    result = posix_spawnattr_setsigmask (attributes, &blocked);
   if (result == 0)
     result = posix_spawnattr_setflags (attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 

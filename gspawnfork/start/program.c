@@ -16,6 +16,7 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
@@ -30,7 +31,8 @@ GForkChannel *
 g_fork_main_fork (GError **error)
 {
   char threads[512];
-  int fds[2], n_threads;
+  int fds[2], n_threads, error_number;
+  sigset_t all, before;
   GForkChild *child;
   GForkChannel *channel;
   pid_t pid;
@@ -40,7 +42,7 @@ g_fork_main_fork (GError **error)
   n_threads = gfork_count_threads (threads, sizeof threads);
   if (n_threads != 1)
     {
-      g_propagate_error (error, g_fork_error_new_threaded (threads, n_threads));
+      g_propagate_error (error, g_fork_error_new_threaded (threads, n_threads, ""));
       return NULL;
     }
 
@@ -54,15 +56,20 @@ g_fork_main_fork (GError **error)
   /* What the program has printed so far is printed once. */
   fflush (NULL);
 
+  /* No handler of the application's runs in the fork. */
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &before);
   pid = fork ();
   if (pid == 0)
     gfork_serve_fork (fds[1]);
+  error_number = errno;
+  pthread_sigmask (SIG_SETMASK, &before, NULL);
 
   close (fds[1]);
   if (pid < 0)
     {
       g_propagate_error (error, g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
-                                                      g_strerror (errno)));
+                                                      g_strerror (error_number)));
       close (fds[0]);
       return NULL;
     }

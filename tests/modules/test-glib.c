@@ -71,3 +71,30 @@ use_glib (int             socket,
 
   return 0;
 }
+
+/* Uses the generator in the template, and seeds it, too. */
+EXPORT int draw_glib (const GForkArg *args, size_t n_args, char *error, size_t error_size);
+
+int
+draw_glib (const GForkArg *args,
+           size_t          n_args,
+           char           *error,
+           size_t          error_size)
+{
+  g_random_set_seed (1);
+  g_random_int ();
+  return 0;
+}
+
+/* Says what the generator has next. */
+EXPORT int tell_glib (int socket, const GForkArg *args, size_t n_args);
+
+int
+tell_glib (int             socket,
+           const GForkArg *args,
+           size_t          n_args)
+{
+  g_autofree char *number = g_strdup_printf ("%u", g_random_int ());
+
+  return write (socket, number, strlen (number)) < 0;
+}

@@ -1,0 +1,308 @@
+/* guests.c: tests of what code of modules may do in a template
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutils.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static GForkTemplate *
+make (gconstpointer kind)
+{
+  GForkTemplate *template = test_make (kind);
+
+  g_fork_template_require (template, "test-guest");
+  return template;
+}
+
+static void
+call (GForkTemplate *template,
+      const char    *function,
+      const char    *argument)
+{
+  g_fork_template_call (template, function, (const char *[]){ argument, NULL });
+}
+
+/* A worker that leaves with 42 when a line is sent to it. */
+static GSocket *
+run_stubborn (GForkTemplate  *template,
+              const char     *function,
+              GForkProcess  **process)
+{
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+  g_autoptr (GError) error = NULL;
+  GSocket *socket = test_run (fork, function, process);
+  char byte;
+
+  g_socket_set_blocking (socket, TRUE);
+  g_assert_cmpint (g_socket_receive (socket, &byte, 1, NULL, &error), ==, 1);
+  g_assert_no_error (error);
+  return socket;
+}
+
+static void
+assert_status (GForkProcess *process,
+               int           status)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_fork_process_get_if_exited (process));
+  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, status);
+}
+
+/* What a called function starts, it collects itself, in a later call; whether or not it
+ * ends between calls, and whether or not the template has children. */
+static void
+test_programs_are_not_reaped (gconstpointer kind)
+{
+  for (int has_child = 0; has_child <= 1; has_child++)
+    {
+      g_autoptr (GForkTemplate) template = make (kind);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = NULL;
+
+      if (has_child)
+        socket = run_stubborn (template, "be_stubborn", &process);
+      call (template, "start_program", "3");
+      test_prepare (template);
+      call (template, "await_program", "");
+      test_prepare (template);
+
+      /* The end of a child makes the template collect its children. */
+      if (has_child)
+        {
+          test_send (socket, "\n");
+          assert_status (process, 42);
+        }
+      call (template, "collect_program", "3");
+      test_prepare (template);
+    }
+}
+
+/* A foreign process that has ended does not hide the end of a child. */
+static void
+test_children_are_reaped (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = make (kind);
+  GForkProcess *processes[5];
+  GSocket *sockets[5];
+
+  for (int i = 0; i < 5; i++)
+    sockets[i] = run_stubborn (template, "be_stubborn", &processes[i]);
+  call (template, "start_program", "4");
+  call (template, "await_program", "");
+  test_prepare (template);
+  for (int i = 0; i < 5; i++)
+    test_send (sockets[i], "\n");
+  for (int i = 0; i < 5; i++)
+    {
+      assert_status (processes[i], 42);
+      g_object_unref (processes[i]);
+      g_object_unref (sockets[i]);
+    }
+  call (template, "collect_program", "4");
+  test_prepare (template);
+}
+
+static char *
+make_file (void)
+{
+  g_autoptr (GError) error = NULL;
+  char *path = NULL;
+  int fd = g_file_open_tmp ("gspawnfork-XXXXXX", &path, &error);
+
+  g_assert_no_error (error);
+  close (fd);
+  return path;
+}
+
+static void
+assert_contents (const char *path,
+                 const char *expected)
+{
+  g_autofree char *contents = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_file_get_contents (path, &contents, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (contents, ==, expected);
+  g_assert_no_errno (unlink (path));
+}
+
+/* A program that a called function starts has default signals and none blocked. */
+static void
+test_signals_of_programs (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = make (kind);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = run_stubborn (template, "be_stubborn", &process);
+  g_autofree char *path = make_file ();
+  g_autofree char *program = test_build_path ("show");
+
+  g_fork_template_call (template, "run_program",
+                        (const char *[]){ path, program, "1", "signals", NULL });
+  test_prepare (template);
+  assert_contents (path, "shown");
+}
+
+/* What code has changed in the template is not changed in workers and programs. */
+static void
+test_changed_signals (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = make (kind);
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GSocket) program_socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *program = test_build_path ("show");
+
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_call (template, "change_signals", NULL);
+  fork = g_fork_template_fork (template);
+  socket = test_run (fork, "answer", NULL);
+  test_assert_answer (socket, "signals", "clean");
+  program_socket = g_fork_template_execv (template,
+                                          (const char *[]){ program, "1", "signals", NULL },
+                                          G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
+  g_assert_no_error (error);
+  test_assert_all_is (program_socket, "shown");
+}
+
+/* What a module has printed is written once, if the template is executed, closed, or
+ * forked before. */
+static void
+test_output (gconstpointer kind)
+{
+  const char *ends[] = { "execv", "close", "fork" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ends); i++)
+    {
+      g_autoptr (GForkTemplate) template = make (kind);
+      g_autoptr (GForkTemplate) fork = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autofree char *path = make_file ();
+      GPid pid;
+
+      call (template, "print_text", path);
+      test_prepare (template);
+      pid = g_fork_template_get_pid (template);
+      if (i == 0)
+        {
+          socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL },
+                                          G_FORK_EXEC_NONE, NULL, NULL, &error);
+          g_assert_no_error (error);
+        }
+      else if (i == 2)
+        {
+          fork = g_fork_template_fork (template);
+          test_prepare (fork);
+          g_fork_template_close (fork);
+        }
+      g_fork_template_close (template);
+      test_wait_for_end (pid);
+      assert_contents (path, "printed;");
+    }
+}
+
+/* Generators are not in the same state in two forks. */
+static void
+test_random_numbers (gconstpointer generator)
+{
+  gboolean of_glib = g_str_equal (generator, "g_random_int");
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  g_fork_template_require (template, of_glib ? "test-glib" : "test-guest");
+  g_fork_template_call (template, of_glib ? "draw_glib" : "draw_numbers", NULL);
+  for (int i = 0; i < 5; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GSocket) socket = NULL;
+      GString *number;
+
+      g_fork_template_send_arg (fork, generator);
+      socket = test_run (fork, of_glib ? "tell_glib" : "tell_number", NULL);
+      number = test_read_all (socket);
+      g_assert_cmpuint (number->len, >, 1);
+      g_assert_true (g_hash_table_add (seen, g_string_free (number, FALSE)));
+    }
+}
+
+/* Threads that the kernel has in the process do not hinder a fork. */
+static void
+test_kernel_threads (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_require (template, "test-guest");
+  g_fork_template_call (template, "start_kernel_thread", NULL);
+  if (!g_fork_template_prepare (template, NULL, &error) && strstr (error->message, "skip") != NULL)
+    {
+      g_test_skip ("there is no io_uring here");
+      return;
+    }
+  g_assert_no_error (error);
+  fork = g_fork_template_fork (template);
+  test_prepare (fork);
+}
+
+/* A thread that has the process's own name is told by its ID, and after what it was seen. */
+static void
+test_thread_is_named (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GRegex) regex = g_regex_new ("template \\([0-9]+\\)", 0, 0, NULL);
+
+  g_fork_template_require (template, "test-thread");
+  g_fork_template_call (template, "leave_thread", (const char *[]){ "template", NULL });
+  fork = g_fork_template_fork (template);
+  g_assert_false (g_fork_template_prepare (fork, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_THREADED, "leave_thread");
+  g_assert_true (g_regex_match (regex, error->message, 0, NULL));
+}
+
+/* A module may be linked at a fixed address. */
+static void
+test_fixed_address (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GSocket) socket = NULL;
+
+  g_fork_template_require (template, "test-fixed");
+  socket = test_run (template, "which_shadow", NULL);
+  test_assert_all_is (socket, "the fixed one");
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+
+  test_add_kinds ("/guests/programs/not-reaped", test_programs_are_not_reaped);
+  test_add_kinds ("/guests/programs/hide-nothing", test_children_are_reaped);
+  test_add_kinds ("/guests/programs/signals", test_signals_of_programs);
+  test_add_kinds ("/guests/signals", test_changed_signals);
+  test_add_kinds ("/guests/output", test_output);
+  g_test_add_data_func ("/guests/random/rand", "rand", test_random_numbers);
+  g_test_add_data_func ("/guests/random/random", "random", test_random_numbers);
+  g_test_add_data_func ("/guests/random/lrand48", "lrand48", test_random_numbers);
+  g_test_add_data_func ("/guests/random/glib", "g_random_int", test_random_numbers);
+  g_test_add_func ("/guests/threads/of-the-kernel", test_kernel_threads);
+  g_test_add_func ("/guests/threads/named", test_thread_is_named);
+  g_test_add_func ("/guests/fixed-address", test_fixed_address);
+
+  return g_test_run ();
+}
