@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,6 +56,17 @@ contains (const int *sorted,
   return bsearch (&fd, sorted, n, sizeof fd, compare) != NULL;
 }
 
+/* Without /proc every number has to be tried, up to a limit that may have been lowered
+ * since; more than this cannot be helped. */
+static int
+highest_descriptor (void)
+{
+  struct rlimit limit;
+
+  return getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (int) limit.rlim_cur
+                                                                          : 65536;
+}
+
 /* Closes what lies between @first and @last, whatever the kernel offers. */
 static void
 close_between (unsigned first,
@@ -62,7 +74,6 @@ close_between (unsigned first,
                const int *keep,
                size_t    n)
 {
-  struct rlimit limit;
   DIR *directory;
   unsigned end;
 
@@ -91,9 +102,7 @@ close_between (unsigned first,
       return;
     }
 
-  /* Without /proc every number has to be tried, up to a limit that may have
-   * been lowered since; more than this cannot be helped. */
-  end = getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? limit.rlim_cur : 65536;
+  end = (unsigned) highest_descriptor ();
   for (unsigned fd = first; fd <= last && fd < end; fd++)
     if (!contains (keep, n, fd))
       close (fd);
@@ -135,10 +144,40 @@ gfork_close_from (int first)
     close (fd);
 }
 
+/* Such a file has no type: eventfds and the like. */
+static bool
+is_anonymous (int fd)
+{
+  struct stat st;
+
+  return fstat (fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
+}
+
+/* Puts a new eventfd in the place of what the application has, if it may be one. */
+static void
+replace_eventfd (int     fd,
+                 int   **keep,
+                 size_t *n)
+{
+  int fresh, *grown;
+
+  if (!is_anonymous (fd))
+    return;
+
+  fresh = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  grown = realloc (*keep, (*n + 1) * sizeof **keep);
+  if (fresh < 0 || grown == NULL)
+    _exit (127);
+  *keep = grown;
+  grown[(*n)++] = fd;
+  dup3 (fresh, fd, O_CLOEXEC);
+  close (fresh);
+}
+
 /* In a fork of an application: nothing that it had open stays open, but for
  * the wake-up descriptors of its main contexts. GLib in this process goes on to
  * use their numbers, and shares their counters with the application, so each is
- * replaced by a new one of the same kind. */
+ * replaced by a new one. */
 void
 gfork_close_applications (int socket)
 {
@@ -152,30 +191,13 @@ gfork_close_applications (int socket)
   keep[n++] = socket;
 
   while (directory != NULL && (entry = readdir (directory)) != NULL)
-    {
-      int fd = atoi (entry->d_name), fresh, *grown;
-      char path[64], kind[64];
-      ssize_t length;
-
-      snprintf (path, sizeof path, "/proc/self/fd/%.16s", entry->d_name);
-      length = readlink (path, kind, sizeof kind - 1);
-      if (length < 0 || fd < 3)
-        continue;
-      kind[length] = '\0';
-      if (strcmp (kind, "anon_inode:[eventfd]") != 0)
-        continue;
-
-      fresh = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-      grown = realloc (keep, (n + 1) * sizeof *keep);
-      if (fresh < 0 || grown == NULL)
-        _exit (127);
-      keep = grown;
-      keep[n++] = fd;
-      dup3 (fresh, fd, O_CLOEXEC);
-      close (fresh);
-    }
+    if (entry->d_name[0] != '.' && atoi (entry->d_name) > 2)
+      replace_eventfd (atoi (entry->d_name), &keep, &n);
   if (directory != NULL)
     closedir (directory);
+  else
+    for (int fd = 3; fd < highest_descriptor (); fd++)
+      replace_eventfd (fd, &keep, &n);
 
   gfork_close_all_but (keep, n);
   free (keep);
