@@ -19,6 +19,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Shells have background jobs ignore some signals, and that would be inherited. */
+__attribute__ ((constructor)) static void
+be_no_background_job (void)
+{
+  signal (SIGHUP, SIG_DFL);
+  signal (SIGINT, SIG_DFL);
+  signal (SIGQUIT, SIG_DFL);
+}
+
 /* Descriptors */
 
 void
