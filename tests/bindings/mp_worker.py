@@ -112,6 +112,10 @@ def print_flags():
     print(tuple(sys.flags), flush=True)
 
 
+def print_executable():
+    print(sys.executable, flush=True)
+
+
 def was_imported_here():
     return pid == os.getpid()
 

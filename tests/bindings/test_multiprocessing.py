@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.shared_memory
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -169,25 +170,48 @@ os._exit(0)
         self.assertEqual(path, sys.path)
         self.assertNotIn('GFORK_TEST_LATE', call(mp_worker.tell_surroundings)[0])
 
+    def test_few_descriptors(self):
+        call(mp_worker.nothing)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        exit_codes = []
+        # There are so many descriptors left for it, in the beginning none.
+        for limit in range(lowest, lowest + 12):
+            process = context.Process(target=mp_worker.nothing)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            try:
+                process.start()
+            except (OSError, multiprocessing.ProcessError):
+                exit_codes.append(None)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            if process.pid is not None:
+                process.join()
+                exit_codes.append(process.exitcode)
+        # It fails or works, and it works afterwards.
+        self.assertIsNone(exit_codes[0])
+        self.assertLessEqual(set(exit_codes), {None, 0})
+        self.assertEqual(self.finish(mp_worker.nothing).exitcode, 0)
+
     def test_interrupted_join(self):
         process = context.Process(target=signal.pause)
         process.start()
-        pid = os.getpid()
-        main = threading.main_thread().ident
+        main = threading.main_thread()
+
+        def is_waiting():
+            with open(f'/proc/self/task/{main.native_id}/stat') as file:
+                return file.read().rpartition(')')[2].split()[0] == 'S'
 
         def interrupt():
-            # Until the main thread waits in poll().
-            while 'poll' not in open(f'/proc/{pid}/task/{pid}/wchan').read():
-                if interrupted.wait(0.01):
-                    return
-            signal.pthread_kill(main, signal.SIGINT)
+            while not is_waiting():
+                pass
+            signal.pthread_kill(main.ident, signal.SIGINT)
 
-        interrupted = threading.Event()
         thread = threading.Thread(target=interrupt)
-        thread.start()
         with self.assertRaises(KeyboardInterrupt):
+            thread.start()
             process.join()
-        interrupted.set()
         thread.join()
         process.kill()
         process.join()
@@ -357,6 +381,22 @@ process.join()
 print('gi' in sys.modules)
 ''')
         self.assertEqual((out, err), ('False\nFalse\nTrue\n', ''))
+
+    def test_set_executable(self):
+        status, out, err = run_program('''
+import tempfile
+with tempfile.TemporaryDirectory() as directory:
+    path = os.path.join(directory, 'python-elsewhere')
+    os.symlink(sys.executable, path)
+    multiprocessing.set_executable(path)
+    process = context.Process(target=mp_worker.print_executable)
+    process.start()
+    process.join()
+    print(path)
+''')
+        self.assertEqual(err, '')
+        of_process, chosen = out.splitlines()
+        self.assertEqual(of_process, chosen)
 
     def test_no_guard(self):
         with tempfile.NamedTemporaryFile('w', suffix='.py') as file:

@@ -88,6 +88,8 @@ check "Python finds the library" \
 check "a worker in Python works" \
   shows "Hello, world!" env GFORK_MODULE_PATH="$top/docs/examples" PYTHONDONTWRITEBYTECODE=1 \
     /usr/bin/python3 "$top/docs/examples/hello.py"
+check "processes of Python's multiprocessing work" \
+  shows "07.csv: its process crashed" /usr/bin/python3 "$top/docs/examples/summarize.py"
 check "a worker in JavaScript works" \
   shows "Hello, world!" env GFORK_MODULE_PATH="$top/docs/examples" \
     gjs -m "$top/docs/examples/hello.js"

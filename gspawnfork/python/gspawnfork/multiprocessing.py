@@ -80,8 +80,7 @@ class _Server:
         data['environ'] = os.environ.copy()
         tracker = resource_tracker.getfd()
 
-        may_retry = True
-        while True:
+        for may_retry in (True, False):
             with self.lock:
                 if self.template is None:
                     self.make_template(GFork, data, tracker)
@@ -108,7 +107,6 @@ class _Server:
                 is_lost = error.matches(GFork.error_quark(), GFork.Error.LOST)
                 if not may_retry or not (is_lost or was_ahead):
                     raise ProcessError(error.message) from error
-            may_retry = False
 
     def make_template(self, GFork, data, tracker):
         """Starts an interpreter, and has it import what all forks are to have."""
@@ -191,7 +189,12 @@ class Popen(popen_fork.Popen):
             set_spawning_popen(None)
 
         self.pid = self._process.get_pid()
-        self.sentinel = self._open_sentinel()
+        try:
+            self.sentinel = self._open_sentinel()
+        except BaseException:
+            # Nobody could ever wait for it.
+            self._process.force_exit()
+            raise
         self.finalizer = util.Finalize(self, util.close_fds, (self.sentinel,))
 
     def _open_sentinel(self):
@@ -199,11 +202,14 @@ class Popen(popen_fork.Popen):
         GFork, GLib = _import_library()
         try:
             return self._process.dup_pidfd()
-        except GLib.Error:
-            # It has ended.
-            read_end, write_end = os.pipe()
-            os.close(write_end)
-            return read_end
+        except GLib.Error as error:
+            if not any(error.matches(GFork.error_quark(), code)
+                       for code in (GFork.Error.CLOSED, GFork.Error.LOST)):
+                raise ProcessError(error.message) from error
+        # It has ended.
+        read_end, write_end = os.pipe()
+        os.close(write_end)
+        return read_end
 
     def poll(self, flag=os.WNOHANG):
         if self.returncode is None:
