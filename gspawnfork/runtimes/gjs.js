@@ -12,7 +12,17 @@ import GLib from 'gi://GLib';
 import System from 'system';
 
 const {Error: Code, Request} = GFork;
+const Unix = findUnix();
 const OK = -1;
+
+// Where newer GLib has the classes for descriptors; elsewhere Gio has them.
+function findUnix() {
+    try {
+        return imports.gi.GioUnix;
+    } catch {
+        return {InputStream: Gio.UnixInputStream, OutputStream: Gio.UnixOutputStream};
+    }
+}
 
 class Failure extends Error {
     constructor(code, reason) {
@@ -142,8 +152,8 @@ function openDescriptor(fd) {
     const flags = /^flags:\s*([0-7]+)/m.exec(new TextDecoder().decode(info))?.[1];
     const writeOnly = (parseInt(flags ?? '0', 8) & 3) === 1;
     return writeOnly
-        ? new Gio.UnixOutputStream({fd, close_fd: true})
-        : new Gio.UnixInputStream({fd, close_fd: true});
+        ? new Unix.OutputStream({fd, close_fd: true})
+        : new Unix.InputStream({fd, close_fd: true});
 }
 
 function openValue(value) {
