@@ -198,14 +198,15 @@ gfork_send_failure (int                         socket,
     }
 }
 
-/* Returns -1 if the kernel has no such call. */
-static int
-open_pidfd (pid_t pid)
+/* Returns -1, with errno set, if the kernel has no such call. */
+int
+gfork_open_pidfd (pid_t pid)
 {
 #if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
   return (int) syscall (SYS_pidfd_open, pid, 0);
 #else
   (void) pid;
+  errno = ENOSYS;
   return -1;
 #endif
 }
@@ -223,7 +224,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
     struct gfork_header header;
     struct gfork_pid pid;
   } frame = { .pid = { .pid = template->pid } };
-  int pidfd = open_pidfd (template->pid);
+  int pidfd = gfork_open_pidfd (template->pid);
   bool sent;
 
   if (verb == GFORK_READY && template->attributes.leads_session)

@@ -6,7 +6,8 @@
 
 #include "config.h"
 
-#include "serve/template.h"
+#include "serve/arguments.h"
+#include "serve/messages.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -47,18 +47,6 @@ gfork_attributes_set_limit (struct gfork_attributes *attributes,
 
 /* ——— The end with the application ——— */
 
-static int
-open_pidfd (pid_t pid)
-{
-#if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
-  return (int) syscall (SYS_pidfd_open, pid, 0);
-#else
-  (void) pid;
-  errno = ENOSYS;
-  return -1;
-#endif
-}
-
 static void
 kill_by_pidfd (int pidfd)
 {
@@ -115,8 +103,8 @@ start_guard (pid_t application,
   pid_t pid = -1;
   bool started = false;
 
-  fds[0] = open_pidfd (application);
-  fds[1] = open_pidfd (process);
+  fds[0] = gfork_open_pidfd (application);
+  fds[1] = gfork_open_pidfd (process);
   /* If the application has ended before this, the number may be another process's. */
   if (fds[0] >= 0 && fds[1] >= 0 && getppid () != application)
     raise (SIGKILL);

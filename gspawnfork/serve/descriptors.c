@@ -6,7 +6,8 @@
 
 #include "config.h"
 
-#include "serve/template.h"
+#include "serve/descriptors.h"
+#include "serve/messages.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-#include "serve/template.h"
+#include "serve/random.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -298,122 +298,7 @@ on_limit (struct gfork_template *template,
     }
 }
 
-/* ——— Forking ——— */
-
-/* Makes the fork another template. Whatever the parent had read ahead or had not
- * sent yet is not its business. */
-static void
-become_child (struct gfork_template *template,
-              int                    socket)
-{
-  close (template->socket);
-  template->socket = socket;
-  gfork_reader_clear (&template->reader);
-  gfork_children_forget (&template->children);
-  template->out_length = 0;
-  template->closed = false;
-  template->forked = true;
-  template->is_fork_of_template = true;
-  template->untitled = true;
-  template->random.stale = true;
-  template->parent = template->pid;
-  template->pid = getpid ();
-}
-
-/* Answers in place of the process that there will not be; but first reports that it
- * will never end, so that nobody who has the answer waits for that. */
-static void
-refuse_child (struct gfork_template      *template,
-              const struct gfork_frame   *frame,
-              const struct gfork_failure *failure)
-{
-  struct
-  {
-    struct gfork_header header;
-    struct gfork_exited exited;
-  } report = { .exited = { .wait_status = -1 } };
-
-  memcpy (&report.exited.id, frame->payload, sizeof report.exited.id);
-  gfork_header_set (&report.header, GFORK_EXITED, sizeof report.exited, 0);
-  gfork_answer (template, &report, sizeof report);
-
-  gfork_send_failure (frame->fds[0], failure);
-}
-
-void
-gfork_refuse_child (struct gfork_template    *template,
-                    const struct gfork_frame *frame,
-                    enum gfork_code           code,
-                    const char               *reason)
-{
-  struct gfork_failure failure = { .code = code, .verb = GFORK_FORK };
-
-  snprintf (failure.reason, sizeof failure.reason, "%s", reason);
-  refuse_child (template, frame, &failure);
-}
-
-/* Only code that is not ours can have changed whether the process can be forked. */
-static bool
-look_after_unknown_code (struct gfork_template    *template,
-                         const struct gfork_frame *frame)
-{
-  char threads[512];
-
-  if (gfork_count_threads (threads, sizeof threads) != 1)
-    {
-      struct gfork_failure failure = { GFORK_CODE_THREADED, GFORK_FORK, template->last_code, "" };
-
-      snprintf (failure.reason, sizeof failure.reason, "%s", threads);
-      refuse_child (template, frame, &failure);
-      return false;
-    }
-
-  /* What it has printed is printed once, not by every fork. */
-  fflush (NULL);
-  gfork_signals_look (&template->signals);
-  if (template->modules.n > 0 || (template->flags & GFORK_SERVE_PROGRAM) != 0)
-    gfork_random_look (&template->random);
-  gfork_release_freed_memory (template);
-  template->unknown_code_ran = false;
-  return true;
-}
-
-static void
-on_fork (struct gfork_template *template,
-         struct gfork_frame    *frame)
-{
-  int socket = frame->fds[0];
-  uint32_t id;
-  pid_t pid;
-
-  if (template->failed)
-    {
-      refuse_child (template, frame, &template->failure);
-      return;
-    }
-
-  memcpy (&id, frame->payload, sizeof id);
-  if (frame->length > sizeof id && frame->payload[frame->length - 1] == '\0')
-    gfork_module_hint (template, (const char *) frame->payload + sizeof id);
-  if (template->unknown_code_ran && !look_after_unknown_code (template, frame))
-    return;
-  if (!gfork_children_reserve (&template->children))
-    {
-      gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
-      return;
-    }
-
-  pid = fork ();
-  if (pid < 0)
-    gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
-  else if (pid == 0)
-    {
-      frame->n_fds = 0;
-      become_child (template, socket);
-    }
-  else
-    gfork_children_add (&template->children, pid, id);
-}
+/* ——— Children and the end ——— */
 
 /* Nothing is left to do but to reap. Whoever waits for the end of something that was
  * sent must not wait for that. */
@@ -438,95 +323,6 @@ on_kill (struct gfork_template *template,
 }
 
 /* ——— Running ——— */
-
-bool
-gfork_place_for_run (struct gfork_template *template,
-                     char                  *reason,
-                     size_t                 reason_size)
-{
-  struct gfork_arguments *arguments = &template->arguments;
-  int **movable;
-  size_t n = 0;
-  bool placed;
-
-  if (template->placements.n == 0)
-    return true;
-
-  /* What code of modules has printed goes where it printed it, not to what comes next. */
-  fflush (NULL);
-
-  movable = calloc (arguments->n + 1, sizeof *movable);
-  if (movable == NULL)
-    {
-      snprintf (reason, reason_size, "%s", strerror (errno));
-      return false;
-    }
-
-  movable[n++] = &template->socket;
-  for (size_t i = 0; i < arguments->n; i++)
-    if (arguments->sent[i].fd >= 0)
-      movable[n++] = &arguments->sent[i].fd;
-
-  placed = gfork_place (&template->placements, movable, n, reason, reason_size);
-  free (movable);
-  return placed;
-}
-
-/* Finds the function, and what it needs besides. */
-static GForkArg *
-find_function (struct gfork_template *template,
-               const char            *name,
-               GForkRunFunc          *function)
-{
-  char reason[sizeof template->failure.reason];
-  enum gfork_code code = GFORK_CODE_FAILED;
-  GForkArg *args = NULL;
-
-  *function = (GForkRunFunc) gfork_module_find (template, name, &code, reason, sizeof reason);
-  if (*function != NULL)
-    {
-      code = GFORK_CODE_FAILED;
-      if (gfork_place_for_run (template, reason, sizeof reason))
-        args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
-    }
-
-  if (args == NULL)
-    gfork_fail (template, code, GFORK_RUN, name, reason);
-  return args;
-}
-
-static void
-on_run (struct gfork_template *template,
-        struct gfork_frame    *frame)
-{
-  const char *name = (const char *) frame->payload;
-  GForkRunFunc function;
-  GForkArg *args = NULL;
-  size_t n_modules;
-
-  gfork_children_ignore (&template->children);
-  gfork_random_renew (&template->random);
-  n_modules = template->modules.n;
-  if (!template->failed)
-    args = find_function (template, name, &function);
-  if (args == NULL)
-    {
-      gfork_children_check (template);
-      gfork_answer_failure (template);
-      return;
-    }
-
-  if (!gfork_attributes_apply (template))
-    gfork_attributes_give_up (template);
-
-  gfork_title_set (&template->title, name, template->parent);
-  if (template->unknown_code_ran || template->modules.n > n_modules)
-    gfork_signals_look (&template->signals);
-  gfork_signals_restore (&template->signals, false);
-
-  gfork_answer_ready (template);
-  exit (function (template->socket, args, template->arguments.n));
-}
 
 static void
 on_exec (struct gfork_template *template,
@@ -569,9 +365,9 @@ static const struct
   [GFORK_CHDIR] = { on_chdir, 1, 0, STRINGS | PREPARES },
   [GFORK_MAP_FD] = { on_map_fd, sizeof (int32_t), 1, PREPARES },
   [GFORK_MODULE_PATH] = { on_module_path, 1, 0, STRINGS | PREPARES },
-  [GFORK_FORK] = { on_fork, sizeof (uint32_t), 1, 0 },
+  [GFORK_FORK] = { gfork_fork, sizeof (uint32_t), 1, 0 },
   [GFORK_SYNC] = { on_sync, 0, 0, 0 },
-  [GFORK_RUN] = { on_run, 1, 0, STRINGS },
+  [GFORK_RUN] = { gfork_run, 1, 0, STRINGS },
   [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS },
   [GFORK_KILL] = { on_kill, sizeof (struct gfork_kill), 0, 0 },
   [GFORK_CLOSE] = { on_close, 0, 0, 0 },

@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-#include "serve/template.h"
+#include "serve/signals.h"
 
 #include <signal.h>
 

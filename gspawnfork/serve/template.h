@@ -1,4 +1,4 @@
-/* template.h: what the template process's rooms share: the state of one template
+/* template.h: the state of a template process, and what the parts that share it do
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,8 +6,13 @@
 
 #pragma once
 
-#include "gforkworker.h"
+#include "serve/arguments.h"
+#include "serve/descriptors.h"
+#include "serve/messages.h"
+#include "serve/random.h"
 #include "serve/serve.h"
+#include "serve/signals.h"
+#include "serve/title.h"
 #include "wire/frame.h"
 
 #include <limits.h>
@@ -29,9 +34,6 @@
 #define GFORK_NEVER_THREADED 0
 #endif
 
-/* Marks what the application translates. */
-#define N_(text) text
-
 /* Why something did not work: a fact without a sentence around it, and perhaps a
  * GFORK_DETAIL. The application makes the sentence, in its user's language. */
 struct gfork_failure
@@ -40,41 +42,6 @@ struct gfork_failure
   uint8_t verb;
   char *subject; /* the module, function, variable … */
   char reason[512];
-};
-
-/* arguments.c: what was sent for the run */
-struct gfork_sent
-{
-  enum
-  {
-    SENT_INLINE,
-    SENT_FD,
-    SENT_MEMFD
-  } type;
-  bool is_string;
-  int fd;
-  char *data;
-  size_t length;
-};
-
-struct gfork_arguments
-{
-  struct gfork_sent *sent;
-  size_t n;
-  size_t size;
-};
-
-/* descriptors.c: a descriptor that is wanted at an exact number */
-struct gfork_placement
-{
-  int fd;
-  int target;
-};
-
-struct gfork_placements
-{
-  struct gfork_placement *items;
-  size_t n;
 };
 
 /* children.c: who was forked, and who has ended */
@@ -123,28 +90,6 @@ struct gfork_hint
 {
   char name[64];
   void *function;
-};
-
-/* random.c: the generators that a fork seeds anew */
-struct gfork_random
-{
-  bool stale; /* they are in the same state as the parent's */
-  void (*set_glib_seed) (uint32_t seed); /* NULL if GLib is not loaded */
-};
-
-/* signals.c: what a worker starts with, and what code of modules has changed */
-struct gfork_signals
-{
-  bool of_interpreter;
-  sigset_t ignored; /* from the start */
-  sigset_t changed; /* have other handlers than the default ones */
-};
-
-/* title.c: the memory that the kernel shows as the command line */
-struct gfork_title
-{
-  char *area;
-  size_t size; /* 0 if there is none to write to */
 };
 
 struct gfork_template
@@ -205,6 +150,7 @@ void gfork_answer_ready (struct gfork_template *template);
 bool gfork_answer_with_pidfd (struct gfork_template *template,
                               uint8_t                verb,
                               int                    flags);
+int gfork_open_pidfd (pid_t pid);
 void gfork_answer_failure (struct gfork_template *template);
 void gfork_send_failure (int                         socket,
                          const struct gfork_failure *failure);
@@ -213,32 +159,6 @@ void gfork_send_failure (int                         socket,
 #define GFORK_TEMPLATE_TITLE "template"
 
 _Noreturn void gfork_serve (struct gfork_template *template);
-void gfork_refuse_child (struct gfork_template    *template,
-                         const struct gfork_frame *frame,
-                         enum gfork_code           code,
-                         const char               *reason);
-bool gfork_place_for_run (struct gfork_template *template,
-                          char                  *reason,
-                          size_t                 reason_size);
-
-/* arguments.c */
-bool gfork_arguments_add_bytes (struct gfork_arguments *arguments,
-                                 bool                    is_string,
-                                 const uint8_t          *data,
-                                 size_t                  length);
-bool gfork_arguments_add_fd (struct gfork_arguments *arguments,
-                             int                     fd);
-bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,
-                                bool                    is_string,
-                                int                     fd,
-                                uint64_t                length,
-                                char                   *reason,
-                                size_t                  reason_size);
-GForkArg *gfork_arguments_open (struct gfork_arguments *arguments,
-                                char                   *reason,
-                                size_t                  reason_size);
-void gfork_arguments_close (struct gfork_arguments *arguments);
-void gfork_arguments_offer (struct gfork_arguments *arguments);
 
 /* attributes.c */
 bool gfork_attributes_set_limit (struct gfork_attributes *attributes,
@@ -262,27 +182,6 @@ void gfork_children_kill (const struct gfork_children *children,
                           uint32_t                     id,
                           int                          signum);
 
-/* descriptors.c */
-void gfork_fill_standard_streams (void);
-void gfork_close_all_but (int *keep,
-                          size_t n);
-void gfork_close_from (int first);
-void gfork_close_applications (int socket);
-void gfork_close_inherited (int socket);
-bool gfork_placements_have (const struct gfork_placements *placements,
-                            int                            target);
-bool gfork_placements_add (struct gfork_placements *placements,
-                           int                      fd,
-                           int                      target,
-                           char                    *reason,
-                           size_t                   reason_size);
-void gfork_placements_close (struct gfork_placements *placements);
-bool gfork_place (struct gfork_placements *placements,
-                  int                    **movable,
-                  size_t                   n_movable,
-                  char                    *reason,
-                  size_t                   reason_size);
-
 /* exec.c */
 void gfork_exec (struct gfork_template *template,
                  struct gfork_frame    *frame);
@@ -297,6 +196,14 @@ void gfork_execute_describe (const char *path,
                              int         error_number,
                              char       *reason,
                              size_t      reason_size);
+
+/* forks.c */
+void gfork_fork (struct gfork_template *template,
+                 struct gfork_frame    *frame);
+void gfork_refuse_child (struct gfork_template    *template,
+                         const struct gfork_frame *frame,
+                         enum gfork_code           code,
+                         const char               *reason);
 
 /* language.c */
 bool gfork_language_handle (struct gfork_template *template,
@@ -318,31 +225,14 @@ void *gfork_module_find (struct gfork_template *template,
                          char                  *reason,
                          size_t                 reason_size);
 
-/* process.c */
+/* leave.c */
 _Noreturn void gfork_leave (struct gfork_template *template,
                             int                    status);
 void gfork_leave_before_the_application (void);
 
-/* random.c */
-void gfork_random_look (struct gfork_random *random);
-void gfork_random_renew (struct gfork_random *random);
-
-/* signals.c */
-void gfork_signals_drop_handlers (void);
-void gfork_signals_begin (struct gfork_signals *signals,
-                          bool                  of_interpreter);
-void gfork_signals_settle (void);
-void gfork_signals_block_child (void);
-void gfork_signals_unblock (void);
-void gfork_signals_look (struct gfork_signals *signals);
-void gfork_signals_restore (const struct gfork_signals *signals,
-                            bool                        for_program);
-
-/* title.c */
-void gfork_title_use_arguments (struct gfork_title *title,
-                                int                 argc,
-                                char              **argv);
-void gfork_title_use_proc (struct gfork_title *title);
-void gfork_title_set (struct gfork_title *title,
-                      const char         *what,
-                      pid_t               parent);
+/* run.c */
+void gfork_run (struct gfork_template *template,
+                struct gfork_frame    *frame);
+bool gfork_place_for_run (struct gfork_template *template,
+                          char                  *reason,
+                          size_t                 reason_size);

@@ -6,10 +6,12 @@
 
 #include "config.h"
 
-#include "serve/template.h"
+#include "serve/title.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "serve/start.c"
+#include "serve/entry.c"
 
 #include "served.h"
 

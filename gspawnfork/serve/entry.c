@@ -1,4 +1,4 @@
-/* start.c: the ways into the template process
+/* entry.c: the ways into the template process
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

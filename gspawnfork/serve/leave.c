@@ -1,4 +1,4 @@
-/* process.c: how the template process's processes begin and end
+/* leave.c: how the template process ends
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
