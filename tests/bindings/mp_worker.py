@@ -120,8 +120,9 @@ def was_imported_here():
     return pid == os.getpid()
 
 
-def print_pid_of_main():
-    print(sys.modules['__main__'].mp_worker.pid == os.getppid(), flush=True)
+def print_where_main_was_run():
+    places = {os.getppid(): 'template', os.getpid(): 'process'}
+    print(places[sys.modules['__main__'].pid], flush=True)
 
 
 def inode_of_tracker():

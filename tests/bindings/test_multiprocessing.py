@@ -29,18 +29,20 @@ PROGRAM = '''
 import multiprocessing, os, sys
 import gspawnfork.multiprocessing
 import mp_worker
+pid = os.getpid()
 if __name__ == '__main__':
     context = multiprocessing.get_context('gspawnfork')
 '''
 
 
-def run_program(body, *flags):
+def run_program(body, *flags, as_module=False):
     """Runs a program that uses `context`, and returns what it prints."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, 'program.py')
         with open(path, 'w') as file:
             file.write(PROGRAM + ''.join(f'    {line}\n' for line in body.splitlines()))
-        done = subprocess.run([sys.executable, *flags, path], text=True,
+        words = ['-m', 'program'] if as_module else [path]
+        done = subprocess.run([sys.executable, *flags, *words], text=True, cwd=directory,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done.returncode, done.stdout, done.stderr
 
@@ -426,15 +428,24 @@ class TestTemplate(unittest.TestCase):
         self.assertEqual(call(mp_worker.was_imported_here), True)
 
     def test_preload_main(self):
-        status, out, err = run_program('''
-multiprocessing.get_context('gspawnfork').set_preload(['__main__'])
+        for as_module in False, True:
+            status, out, err = run_program('''
+context.set_preload(['__main__'])
 for _ in range(2):
-    process = context.Process(target=mp_worker.print_pid_of_main)
+    process = context.Process(target=mp_worker.print_where_main_was_run)
     process.start()
     process.join()
-''')
-        # It prints whether that of __main__ is its parent's.
-        self.assertEqual((out, err), ('True\nTrue\n', ''))
+''', as_module=as_module)
+            self.assertEqual((out, err), ('template\ntemplate\n', ''))
+
+    def test_main(self):
+        for as_module in False, True:
+            status, out, err = run_program('''
+process = context.Process(target=mp_worker.print_where_main_was_run)
+process.start()
+process.join()
+''', as_module=as_module)
+            self.assertEqual((out, err), ('process\n', ''))
 
     def test_preload_takes_names(self):
         self.assertRaises(TypeError, context.set_preload, 'mp_worker')
@@ -470,6 +481,12 @@ for _ in range(2):
         living.kill()
         living.join()
         self.assertIn(living.exitcode, (-signal.SIGKILL, 255))
+
+    def test_interrupted_template(self):
+        # As by Ctrl-C, which the whole process group receives
+        before = template_pid()
+        os.kill(before, signal.SIGINT)
+        self.assertEqual(template_pid(), before)
 
     def test_spare_processes(self):
         context.set_spare_processes(2)
