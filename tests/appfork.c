@@ -44,13 +44,10 @@ use_the_library (void)
   g_autoptr (GSocket) socket = test_run (template, "answer", &process);
   g_autoptr (GSocket) executed_socket = NULL;
   g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GError) error = NULL;
 
   test_assert_answer (socket, "memory", "nothing");
   test_send (socket, "exit 3\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+  test_assert_exits (process, 3);
 
   g_fork_template_require (executed, "test-worker");
   executed_socket = test_run (executed, "answer", &executed_process);
@@ -224,9 +221,7 @@ test_parent_is_unharmed (gconstpointer data)
 
   socket = test_run (holding.template, "answer", &process);
   test_send (socket, "exit 6\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 6);
+  test_assert_exits (process, 6);
 
   drop_all (&holding);
 }

@@ -615,9 +615,7 @@ wait_to_fork (gconstpointer data)
   socket = g_fork_template_run_finish (child, result, &process, &error);
   g_assert_no_error (error);
   test_send (socket, "exit 15\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 15);
+  test_assert_exits (process, 15);
 
   return waited;
 }

@@ -62,7 +62,6 @@ test_serves (gconstpointer data)
   g_autoptr (GForkProcess) child_process = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GSocket) child_socket = NULL;
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_call (template, "remember", (const char *[]){ "called", NULL });
   g_fork_template_send_fd (template, 2);
@@ -71,16 +70,12 @@ test_serves (gconstpointer data)
   child_socket = test_run (child, "answer", &child_process);
   test_assert_answer (child_socket, "memory", "[called]");
   test_send (child_socket, "exit 7\n");
-  g_assert_true (g_fork_process_wait (child_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (child_process), ==, 7);
+  test_assert_exits (child_process, 7);
 
   socket = test_run (template, "answer", &process);
   g_assert_cmpint (test_ask_number (socket, "pid"), ==, g_fork_process_get_pid (process));
   test_send (socket, "exit 8\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 8);
+  test_assert_exits (process, 8);
 }
 
 /* A module can be loaded like anywhere. */

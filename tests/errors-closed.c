@@ -12,14 +12,10 @@ assert_closed (GForkTemplate *template)
 {
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) run_error = NULL;
   g_autoptr (GError) exec_error = NULL;
   g_autoptr (GError) detach_error = NULL;
-  g_autoptr (GError) prepare_error = NULL;
-  g_autoptr (GError) fork_error = NULL;
 
-  run_error = test_fail_to_run (template, "answer");
-  test_assert_error (run_error, G_FORK_ERROR_CLOSED, "the function “answer”");
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_CLOSED, "the function “answer”");
 
   socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL }, 0, NULL, NULL, &exec_error);
   test_assert_error (exec_error, G_FORK_ERROR_CLOSED, "the program “/bin/true”");
@@ -29,12 +25,10 @@ assert_closed (GForkTemplate *template)
   test_assert_error (detach_error, G_FORK_ERROR_CLOSED, "detach");
   g_assert_null (socket);
 
-  prepare_error = test_fail_to_prepare (template);
-  test_assert_error (prepare_error, G_FORK_ERROR_CLOSED, "prepare");
+  test_assert_prepare_fails (template, G_FORK_ERROR_CLOSED, "prepare");
 
   child = g_fork_template_fork (template);
-  fork_error = test_fail_to_prepare (child);
-  test_assert_error (fork_error, G_FORK_ERROR_CLOSED, "prepare");
+  test_assert_prepare_fails (child, G_FORK_ERROR_CLOSED, "prepare");
 
   /* Commands are taken, and come to nothing. */
   g_fork_template_require (template, "test-worker");
@@ -117,13 +111,11 @@ test_closed_while_running (void)
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GError) second_error = NULL;
   g_auto (TestFd) unblock = -1;
 
   test_block (template, &unblock);
   g_fork_template_run_async (template, "answer", NULL, test_store_result, &result);
-  second_error = test_fail_to_run (template, "echo");
-  test_assert_error (second_error, G_FORK_ERROR_CLOSED);
+  test_assert_run_fails (template, "echo", G_FORK_ERROR_CLOSED);
 
   test_close_fd (&unblock);
   test_await (&result);

@@ -23,15 +23,10 @@ test_too_long (gconstpointer kind)
   g_autoptr (GForkTemplate) setter = test_make (kind);
   g_autoptr (GForkTemplate) executor = test_make (kind);
   g_autoptr (GForkTemplate) runner = test_make (kind);
-  g_autoptr (GError) call_error = NULL;
   g_autoptr (GError) eval_error = NULL;
-  g_autoptr (GError) setenv_error = NULL;
-  g_autoptr (GError) exec_error = NULL;
-  g_autoptr (GError) run_error = NULL;
 
   g_fork_template_call (caller, "remember", (const char *[]){ string, NULL });
-  call_error = test_fail_to_prepare (caller);
-  test_assert_error (call_error, G_FORK_ERROR_FAILED, "remember", "16777216");
+  test_assert_prepare_fails (caller, G_FORK_ERROR_FAILED, "remember", "16777216");
 
   g_fork_template_eval (evaluator, string, NULL);
   eval_error = test_fail_to_prepare (evaluator);
@@ -39,14 +34,12 @@ test_too_long (gconstpointer kind)
   g_assert_cmpuint (strlen (eval_error->message), <, 1000);
 
   g_fork_template_setenv (setter, "A_VARIABLE", string);
-  setenv_error = test_fail_to_prepare (setter);
-  test_assert_error (setenv_error, G_FORK_ERROR_FAILED, "A_VARIABLE", "16777216");
+  test_assert_prepare_fails (setter, G_FORK_ERROR_FAILED, "A_VARIABLE", "16777216");
 
-  exec_error = test_fail_to_exec (executor, (const char *[]){ "/bin/echo", string, NULL });
-  test_assert_error (exec_error, G_FORK_ERROR_FAILED, "/bin/echo", "16777216");
+  test_assert_exec_fails (executor, ((const char *[]){ "/bin/echo", string, NULL }),
+                          G_FORK_ERROR_FAILED, "/bin/echo", "16777216");
 
-  run_error = test_fail_to_run (runner, string);
-  test_assert_error (run_error, G_FORK_ERROR_FAILED, "“xxx", "16777216");
+  test_assert_run_fails (runner, string, G_FORK_ERROR_FAILED, "“xxx", "16777216");
 }
 
 /* A descriptor that is none is named, and the number that it was meant for. */
@@ -56,21 +49,16 @@ test_bad_descriptors (gconstpointer kind)
   g_autoptr (GForkTemplate) sender = test_make (kind);
   g_autoptr (GForkTemplate) giver = test_make (kind);
   g_autoptr (GForkTemplate) mapper = test_make (kind);
-  g_autoptr (GError) send_error = NULL;
-  g_autoptr (GError) take_error = NULL;
-  g_autoptr (GError) map_error = NULL;
 
   g_fork_template_send_fd (sender, 777777);
-  send_error = test_fail_to_prepare (sender);
-  test_assert_error (send_error, G_FORK_ERROR_FAILED, "send", "777777", g_strerror (EBADF));
+  test_assert_prepare_fails (sender, G_FORK_ERROR_FAILED, "send", "777777", g_strerror (EBADF));
 
   g_fork_template_take_fd (giver, 777777);
-  take_error = test_fail_to_run (giver, "answer");
-  test_assert_error (take_error, G_FORK_ERROR_FAILED, "send", "777777", g_strerror (EBADF));
+  test_assert_run_fails (giver, "answer", G_FORK_ERROR_FAILED, "send", "777777",
+                         g_strerror (EBADF));
 
   g_fork_template_map_fd (mapper, 777777, 55);
-  map_error = test_fail_to_prepare (mapper);
-  test_assert_error (map_error, G_FORK_ERROR_FAILED, "777777 at 55", g_strerror (EBADF));
+  test_assert_prepare_fails (mapper, G_FORK_ERROR_FAILED, "777777 at 55", g_strerror (EBADF));
 }
 
 /* FAILED: more descriptors than the template may have open. This process has as many as
@@ -80,7 +68,6 @@ test_too_many_descriptors (void)
 {
   const struct rlimit few = { 60, 60 };
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GError) error = NULL;
 
   if (test_under_valgrind () || test_under_sanitizer ())
     {
@@ -98,8 +85,8 @@ test_too_many_descriptors (void)
       if (i % 20 == 0)
         g_fork_template_call (template, "remember", (const char *[]){ "x", NULL });
     }
-  error = test_fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_FAILED, "the function “answer”", "RLIMIT_NOFILE");
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_FAILED, "the function “answer”",
+                         "RLIMIT_NOFILE");
 }
 
 /* FAILED: there is no room for what was sent, here or where it is used. */
@@ -111,7 +98,6 @@ test_failed_no_room (void)
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GForkTemplate) limited = NULL;
   g_autoptr (GBytes) bytes = NULL;
-  g_autoptr (GError) error = NULL;
   g_autoptr (GError) limited_error = NULL;
 
   if (test_under_valgrind () || test_under_sanitizer ())
@@ -144,8 +130,7 @@ test_failed_no_room (void)
   g_fork_template_send_bytes (template, bytes);
   limit.rlim_cur = size;
   g_assert_no_errno (setrlimit (RLIMIT_FSIZE, &limit));
-  error = test_fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_FAILED, "268435456", g_strerror (EFBIG));
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_FAILED, "268435456", g_strerror (EFBIG));
 }
 
 /* FAILED, EXEC: the template has no number left to place a descriptor. PROTOCOL: nor
@@ -278,7 +263,6 @@ test_no_descriptors_to_call (void)
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
   GArray *used;
 
   if (!lower_descriptor_limit ())
@@ -295,9 +279,7 @@ test_no_descriptors_to_call (void)
 
   test_prepare (template);
   test_send (socket, "exit 4\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 4);
+  test_assert_exits (process, 4);
 }
 
 /* A synchronous call, also the first one of a thread, ends with an error that says
@@ -375,15 +357,13 @@ test_no_descriptors_to_send (void)
   for (gsize i = 0; i < G_N_ELEMENTS (functions); i++)
     {
       g_autoptr (GForkTemplate) template = test_template_new ();
-      g_autoptr (GError) error = NULL;
       GArray *used;
 
       test_prepare (template);
       used = use_up_descriptors (0);
       functions[i](template);
       give_back_descriptors (used);
-      error = test_fail_to_run (template, "answer");
-      test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+      test_assert_run_fails (template, "answer", G_FORK_ERROR_FAILED, g_strerror (EMFILE));
     }
 }
 
@@ -401,9 +381,6 @@ test_no_descriptors_to_make (void)
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (GError) exec_error = NULL;
-  g_autoptr (GError) executed_error = NULL;
-  g_autoptr (GError) fork_error = NULL;
-  g_autoptr (GError) adopted_error = NULL;
   GArray *used;
 
   if (!lower_descriptor_limit ())
@@ -423,12 +400,9 @@ test_no_descriptors_to_make (void)
   g_assert_null (socket);
   give_back_descriptors (used);
 
-  executed_error = test_fail_to_prepare (executed);
-  test_assert_error (executed_error, G_FORK_ERROR_SPAWN, g_strerror (EMFILE));
-  fork_error = test_fail_to_prepare (fork);
-  test_assert_error (fork_error, G_FORK_ERROR_FORK, g_strerror (EMFILE));
-  adopted_error = test_fail_to_prepare (adopted);
-  test_assert_error (adopted_error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
+  test_assert_prepare_fails (executed, G_FORK_ERROR_SPAWN, g_strerror (EMFILE));
+  test_assert_prepare_fails (fork, G_FORK_ERROR_FORK, g_strerror (EMFILE));
+  test_assert_prepare_fails (adopted, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
   test_assert_error (exec_error, G_FORK_ERROR_FAILED, g_strerror (EMFILE));
 
   /* It has not been taken. */

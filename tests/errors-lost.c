@@ -22,17 +22,13 @@ test_lost (gconstpointer kind)
     {
       g_autoptr (GForkTemplate) template = test_make (kind);
       g_autoptr (GForkTemplate) child = NULL;
-      g_autoptr (GError) error = NULL;
-      g_autoptr (GError) child_error = NULL;
 
       g_fork_template_require (template, "test-trouble");
       g_fork_template_call (template, calls[i], NULL);
       child = g_fork_template_fork (template);
-      error = test_fail_to_run (template, "answer");
-      test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”",
-                         "require “test-trouble”", calls[i], causes[i]);
-      child_error = test_fail_to_prepare (child);
-      test_assert_error (child_error, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
+      test_assert_run_fails (template, "answer", G_FORK_ERROR_LOST, "the function “answer”",
+                             "require “test-trouble”", calls[i], causes[i]);
+      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
     }
 }
 
@@ -51,7 +47,6 @@ test_lost_after_close (gconstpointer kind)
       g_autoptr (GAsyncResult) result = NULL;
       g_autoptr (GSocket) socket = NULL;
       g_autoptr (GError) error = NULL;
-      g_autoptr (GError) child_error = NULL;
       g_auto (TestFd) unblock = -1;
 
       g_fork_template_require (template, "test-trouble");
@@ -65,8 +60,7 @@ test_lost_after_close (gconstpointer kind)
       socket = g_fork_template_run_finish (template, result, NULL, &error);
       g_assert_null (socket);
       test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", calls[i], causes[i]);
-      child_error = test_fail_to_prepare (child);
-      test_assert_error (child_error, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
+      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
     }
 }
 
@@ -107,13 +101,11 @@ static void
 test_lost_exec (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "test-trouble");
   g_fork_template_call (template, "crash", NULL);
-  error = test_fail_to_exec (template, (const char *[]){ "/bin/true", NULL });
-  test_assert_error (error, G_FORK_ERROR_LOST, "the program “/bin/true”", "crash",
-                     g_strsignal (SIGKILL));
+  test_assert_exec_fails (template, ((const char *[]){ "/bin/true", NULL }), G_FORK_ERROR_LOST,
+                          "the program “/bin/true”", "crash", g_strsignal (SIGKILL));
 }
 
 static void
@@ -166,7 +158,6 @@ test_killed_operations_end (gconstpointer kind)
   g_autoptr (GError) error = NULL;
   g_autoptr (GError) child_error = NULL;
   g_autoptr (GError) grandchild_error = NULL;
-  g_autoptr (GError) later_error = NULL;
   g_auto (TestFd) unblock = -1;
 
   test_prepare (template);
@@ -192,8 +183,7 @@ test_killed_operations_end (gconstpointer kind)
   test_assert_error (grandchild_error, G_FORK_ERROR_LOST);
 
   /* What begins later ends so as well. */
-  later_error = test_fail_to_run (template, "answer");
-  test_assert_error (later_error, G_FORK_ERROR_LOST);
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_LOST);
 }
 
 /* A wait for what the killed template was parent of ends with the truth or LOST,
@@ -553,7 +543,6 @@ static void
 test_no_sigpipe (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GError) error = NULL;
   struct sigaction action;
   g_autofree char *string = NULL;
 
@@ -575,8 +564,7 @@ test_no_sigpipe (void)
   for (int i = 0; i < 100; i++)
     g_fork_template_send_arg (template, string);
   g_fork_template_send_fd (template, 2);
-  error = test_fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_LOST);
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_LOST);
 
   g_assert_no_errno (sigaction (SIGPIPE, NULL, &action));
   g_assert_true (action.sa_handler == SIG_DFL);
@@ -587,15 +575,11 @@ static void
 test_killed_before_run (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) run_error = NULL;
 
   test_prepare (template);
   test_kill_and_wait (g_fork_template_get_pid (template));
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_LOST);
-  run_error = test_fail_to_run (template, "answer");
-  test_assert_error (run_error, G_FORK_ERROR_LOST);
+  test_assert_prepare_fails (template, G_FORK_ERROR_LOST);
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_LOST);
 }
 
 int

@@ -13,22 +13,19 @@ static void
 test_module_missing (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "no-such-module");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_MODULE, "no-such-module");
+  test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, "no-such-module");
 }
 
 static void
 test_module_missing_path (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "/nonexistent/module.so");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_MODULE, "/nonexistent/module.so", g_strerror (ENOENT));
+  test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, "/nonexistent/module.so",
+                             g_strerror (ENOENT));
 }
 
 /* MODULE: a name is a path from the root or a plain name, so that nothing depends on
@@ -41,13 +38,12 @@ test_module_no_name (void)
   for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     {
       g_autoptr (GForkTemplate) template = g_fork_template_new ();
-      g_autoptr (GError) error = NULL;
       g_autofree char *tests = test_build_path (".");
 
       g_fork_template_set_cwd (template, tests);
       g_fork_template_require (template, names[i]);
-      error = test_fail_to_prepare (template);
-      test_assert_error (error, G_FORK_ERROR_MODULE, names[i], "neither an absolute path");
+      test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, names[i],
+                                 "neither an absolute path");
     }
 }
 
@@ -56,13 +52,11 @@ test_module_relative_directory (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autofree char *tests = test_build_path (".");
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_set_cwd (template, tests);
   g_fork_template_setenv (template, "GFORK_MODULE_PATH", "modules::./modules");
   g_fork_template_require (template, "test-worker");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_MODULE, "test-worker");
+  test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, "test-worker");
 }
 
 /* MODULE: it cannot be loaded; dlerror() says why. */
@@ -70,11 +64,10 @@ static void
 test_module_undefined_symbol (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "test-undefined");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_MODULE, "test-undefined", "a_function_that_nobody_defines");
+  test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, "test-undefined",
+                             "a_function_that_nobody_defines");
 }
 
 /* MODULE: neither is a qualified function's module there; nor is one that a loaded one's name
@@ -83,39 +76,47 @@ static void
 test_module_of_function (gconstpointer module)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
-  g_autoptr (GError) error = NULL;
   g_autofree char *function = g_strconcat (module, ":answer", NULL);
 
-  error = test_fail_to_run (template, function);
-  test_assert_error (error, G_FORK_ERROR_MODULE, module);
+  test_assert_run_fails (template, function, G_FORK_ERROR_MODULE, module);
 }
 
-/* FUNCTION: no module has it, to run and to call. */
+/* FUNCTION: no module has it. */
 static void
-test_function (gconstpointer kind)
+test_function_to_run (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GForkTemplate) caller = test_make (kind);
-  g_autoptr (GForkTemplate) qualified = test_make (kind);
-  g_autoptr (GForkTemplate) empty = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) call_error = NULL;
-  g_autoptr (GError) qualified_error = NULL;
-  g_autoptr (GError) empty_error = NULL;
 
-  error = test_fail_to_run (template, "no_such_function");
-  test_assert_error (error, G_FORK_ERROR_FUNCTION, "no_such_function");
+  test_assert_run_fails (template, "no_such_function", G_FORK_ERROR_FUNCTION, "no_such_function");
+}
 
-  g_fork_template_call (caller, "no_such_call", NULL);
-  call_error = test_fail_to_prepare (caller);
-  test_assert_error (call_error, G_FORK_ERROR_FUNCTION, "no_such_call");
+static void
+test_function_to_call (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
 
-  g_fork_template_require (qualified, "test-other");
-  qualified_error = test_fail_to_run (qualified, "test-worker:only_here");
-  test_assert_error (qualified_error, G_FORK_ERROR_FUNCTION, "test-worker", "only_here");
+  g_fork_template_call (template, "no_such_call", NULL);
+  test_assert_prepare_fails (template, G_FORK_ERROR_FUNCTION, "no_such_call");
+}
 
-  empty_error = test_fail_to_run (empty, "answer");
-  test_assert_error (empty_error, G_FORK_ERROR_FUNCTION, "answer");
+/* FUNCTION: another module than the named one has it. */
+static void
+test_function_of_another (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = test_make (kind);
+
+  g_fork_template_require (template, "test-other");
+  test_assert_run_fails (template, "test-worker:only_here", G_FORK_ERROR_FUNCTION, "test-worker",
+                         "only_here");
+}
+
+/* FUNCTION: there is no module at all. */
+static void
+test_function_of_none (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_FUNCTION, "answer");
 }
 
 /* What the C library exports is not a function to run. */
@@ -123,10 +124,8 @@ static void
 test_function_of_libc (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
 
-  error = test_fail_to_run (template, "abort");
-  test_assert_error (error, G_FORK_ERROR_FUNCTION, "abort");
+  test_assert_run_fails (template, "abort", G_FORK_ERROR_FUNCTION, "abort");
 }
 
 int
@@ -143,7 +142,10 @@ main (int    argc,
   g_test_add_func ("/errors/module/undefined-symbol", test_module_undefined_symbol);
   g_test_add_data_func ("/errors/module/of-function/none", "no-such-module", test_module_of_function);
   g_test_add_data_func ("/errors/module/of-function/prefix", "test-work", test_module_of_function);
-  test_add_kinds ("/errors/function/missing", test_function);
+  test_add_kinds ("/errors/function/missing/to-run", test_function_to_run);
+  test_add_kinds ("/errors/function/missing/to-call", test_function_to_call);
+  test_add_kinds ("/errors/function/of-another", test_function_of_another);
+  g_test_add_func ("/errors/function/of-none", test_function_of_none);
   g_test_add_func ("/errors/function/of-libc", test_function_of_libc);
 
   return g_test_run ();

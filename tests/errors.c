@@ -17,11 +17,10 @@ static void
 test_failed (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_set_cwd (template, "/nonexistent/directory");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_FAILED, "/nonexistent/directory", g_strerror (ENOENT));
+  test_assert_prepare_fails (template, G_FORK_ERROR_FAILED, "/nonexistent/directory",
+                             g_strerror (ENOENT));
 }
 
 /* valgrind makes a fork of vfork, so that posix_spawn cannot tell the reason. */
@@ -42,8 +41,6 @@ test_spawn (void)
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GForkTemplate) executed = NULL;
   g_autoptr (GForkTemplate) later = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) run_error = NULL;
   g_autofree char *helper = g_strdup (g_getenv ("GSPAWNFORK_HELPER"));
 
   if (skip_under_valgrind () || !test_in_subprocess ())
@@ -53,12 +50,12 @@ test_spawn (void)
   template = g_fork_template_new ();
   g_fork_template_require (template, "test-worker");
   g_fork_template_send_fd (template, 2);
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_SPAWN, "/nonexistent/helper", g_strerror (ENOENT));
+  test_assert_prepare_fails (template, G_FORK_ERROR_SPAWN, "/nonexistent/helper",
+                             g_strerror (ENOENT));
 
   executed = g_fork_template_new_exec ();
-  run_error = test_fail_to_run (executed, "answer");
-  test_assert_error (run_error, G_FORK_ERROR_SPAWN, "/nonexistent/helper", g_strerror (ENOENT));
+  test_assert_run_fails (executed, "answer", G_FORK_ERROR_SPAWN, "/nonexistent/helper",
+                         g_strerror (ENOENT));
 
   /* The next default template is a new attempt. */
   if (helper != NULL)
@@ -74,15 +71,13 @@ static void
 test_spawn_no_program (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GError) error = NULL;
 
   if (skip_under_valgrind () || !test_in_subprocess ())
     return;
 
   g_setenv ("GSPAWNFORK_HELPER", "/etc/passwd", TRUE);
   template = g_fork_template_new_exec ();
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_SPAWN, "/etc/passwd", g_strerror (EACCES));
+  test_assert_prepare_fails (template, G_FORK_ERROR_SPAWN, "/etc/passwd", g_strerror (EACCES));
 }
 
 /* FORK: the system refuses to fork. The template itself is all right. */
@@ -93,8 +88,6 @@ test_fork (void)
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GForkTemplate) grandchild = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) child_error = NULL;
   g_autoptr (GError) call_error = NULL;
 
   if (test_under_valgrind ())
@@ -115,10 +108,8 @@ test_fork (void)
 
   child = g_fork_template_fork (template);
   grandchild = g_fork_template_fork (child);
-  child_error = test_fail_to_run (child, "answer");
-  test_assert_error (child_error, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
-  error = test_fail_to_prepare (grandchild);
-  test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
+  test_assert_run_fails (child, "answer", G_FORK_ERROR_FORK, g_strerror (EAGAIN));
+  test_assert_prepare_fails (grandchild, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
 
   socket = test_run (template, "answer", NULL);
   test_assert_answer (socket, "memory", "nothing");
@@ -175,16 +166,14 @@ static void
 test_wrong_helper (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GError) error = NULL;
 
   if (!test_in_subprocess ())
     return;
 
   g_setenv ("GSPAWNFORK_HELPER", "/bin/true", TRUE);
   template = g_fork_template_new ();
-  error = test_fail_to_run (template, "answer");
-  test_assert_error (error, G_FORK_ERROR_SPAWN, "the function “answer”", "the helper “/bin/true”",
-                     "exit status 0");
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_SPAWN, "the function “answer”",
+                         "the helper “/bin/true”", "exit status 0");
 }
 
 /* CALL: the function says why it failed. */
@@ -192,41 +181,40 @@ static void
 test_call (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "test-trouble");
   g_fork_template_call (template, "refuse", (const char *[]){ "the moon is äöü full", NULL });
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_CALL, "refuse", "the moon is äöü full");
+  test_assert_prepare_fails (template, G_FORK_ERROR_CALL, "refuse", "the moon is äöü full");
 }
 
 /* CALL: a function need not say why, nor be right about the length, nor speak
  * UTF-8; there is a message anyhow. */
-static void
-test_call_strange_messages (void)
+typedef struct
 {
-  g_autoptr (GForkTemplate) silent = g_fork_template_new ();
-  g_autoptr (GForkTemplate) verbose = g_fork_template_new ();
-  g_autoptr (GForkTemplate) garbled = g_fork_template_new ();
-  g_autoptr (GError) silent_error = NULL;
-  g_autoptr (GError) verbose_error = NULL;
-  g_autoptr (GError) garbled_error = NULL;
+  const char *name;
+  const char *function;
+  const char *arg;
+  const char *message;
+} StrangeMessage;
 
-  g_fork_template_require (silent, "test-trouble");
-  g_fork_template_call (silent, "refuse_silently", NULL);
-  silent_error = test_fail_to_prepare (silent);
-  test_assert_error (silent_error, G_FORK_ERROR_CALL, "refuse_silently");
+static const StrangeMessage strange_messages[] = {
+  { "none", "refuse_silently", NULL, "refuse_silently" },
+  { "too-long", "refuse_at_length", NULL, "xxxxxxxxxxxxxxxx" },
+  { "not-utf-8", "refuse", "\xff\xfe not UTF-8", "not UTF-8" },
+};
 
-  g_fork_template_require (verbose, "test-trouble");
-  g_fork_template_call (verbose, "refuse_at_length", NULL);
-  verbose_error = test_fail_to_prepare (verbose);
-  test_assert_error (verbose_error, G_FORK_ERROR_CALL, "refuse_at_length", "xxxxxxxxxxxxxxxx");
+static void
+test_call_strange_message (gconstpointer data)
+{
+  const StrangeMessage *strange = data;
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
 
-  g_fork_template_require (garbled, "test-trouble");
-  g_fork_template_call (garbled, "refuse", (const char *[]){ "\xff\xfe not UTF-8", NULL });
-  garbled_error = test_fail_to_prepare (garbled);
-  test_assert_error (garbled_error, G_FORK_ERROR_CALL, "refuse", "not UTF-8");
-  g_assert_true (g_utf8_validate (garbled_error->message, -1, NULL));
+  g_fork_template_require (template, "test-trouble");
+  g_fork_template_call (template, strange->function, (const char *[]){ strange->arg, NULL });
+  error = test_fail_to_prepare (template);
+  test_assert_error (error, G_FORK_ERROR_CALL, strange->function, strange->message);
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
 }
 
 /* FAILED: a variable that has no such name. */
@@ -235,16 +223,12 @@ test_failed_variable (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GForkTemplate) other = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) other_error = NULL;
 
   g_fork_template_unsetenv (template, "A=B");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
+  test_assert_prepare_fails (template, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
 
   g_fork_template_setenv (other, "A=B", "value");
-  other_error = test_fail_to_prepare (other);
-  test_assert_error (other_error, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
+  test_assert_prepare_fails (other, G_FORK_ERROR_FAILED, "A=B", g_strerror (EINVAL));
 }
 
 /* FAILED: a number that no descriptor can have, or that another one has. */
@@ -253,17 +237,13 @@ test_failed_map_fd (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GForkTemplate) twice = g_fork_template_new ();
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) twice_error = NULL;
 
   g_fork_template_map_fd (template, 2, G_MAXINT);
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_FAILED, "2147483647", "RLIMIT_NOFILE");
+  test_assert_prepare_fails (template, G_FORK_ERROR_FAILED, "2147483647", "RLIMIT_NOFILE");
 
   g_fork_template_map_fd (twice, 2, 7);
   g_fork_template_map_fd (twice, 1, 7);
-  twice_error = test_fail_to_prepare (twice);
-  test_assert_error (twice_error, G_FORK_ERROR_FAILED, "7");
+  test_assert_prepare_fails (twice, G_FORK_ERROR_FAILED, "7");
 }
 
 /* NOT_SUPPORTED: C has no eval. */
@@ -271,11 +251,9 @@ static void
 test_not_supported_eval (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_eval (template, "1 + 1", NULL);
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_NOT_SUPPORTED, "“1 + 1”");
+  test_assert_prepare_fails (template, G_FORK_ERROR_NOT_SUPPORTED, "“1 + 1”");
 }
 
 /* NOT_SUPPORTED: nobody has installed that runtime. */
@@ -284,14 +262,10 @@ test_not_supported_runtime (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("cobol");
   g_autoptr (GForkTemplate) other = g_fork_template_new_for_runtime ("../cobol");
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GError) other_error = NULL;
 
   g_fork_template_require (template, "test-worker");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_NOT_SUPPORTED, "cobol");
-  other_error = test_fail_to_run (other, "answer");
-  test_assert_error (other_error, G_FORK_ERROR_NOT_SUPPORTED, "../cobol");
+  test_assert_prepare_fails (template, G_FORK_ERROR_NOT_SUPPORTED, "cobol");
+  test_assert_run_fails (other, "answer", G_FORK_ERROR_NOT_SUPPORTED, "../cobol");
 }
 
 /* Whatever a name is made of, its message is UTF-8. */
@@ -396,8 +370,6 @@ test_failed_template_and_forks (gconstpointer kind)
   g_autoptr (GForkTemplate) after_after = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GError) before_error = NULL;
-  g_autoptr (GError) after_error = NULL;
   g_autoptr (GError) after_after_error = NULL;
 
   g_fork_template_require (template, "no-such-module");
@@ -409,10 +381,8 @@ test_failed_template_and_forks (gconstpointer kind)
   g_fork_template_require (after, "test-worker");
   after_after = g_fork_template_fork (after);
 
-  before_error = test_fail_to_run (before, "answer");
-  test_assert_error (before_error, G_FORK_ERROR_MODULE, "no-such-module");
-  after_error = test_fail_to_prepare (after);
-  test_assert_error (after_error, G_FORK_ERROR_MODULE, "no-such-module");
+  test_assert_run_fails (before, "answer", G_FORK_ERROR_MODULE, "no-such-module");
+  test_assert_prepare_fails (after, G_FORK_ERROR_MODULE, "no-such-module");
   socket = g_fork_template_execv (after_after, (const char *[]){ "/bin/true", NULL }, 0,
                                   NULL, NULL, &after_after_error);
   test_assert_error (after_after_error, G_FORK_ERROR_MODULE, "no-such-module");
@@ -430,13 +400,11 @@ test_failed_template_reaps (gconstpointer kind)
   g_autoptr (GForkProcess) other_process = NULL;
   g_autoptr (GSocket) socket = test_run (child, "answer", &process);
   g_autoptr (GSocket) other_socket = test_run (other_child, "answer", &other_process);
-  g_autoptr (GError) error = NULL;
   g_autoptr (GError) run_error = NULL;
   g_autoptr (GError) wait_error = NULL;
 
   g_fork_template_require (template, "no-such-module");
-  error = test_fail_to_prepare (template);
-  test_assert_error (error, G_FORK_ERROR_MODULE, "no-such-module");
+  test_assert_prepare_fails (template, G_FORK_ERROR_MODULE, "no-such-module");
 
   test_send (socket, "exit 81\n");
   g_assert_true (g_fork_process_wait (process, NULL, &wait_error));
@@ -512,7 +480,7 @@ main (int    argc,
   g_test_add_func ("/errors/fork", test_fork);
   test_add_kinds ("/errors/threaded", test_threaded);
   test_add_kinds ("/errors/call/message", test_call);
-  g_test_add_func ("/errors/call/strange-messages", test_call_strange_messages);
+  test_add_table ("/errors/call/strange-message", strange_messages, test_call_strange_message);
   g_test_add_func ("/errors/wrong-helper", test_wrong_helper);
   test_add_kinds ("/errors/not-supported/eval", test_not_supported_eval);
   g_test_add_func ("/errors/not-supported/runtime", test_not_supported_runtime);

@@ -71,9 +71,7 @@ test_exec_any_kind (gconstpointer kind)
   test_assert_all_is (socket, pid);
   g_assert_true (g_fork_process_wait_check (process, NULL, &error));
   g_assert_no_error (error);
-  g_assert_true (g_fork_process_wait (other_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (other_process), ==, 17);
+  test_assert_exits (other_process, 17);
 }
 
 /* execv_async completes through the main loop. */
@@ -252,7 +250,6 @@ test_none_shows_eof (gconstpointer kind)
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
   g_auto (TestFd) read_end = -1;
   g_auto (TestFd) unblock = -1;
 
@@ -262,9 +259,7 @@ test_none_shows_eof (gconstpointer kind)
   test_assert_eof (socket);
 
   test_close_fd (&unblock);
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 71);
+  test_assert_exits (process, 71);
 }
 
 /* Descriptors sent before become 3, 4, … in order, and strings between them do
@@ -615,9 +610,7 @@ test_exec_a_parent (void)
   g_assert_no_error (error);
 
   test_send (child_socket, "exit 18\n");
-  g_assert_true (g_fork_process_wait (child_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (child_process), ==, 18);
+  test_assert_exits (child_process, 18);
 }
 
 /* What was sent to be an argument cannot be one if it holds a NUL; nobody gets a part

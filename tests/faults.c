@@ -215,13 +215,10 @@ check_run (GForkTemplate *template)
 {
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = test_run (template, "answer", &process);
-  g_autoptr (GError) error = NULL;
 
   test_assert_answer (socket, "memory", "nothing");
   test_send (socket, "exit 3\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+  test_assert_exits (process, 3);
 }
 
 /* What the kernel has no memory for now is sent later. */
@@ -321,9 +318,7 @@ test_no_signalfd (void)
   g_fork_template_call (template, "remember", NULL);
   test_prepare (template);
   test_send (socket, "exit 3\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+  test_assert_exits (process, 3);
 
   other = g_fork_template_fork (template);
   no_socket = g_fork_template_run (other, "answer", NULL, NULL, &error);

@@ -190,9 +190,7 @@ test_is_a_template (void)
   test_assert_all_is (socket, "only here");
 
   test_send (grandchild_socket, "exit 5\n");
-  g_assert_true (g_fork_process_wait (grandchild_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (grandchild_process), ==, 5);
+  test_assert_exits (grandchild_process, 5);
   g_assert_true (g_fork_process_wait_check (process, NULL, &error));
   g_assert_no_error (error);
 

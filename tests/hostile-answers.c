@@ -317,12 +317,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (answers); i++)
-    {
-      g_autofree char *path = g_strconcat ("/hostile/far-end/", answers[i].name, NULL);
-
-      g_test_add_data_func (path, &answers[i], test_answer);
-    }
+  test_add_table ("/hostile/far-end", answers, test_answer);
 
   return g_test_run ();
 }

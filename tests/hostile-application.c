@@ -613,12 +613,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
-    {
-      g_autofree char *path = g_strconcat ("/hostile/application/", commands[i].name, NULL);
-
-      g_test_add_data_func (path, &commands[i], test_command);
-    }
+  test_add_table ("/hostile/application", commands, test_command);
   g_test_add_func ("/hostile/application/setenv/cut", test_setenv_cut);
   g_test_add_func ("/hostile/application/run/nothing", test_run_nothing);
   g_test_add_func ("/hostile/application/cut", test_cut);

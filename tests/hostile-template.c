@@ -412,12 +412,7 @@ main (int    argc,
   g_test_add_data_func ("/hostile/far-end/false-pidfd/pipe", NULL, test_false_pidfd);
   g_test_add_func ("/hostile/far-end/memory-is-sealed", test_memory_is_sealed);
 
-  for (gsize i = 0; i < G_N_ELEMENTS (programs); i++)
-    {
-      g_autofree char *path = g_strconcat ("/hostile/program/", programs[i].name, NULL);
-
-      g_test_add_data_func (path, &programs[i], test_program);
-    }
+  test_add_table ("/hostile/program", programs, test_program);
 
   return g_test_run ();
 }

@@ -76,13 +76,9 @@ static void
 check_exit (GSocket      *socket,
             GForkProcess *process)
 {
-  g_autoptr (GError) error = NULL;
-
   test_assert_answer (socket, "strays", "none");
   test_send (socket, "exit 3\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+  test_assert_exits (process, 3);
 }
 
 static void

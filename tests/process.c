@@ -54,8 +54,7 @@ test_short_life (gconstpointer kind)
 
   g_fork_template_send_arg (template, "99");
   socket = test_run (template, "leave_with", &process);
-  test_wait_for (process);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 99);
+  test_assert_exits (process, 99);
 }
 
 /* A worker that dies of a signal has been signalled. */
@@ -101,8 +100,7 @@ test_statuses_are_not_mixed_up (gconstpointer kind)
 
   for (int i = 0; i < N; i++)
     {
-      test_wait_for (processes[i]);
-      g_assert_cmpint (g_fork_process_get_exit_status (processes[i]), ==, i + 1);
+      test_assert_exits (processes[i], i + 1);
       g_object_unref (processes[i]);
       g_object_unref (sockets[i]);
     }
@@ -473,15 +471,13 @@ test_unheard_statuses (void)
     }
 
   test_send (first_socket, "exit 62\n");
-  test_wait_for (first);
-  g_assert_cmpint (g_fork_process_get_exit_status (first), ==, 62);
+  test_assert_exits (first, 62);
 
   for (guint i = 0; i < processes->len; i++)
     {
       GForkProcess *process = g_ptr_array_index (processes, i);
 
-      test_wait_for (process);
-      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 61);
+      test_assert_exits (process, 61);
     }
 }
 
@@ -494,8 +490,7 @@ test_only_the_process_is_kept (gconstpointer kind)
 
   test_send (socket, "exit 63\n");
   g_clear_object (&socket);
-  test_wait_for (process);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 63);
+  test_assert_exits (process, 63);
 }
 
 /* In a program that never iterates its main context, nothing waits there for ever with
@@ -521,7 +516,6 @@ test_very_many (void)
   const guint n = test_under_valgrind () ? 20 : 700;
   g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
   g_autoptr (GPtrArray) processes = g_ptr_array_new_with_free_func (g_object_unref);
-  g_autoptr (GError) error = NULL;
   g_auto (TestFd) read_end = -1;
   g_auto (TestFd) write_end = -1;
 
@@ -546,11 +540,7 @@ test_very_many (void)
 
   test_prepare (template);
   for (guint i = 0; i < n; i++)
-    {
-      g_assert_true (g_fork_process_wait (processes->pdata[i], NULL, &error));
-      g_assert_no_error (error);
-      g_assert_cmpint (g_fork_process_get_exit_status (processes->pdata[i]), ==, 25);
-    }
+    test_assert_exits (processes->pdata[i], 25);
 }
 
 int

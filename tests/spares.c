@@ -94,16 +94,13 @@ test_taken_and_refilled (void)
       g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
       g_autoptr (GForkProcess) process = NULL;
       g_autoptr (GSocket) socket = NULL;
-      g_autoptr (GError) error = NULL;
 
       refill (template);
       g_assert_cmpuint (count_children (parent), ==, 3);
 
       socket = test_run (fork, "answer", &process);
       test_send (socket, "exit 5\n");
-      g_assert_true (g_fork_process_wait (process, NULL, &error));
-      g_assert_no_error (error);
-      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 5);
+      test_assert_exits (process, 5);
       refill (template);
       g_assert_cmpuint (count_children (parent), ==, 2);
     }
@@ -215,14 +212,11 @@ test_run_template (void)
   GPid parent = g_fork_template_get_pid (template);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = test_run (template, "answer", &process);
-  g_autoptr (GError) error = NULL;
 
   while (count_children (parent) > 1)
     g_thread_yield ();
   test_send (socket, "exit 9\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 9);
+  test_assert_exits (process, 9);
 }
 
 /* A template that cannot be forked has no spares, and says why as ever. */

@@ -64,9 +64,7 @@ test_detach_and_fork (void)
   child = g_fork_template_fork (adopted);
   socket = test_run (child, "answer", &process);
   test_send (socket, "exit 14\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 14);
+  test_assert_exits (process, 14);
 }
 
 /* Another program can go on with it: see takeover.c. */

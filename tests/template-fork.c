@@ -171,20 +171,15 @@ test_run_a_parent (void)
   g_autoptr (GForkProcess) parent_process = NULL;
   g_autoptr (GSocket) child_socket = test_run (child, "answer", &child_process);
   g_autoptr (GSocket) parent_socket = test_run (parent, "answer", &parent_process);
-  g_autoptr (GError) error = NULL;
 
   g_assert_cmpint (test_ask_number (parent_socket, "pid"), ==, g_fork_process_get_pid (parent_process));
   test_assert_answer (parent_socket, "strays", "none");
 
   test_send (child_socket, "exit 11\n");
-  g_assert_true (g_fork_process_wait (child_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (child_process), ==, 11);
+  test_assert_exits (child_process, 11);
 
   test_send (parent_socket, "exit 12\n");
-  g_assert_true (g_fork_process_wait (parent_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (parent_process), ==, 12);
+  test_assert_exits (parent_process, 12);
 }
 
 /* The descriptors that were sent are then the new worker's alone: they are at
@@ -213,7 +208,6 @@ test_close_a_parent (gconstpointer kind)
   g_autoptr (GForkTemplate) child = g_fork_template_fork (parent);
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = test_run (child, "answer", &process);
-  g_autoptr (GError) error = NULL;
 
   g_fork_template_close (parent);
   g_clear_object (&parent);
@@ -221,9 +215,7 @@ test_close_a_parent (gconstpointer kind)
 
   test_assert_answer (socket, "memory", "nothing");
   test_send (socket, "exit 13\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 13);
+  test_assert_exits (process, 13);
 }
 
 int

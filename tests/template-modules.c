@@ -210,12 +210,9 @@ test_fork_handlers (gconstpointer way)
       g_autoptr (GForkTemplate) grandchild = g_fork_template_fork (child);
       g_autoptr (GForkProcess) process = NULL;
       g_autoptr (GSocket) socket = test_run (grandchild, "tell_forks", &process);
-      g_autoptr (GError) error = NULL;
 
       test_assert_eof (socket);
-      g_assert_true (g_fork_process_wait (process, NULL, &error));
-      g_assert_no_error (error);
-      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, (1 + i) * 10 + 2);
+      test_assert_exits (process, (1 + i) * 10 + 2);
     }
 }
 
@@ -228,7 +225,6 @@ test_preloaded (void)
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
   g_autofree char *before = g_strdup (g_getenv ("LD_PRELOAD"));
 
   if (before != NULL || test_under_sanitizer ())
@@ -246,9 +242,7 @@ test_preloaded (void)
   child = g_fork_template_fork (template);
   socket = test_run (child, "tell_wrapped", &process);
   test_assert_eof (socket);
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 11);
+  test_assert_exits (process, 11);
 }
 
 /* A function that returns leaves by exit(), so that handlers and destructors of

@@ -71,6 +71,22 @@ void          test_assert_error_at (const char           *file,
 #define test_assert_error(error, code, ...) \
   test_assert_error_at (__FILE__, __LINE__, G_STRFUNC, error, code, ##__VA_ARGS__, NULL)
 
+/* Asserts that an operation fails like this. */
+#define test_assert_prepare_fails(template, code, ...) \
+  test_assert_fails_ (test_fail_to_prepare (template), code, ##__VA_ARGS__)
+#define test_assert_run_fails(template, function, code, ...) \
+  test_assert_fails_ (test_fail_to_run (template, function), code, ##__VA_ARGS__)
+#define test_assert_exec_fails(template, argv, code, ...) \
+  test_assert_fails_ (test_fail_to_exec (template, argv), code, ##__VA_ARGS__)
+
+#define test_assert_fails_(failure, code, ...) \
+  G_STMT_START \
+    { \
+      g_autoptr (GError) failure_ = failure; \
+      test_assert_error (failure_, code, ##__VA_ARGS__); \
+    } \
+  G_STMT_END
+
 /* Templates */
 
 /* The ways to come to a template, for tests of what holds for each. */
@@ -127,6 +143,27 @@ void     test_assert_eof        (GSocket    *socket);
     { \
       g_autoptr (GString) all_ = test_read_all (socket); \
       g_assert_cmpstr (all_->str, ==, expected); \
+    } \
+  G_STMT_END
+
+/* Adds a test for each element of a table, which has a name and is the test's data. */
+#define test_add_table(path, table, test) \
+  G_STMT_START \
+    { \
+      for (gsize i_ = 0; i_ < G_N_ELEMENTS (table); i_++) \
+        { \
+          g_autofree char *path_ = g_strconcat (path, "/", (table)[i_].name, NULL); \
+          g_test_add_data_func (path_, &(table)[i_], test); \
+        } \
+    } \
+  G_STMT_END
+
+/* Waits for the end of a worker that exits. */
+#define test_assert_exits(process, status) \
+  G_STMT_START \
+    { \
+      test_wait_for (process); \
+      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, status); \
     } \
   G_STMT_END
 

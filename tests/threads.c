@@ -35,14 +35,11 @@ make_and_run (gpointer data)
       g_autoptr (GForkTemplate) template = test_template_new ();
       g_autoptr (GForkProcess) process = NULL;
       g_autoptr (GSocket) socket = NULL;
-      g_autoptr (GError) error = NULL;
       g_autofree char *number = g_strdup_printf ("%d", 1 + i);
 
       g_fork_template_send_arg (template, number);
       socket = test_run (template, "leave_with", &process);
-      g_assert_true (g_fork_process_wait (process, NULL, &error));
-      g_assert_no_error (error);
-      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 1 + i);
+      test_assert_exits (process, 1 + i);
     }
 
   return NULL;
@@ -69,14 +66,11 @@ fork_and_run (gpointer data)
       g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
       g_autoptr (GForkProcess) process = NULL;
       g_autoptr (GSocket) socket = NULL;
-      g_autoptr (GError) error = NULL;
 
       socket = test_run (child, "answer", &process);
       g_assert_cmpint (test_ask_number (socket, "pid"), ==, g_fork_process_get_pid (process));
       test_send (socket, "exit 3\n");
-      g_assert_true (g_fork_process_wait (process, NULL, &error));
-      g_assert_no_error (error);
-      g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
+      test_assert_exits (process, 3);
     }
 
   return NULL;
@@ -160,11 +154,8 @@ static gpointer
 wait_for_process (gpointer data)
 {
   GForkProcess *process = data;
-  g_autoptr (GError) error = NULL;
 
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 4);
+  test_assert_exits (process, 4);
 
   return NULL;
 }
@@ -562,15 +553,12 @@ test_context_goes_away (gconstpointer kind)
   g_autoptr (GForkTemplate) template = ((const TestKind *) kind)->make ();
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GError) error = NULL;
 
   g_thread_join (g_thread_new ("visitor", start_and_leave, template));
   socket = test_run (template, "answer", &process);
   test_assert_answer (socket, "memory", "nothing");
   test_send (socket, "exit 5\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 5);
+  test_assert_exits (process, 5);
 }
 
 /* While one thread sits in a context that it does not run, another can wait for

@@ -38,9 +38,7 @@ test_signals (gconstpointer function)
   later_socket = test_run (later, "answer", &later_process);
 
   test_send (earlier_socket, "exit 3\n");
-  g_assert_true (g_fork_process_wait (earlier_process, NULL, &error));
-  g_assert_no_error (error);
-  g_assert_cmpint (g_fork_process_get_exit_status (earlier_process), ==, 3);
+  test_assert_exits (earlier_process, 3);
 
   g_fork_process_force_exit (later_process);
   g_assert_true (g_fork_process_wait (later_process, NULL, &error));
