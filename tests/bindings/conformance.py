@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import glob
 import os
+import select
 import signal
 import socket
 import struct
@@ -26,6 +27,19 @@ from peer import (
     NOT_SUPPORTED, PATIENCE, PROTOCOL, READY, REQUIRE, RUN, SEARCH_PATH, SETENV, SOCKET_STDERR,
     SOCKET_STDIN, SOCKET_STDOUT, SYNC, SYNCED, UNSETENV, Control, descriptors, frame, inode,
     is_close_on_exec, signals, strings)
+
+
+# What a terminal or a service manager sends to a whole process group.
+OF_THE_GROUP = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP,
+                signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM,
+                signal.SIGPROF, signal.SIGIO, signal.SIGPIPE)
+MAY_BE_IGNORED = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+IGNORING = '/bin/sh', '-c', 'trap "" HUP INT QUIT; exec "$@"', 'sh'
+
+# A child that the program has not made. It says which process it is, and ends with its input.
+WITH_A_STRANGER = ('/bin/sh', '-c',
+                   'f=/proc/self/fd; sh -c "echo \\$\\$; read line" <$f/$0 >$f/$1 & '
+                   'shift; exec "$@"')
 
 
 class Conformance(unittest.TestCase):
@@ -174,6 +188,52 @@ class Conformance(unittest.TestCase):
         if '--gspawnfork-serve' in title:
             self.skipTest('it cannot write its title')
         self.assertEqual(title, f'gspawnfork: template [{os.getpid()}]')
+
+    # Signals, and children of others
+
+    def test_signals_to_the_group(self):
+        control = self.start()
+        templates = [control]
+        if FORKS:
+            templates.append(control.fork(1))
+            self.addCleanup(templates[1].close)
+        for template in templates:
+            pid = self.assert_synced(template)
+            for number in OF_THE_GROUP:
+                os.kill(pid, number)
+                self.assertEqual(self.assert_synced(template), pid)
+
+    def test_ignored_signals_of_a_worker(self):
+        control = self.start(wrapper=IGNORING)
+        pid = self.assert_ready(control, f'{MODULE}:conform_echo')
+        self.assert_talks(control)
+        self.assertLessEqual(MAY_BE_IGNORED, signals(pid, 'SigIgn'))
+
+    def test_ignored_signals_of_a_program(self):
+        said = self.execute(self.start(wrapper=IGNORING), 0, 'grep', 'SigIgn', '/proc/self/status')
+        self.assertEqual(int(said.split()[1], 16), sum(1 << n - 1 for n in MAY_BE_IGNORED))
+
+    def test_children_of_others_are_left_alone(self):
+        their_input, input = self.pipe()
+        output, their_output = self.pipe()
+        numbers = [their_input.fileno(), their_output.fileno()]
+        control = self.start(inherited=numbers, wrapper=(*WITH_A_STRANGER, *map(str, numbers)))
+        their_input.close()
+        stranger = int(output.readline())
+        pidfd = os.pidfd_open(stranger)
+        self.addCleanup(os.close, pidfd)
+
+        input.close()
+        select.select([pidfd], [], [])
+        # The program looks after its own children meanwhile.
+        if FORKS:
+            child = control.fork(1)
+            self.addCleanup(child.close)
+            self.assert_ready(child, f'{MODULE}:conform_seven')
+            self.assert_exited(control.receive(), 1, 7 << 8)
+        self.assert_synced(control)
+        with open(f'/proc/{stranger}/stat') as file:
+            self.assertEqual(file.read().rpartition(')')[2].split()[0], 'Z')
 
     # Malformed frames
 

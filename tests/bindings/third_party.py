@@ -39,6 +39,9 @@ FAULTS = {
     'keeps-what-was-read-ahead': 'test_descriptors_read_ahead_are_the_parents',
     'keeps-inherited': 'test_inherited_descriptors_are_closed',
     'ends-without-hello': 'test_an_application_that_has_ended',
+    'ends-with-its-group': 'test_signals_to_the_group',
+    'ignores-no-signals': 'test_ignored_signals_of_a_worker',
+    'waits-for-others': 'test_children_of_others_are_left_alone',
 }
 
 # What the whole group is sent by a terminal or a service manager.
@@ -79,7 +82,8 @@ class Runtime:
         self.out = b''
         self.own_path = list(sys.path)
         self.ignored = [number for number in MAY_BE_IGNORED
-                        if signal.getsignal(number) == signal.SIG_IGN]
+                        if signal.getsignal(number) == signal.SIG_IGN
+                        and fault != 'ignores-no-signals']
         self.set_module_path('')
         self.listen()
 
@@ -91,7 +95,10 @@ class Runtime:
         self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
         for number in OF_THE_GROUP + [signal.SIGCHLD]:
-            signal.signal(number, lambda *_: None)
+            if fault != 'ends-with-its-group' or number == signal.SIGCHLD:
+                signal.signal(number, lambda *_: None)
+            else:
+                signal.signal(number, signal.SIG_DFL)
             signal.siginterrupt(number, False)
 
     def forget_signals(self):
@@ -103,6 +110,8 @@ class Runtime:
             signal.signal(number, signal.SIG_IGN if number in self.ignored else signal.SIG_DFL)
 
     def reap(self):
+        if fault == 'waits-for-others':
+            self.reap_all()
         for child_id, pid in list(self.children.items()):
             ended, status, usage = os.wait4(pid, os.WNOHANG)
             if ended:
@@ -110,6 +119,18 @@ class Runtime:
                 self.answer(EXITED, struct.pack(
                     '=IiqqQ', child_id, status, int(usage.ru_utime * 1e6),
                     int(usage.ru_stime * 1e6), usage.ru_maxrss * 1024))
+
+    def reap_all(self):
+        try:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                for child_id in [key for key, own in self.children.items() if own == pid]:
+                    del self.children[child_id]
+                    self.answer(EXITED, struct.pack('=IiqqQ', child_id, status, 0, 0, 0))
+        except ChildProcessError:
+            pass
 
     # Answers
 
