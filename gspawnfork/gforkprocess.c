@@ -62,10 +62,7 @@ struct _GForkProcess
   GObject parent_instance;
 
   GForkChild *child;
-  GMainContext *context;
-  gboolean listening;
-  GWeakRef *self; /* what the listener has */
-  GSource *emission; /* of the signal, to come */
+  GForkListener *listener; /* emits the signal */
 
   GOutputStream *stdin_pipe;
   GInputStream *output_pipes[2]; /* of standard output and standard error */
@@ -84,7 +81,7 @@ G_DEFINE_FINAL_TYPE (GForkProcess, g_fork_process, G_TYPE_OBJECT)
 /* ——— The signal ——— */
 
 static void
-free_weak (GWeakRef *weak)
+free_weak (gpointer weak)
 {
   g_weak_ref_clear (weak);
   g_free (weak);
@@ -99,66 +96,15 @@ new_weak (GForkProcess *self)
   return weak;
 }
 
-static gboolean
-emit_exited (gpointer user_data)
-{
-  g_autoptr (GForkProcess) self = user_data;
-
-  g_signal_emit (self, signals[EXITED], 0, g_fork_child_get_exited (self->child)->wait_status);
-  return G_SOURCE_REMOVE;
-}
-
-static gboolean
-emit_exited_weakly (gpointer user_data)
-{
-  GForkProcess *self = g_weak_ref_get (user_data);
-
-  return self != NULL ? emit_exited (self) : G_SOURCE_REMOVE;
-}
-
-/* The source does not keep the object, and goes with it: a program may never iterate
- * the context. */
+/* The listener does not keep the object: a program may never iterate the context. */
 static void
-emit_later (GForkProcess *self,
-            GMainContext *context)
+emit_exited (GForkChild *child,
+             gpointer    weak)
 {
-  self->emission = g_idle_source_new ();
-  g_source_set_static_name (self->emission, "[gspawnfork] exited");
-  g_source_set_priority (self->emission, G_PRIORITY_DEFAULT);
-  g_source_set_callback (self->emission, emit_exited_weakly, new_weak (self),
-                         (GDestroyNotify) free_weak);
-  g_source_attach (self->emission, context);
-}
+  g_autoptr (GForkProcess) self = g_weak_ref_get (weak);
 
-static gboolean
-emit_exited_and_free (gpointer weak)
-{
-  emit_exited_weakly (weak);
-  free_weak (weak);
-  return G_SOURCE_REMOVE;
-}
-
-/* Whoever is told of another end before this may drop the object. */
-static void
-on_child_ended (GForkChild   *child,
-                GMainContext *context,
-                gpointer      data)
-{
-  GWeakRef *weak = data;
-  GForkProcess *self;
-
-  if (g_fork_is_dispatching (context))
-    {
-      g_fork_call_in (context, emit_exited_and_free, weak);
-      return;
-    }
-
-  self = g_weak_ref_get (weak);
-  free_weak (weak);
-  if (self == NULL)
-    return;
-  emit_later (self, context);
-  g_object_unref (self);
+  if (self != NULL)
+    g_signal_emit (self, signals[EXITED], 0, g_fork_child_get_exited (child)->wait_status);
 }
 
 /* ——— The object ——— */
@@ -168,18 +114,7 @@ g_fork_process_dispose (GObject *object)
 {
   GForkProcess *self = G_FORK_PROCESS (object);
 
-  if (self->listening)
-    {
-      if (g_fork_child_unlisten (self->child, self->self))
-        free_weak (self->self);
-      self->listening = FALSE;
-    }
-
-  if (self->emission != NULL)
-    {
-      g_source_destroy (self->emission);
-      g_clear_pointer (&self->emission, g_source_unref);
-    }
+  g_clear_pointer (&self->listener, g_fork_listener_stop);
 
   G_OBJECT_CLASS (g_fork_process_parent_class)->dispose (object);
 }
@@ -192,7 +127,7 @@ g_fork_process_finalize (GObject *object)
   g_clear_object (&self->stdin_pipe);
   g_clear_object (&self->output_pipes[0]);
   g_clear_object (&self->output_pipes[1]);
-  g_fork_child_release (self->child);
+  g_fork_child_forget (self->child);
   g_fork_child_unref (self->child);
 
   G_OBJECT_CLASS (g_fork_process_parent_class)->finalize (object);
@@ -250,18 +185,9 @@ g_fork_process_new_for_child (GForkChild   *child,
 
   if (streams != NULL)
     take_pipes (self, streams);
-
-  g_fork_child_hold (child);
   self->child = g_fork_child_ref (child);
-  self->self = new_weak (self);
-  self->listening = g_fork_child_listen (child, context, on_child_ended, self->self);
-  if (!self->listening)
-    {
-      /* It has ended already; but nobody could connect to the signal yet. */
-      free_weak (self->self);
-      emit_later (self, context);
-    }
-
+  self->listener = g_fork_listener_new (child, emit_exited, new_weak (self), free_weak);
+  g_fork_listener_start (self->listener, context);
   return self;
 }
 
@@ -286,54 +212,52 @@ g_fork_process_get_pid (GForkProcess *self)
 
 /* ——— Waiting ——— */
 
+/* What a task has until it returns. Each of these has the task as well. */
+#define LISTENER "listener"
 #define CANCEL_SOURCE "cancel-source"
 
-/* The source has the task, and the task the source, until one of them is through. */
 static void
-destroy_source (GSource *source)
+stop_listener (gpointer listener)
+{
+  g_fork_listener_stop (listener);
+}
+
+static void
+destroy_source (gpointer source)
 {
   g_source_destroy (source);
   g_source_unref (source);
 }
 
-static gboolean
-return_waiting (gpointer user_data)
+static void
+on_waited_for (GForkChild *child,
+               gpointer    data)
 {
-  g_autoptr (GTask) task = user_data;
-  GForkProcess *self = g_task_get_source_object (task);
+  g_autoptr (GTask) task = g_object_ref (data);
 
   g_object_set_data (G_OBJECT (task), CANCEL_SOURCE, NULL);
-  if (g_fork_child_is_lost (self->child))
+  g_object_set_data (G_OBJECT (task), LISTENER, NULL);
+  if (g_fork_child_is_lost (child))
     g_task_return_new_error (task, G_FORK_ERROR, G_FORK_ERROR_LOST,
                              _("How process %d ended cannot be known: the template that it was "
                                "forked from is gone"),
-                             (int) g_fork_child_get_pid (self->child));
+                             (int) g_fork_child_get_pid (child));
   else
     g_task_return_boolean (task, TRUE);
-  return G_SOURCE_REMOVE;
 }
 
-static void
-on_waited_for (GForkChild   *child,
-               GMainContext *context,
-               gpointer      data)
-{
-  g_fork_call_in (context, return_waiting, data);
-}
-
+/* The cancellable may have been reset meanwhile. */
 static gboolean
 on_wait_cancelled (GCancellable *cancellable,
-                   gpointer      user_data)
+                   gpointer      data)
 {
-  GTask *task = user_data;
-  GForkProcess *self = g_task_get_source_object (task);
+  g_autoptr (GTask) task = g_object_ref (data);
+  GForkListener *listener = g_object_steal_data (G_OBJECT (task), LISTENER);
 
-  if (g_fork_child_unlisten (self->child, task))
-    {
-      g_object_set_data (G_OBJECT (task), CANCEL_SOURCE, NULL);
-      g_task_return_error_if_cancelled (task);
-      g_object_unref (task);
-    }
+  g_object_set_data (G_OBJECT (task), CANCEL_SOURCE, NULL);
+  if (listener != NULL && g_fork_listener_stop (listener))
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED, "%s",
+                             _("Operation was cancelled"));
   return G_SOURCE_REMOVE;
 }
 
@@ -345,7 +269,7 @@ wait_async (GForkProcess        *self,
             gpointer             source_tag)
 {
   g_autoptr (GTask) task = g_task_new (self, cancellable, callback, user_data);
-  GMainContext *context = g_task_get_context (task);
+  GForkListener *listener;
 
   g_task_set_source_tag (task, source_tag);
   if (g_task_return_error_if_cancelled (task))
@@ -355,23 +279,24 @@ wait_async (GForkProcess        *self,
    * the callback runs. */
   g_task_set_check_cancellable (task, FALSE);
 
-  /* First of all, as the result may be returned by another thread, whose context it is,
-   * before this returns. What is cancelled while the source is being attached may not wake
-   * up the context, so it is looked for that below. */
+  /* The context may be another thread's: the task has both before either is at work. */
+  listener = g_fork_listener_new (self->child, on_waited_for, g_object_ref (task), g_object_unref);
+  g_object_set_data_full (G_OBJECT (task), LISTENER, g_fork_listener_ref (listener),
+                          stop_listener);
   if (cancellable != NULL)
     {
       GSource *source = g_cancellable_source_new (cancellable);
 
       g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), g_object_ref (task),
                              g_object_unref);
-      g_object_set_data_full (G_OBJECT (task), CANCEL_SOURCE, source,
-                              (GDestroyNotify) destroy_source);
-      g_source_attach (source, context);
+      g_object_set_data_full (G_OBJECT (task), CANCEL_SOURCE, source, destroy_source);
+      g_source_attach (source, g_task_get_context (task));
     }
+  g_fork_listener_start (listener, g_task_get_context (task));
+  g_fork_listener_unref (listener);
 
-  if (!g_fork_child_listen (self->child, context, on_waited_for, g_object_ref (task)))
-    return_waiting (task);
-  else if (g_cancellable_is_cancelled (cancellable))
+  /* What is cancelled while its source is being attached may not wake up the context. */
+  if (g_cancellable_is_cancelled (cancellable))
     on_wait_cancelled (cancellable, task);
 }
 
@@ -923,15 +848,13 @@ typedef struct
 {
   GSource source;
   GForkProcess *process;
-  gboolean listening;
+  GForkListener *listener; /* dispatched in the same context, which so looks again */
 } ProcessSource;
 
 static void
-wake_up (GForkChild   *child,
-         GMainContext *context,
-         gpointer      data)
+do_nothing (GForkChild *child,
+            gpointer    data)
 {
-  g_main_context_wakeup (context);
 }
 
 static gboolean
@@ -948,10 +871,10 @@ process_source_prepare (GSource *source,
   ProcessSource *self = (ProcessSource *) source;
 
   *timeout = -1;
-  if (!self->listening)
+  if (self->listener == NULL)
     {
-      g_fork_child_listen (self->process->child, g_source_get_context (source), wake_up, self);
-      self->listening = TRUE;
+      self->listener = g_fork_listener_new (self->process->child, do_nothing, NULL, NULL);
+      g_fork_listener_start (self->listener, g_source_get_context (source));
     }
   return process_source_ready (self);
 }
@@ -983,8 +906,7 @@ process_source_finalize (GSource *source)
 {
   ProcessSource *self = (ProcessSource *) source;
 
-  if (self->listening)
-    g_fork_child_unlisten (self->process->child, self);
+  g_clear_pointer (&self->listener, g_fork_listener_stop);
   g_object_unref (self->process);
 }
 

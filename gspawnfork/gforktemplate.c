@@ -8,15 +8,15 @@
 
 #include "gforktemplate.h"
 
-#include "process/child.h"
-#include "process/streams.h"
 #include "base/context.h"
-#include "start/default.h"
-#include "gforkerror-private.h"
-#include "start/program.h"
+#include "base/error.h"
 #include "base/memory.h"
-#include "start/modulepath.h"
+#include "channel/remote.h"
 #include "gforkprocess-private.h"
+#include "process/streams.h"
+#include "start/default.h"
+#include "start/modulepath.h"
+#include "start/program.h"
 #include "start/runtime.h"
 
 #include <errno.h>
@@ -109,10 +109,10 @@ struct _GForkTemplate
 {
   GObject parent_instance;
 
-  GForkChannel *channel; /* made on first use; see get_channel() */
+  GForkRemote *remote;   /* the process; made on first use, see get_remote() */
+  GForkRemote *runner;   /* the fork that was run instead of it, because it has children */
   int ended;             /* run, executed or detached: only once */
   char *runtime;
-  guint spare_processes;
 };
 
 enum
@@ -127,51 +127,53 @@ static GParamSpec *props[N_PROPS];
 
 G_DEFINE_FINAL_TYPE (GForkTemplate, g_fork_template, G_TYPE_OBJECT)
 
-/* ——— The channel ——— */
+/* ——— The process ——— */
 
 static void
-set_channel (GForkTemplate *self,
-             GForkChannel  *channel)
+set_remote (GForkTemplate *self,
+            GForkRemote   *remote)
 {
-  if (!g_atomic_pointer_compare_and_exchange (&self->channel, NULL, channel))
-    {
-      /* Another thread was faster. */
-      g_fork_channel_unuse (channel);
-      g_fork_channel_unref (channel);
-    }
+  /* Another thread may be faster. */
+  if (!g_atomic_pointer_compare_and_exchange (&self->remote, NULL, remote))
+    g_fork_remote_disown (remote);
+}
+
+/* A fork of the default template. */
+static GForkRemote *
+fork_default (void)
+{
+  GForkRemote *parent = g_fork_default_own ();
+  GForkRemote *remote = g_fork_remote_fork (parent);
+
+  g_fork_remote_disown (parent);
+  return remote;
 }
 
 /* What g_object_new() has made gets its process when it is first used. */
-static GForkChannel *
-get_channel (GForkTemplate *self)
+static GForkRemote *
+get_remote (GForkTemplate *self)
 {
-  GForkChannel *channel = g_atomic_pointer_get (&self->channel);
+  GForkRemote *remote = g_atomic_pointer_get (&self->remote);
 
-  if (G_LIKELY (channel != NULL))
-    return channel;
+  if (G_LIKELY (remote != NULL))
+    return remote;
 
-  set_channel (self, self->runtime != NULL && strcmp (self->runtime, "c") != 0
-                         ? g_fork_runtime_start (self->runtime)
-                         : g_fork_default_fork ());
-  return g_atomic_pointer_get (&self->channel);
+  set_remote (self, self->runtime != NULL && strcmp (self->runtime, "c") != 0
+                        ? g_fork_runtime_start (self->runtime)
+                        : fork_default ());
+  return g_atomic_pointer_get (&self->remote);
 }
 
-GForkChannel *
-g_fork_template_peek_channel (GForkTemplate *self)
-{
-  return get_channel (self);
-}
-
-/* Takes the channel. */
-GForkTemplate *
-g_fork_template_new_for_channel (GForkChannel *channel,
-                                 const char   *runtime)
+/* Takes the process, which the caller owns. */
+static GForkTemplate *
+new_for_remote (GForkRemote *remote,
+                const char  *runtime)
 {
   GForkTemplate *self = runtime == NULL
                             ? g_object_new (G_FORK_TYPE_TEMPLATE, NULL)
                             : g_object_new (G_FORK_TYPE_TEMPLATE, "runtime", runtime, NULL);
 
-  set_channel (self, channel);
+  set_remote (self, remote);
   return self;
 }
 
@@ -227,12 +229,8 @@ g_fork_template_finalize (GObject *object)
 {
   GForkTemplate *self = G_FORK_TEMPLATE (object);
 
-  if (self->channel != NULL)
-    {
-      g_fork_channel_close (self->channel);
-      g_fork_channel_unuse (self->channel);
-      g_fork_channel_unref (self->channel);
-    }
+  g_clear_pointer (&self->runner, g_fork_remote_disown);
+  g_clear_pointer (&self->remote, g_fork_remote_disown);
   g_free (self->runtime);
 
   G_OBJECT_CLASS (g_fork_template_parent_class)->finalize (object);
@@ -313,7 +311,7 @@ g_fork_template_get_pid (GForkTemplate *self)
 {
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), 0);
 
-  return g_fork_channel_get_pid (get_channel (self));
+  return g_fork_remote_get_pid (get_remote (self));
 }
 
 /**
@@ -349,7 +347,7 @@ g_fork_template_get_spare_processes (GForkTemplate *self)
 {
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), 0);
 
-  return g_atomic_int_get (&self->spare_processes);
+  return g_fork_remote_get_spares (get_remote (self));
 }
 
 /**
@@ -369,11 +367,10 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
 {
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  if (g_atomic_int_exchange ((int *) &self->spare_processes, (int) spare_processes)
-      == (int) spare_processes)
+  if (g_fork_remote_get_spares (get_remote (self)) == spare_processes)
     return;
 
-  g_fork_channel_set_spares (get_channel (self), spare_processes);
+  g_fork_remote_set_spares (get_remote (self), spare_processes);
   g_object_notify_by_pspec (G_OBJECT (self), props[PROP_SPARE_PROCESSES]);
 }
 
@@ -392,7 +389,7 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
 GForkTemplate *
 g_fork_template_new (void)
 {
-  return g_fork_template_new_for_channel (g_fork_default_fork (), NULL);
+  return new_for_remote (fork_default (), NULL);
 }
 
 /**
@@ -412,7 +409,7 @@ g_fork_template_new (void)
 GForkTemplate *
 g_fork_template_new_exec (void)
 {
-  return g_fork_template_new_for_channel (g_fork_runtime_start (NULL), NULL);
+  return new_for_remote (g_fork_runtime_start (NULL), NULL);
 }
 
 /**
@@ -434,7 +431,7 @@ g_fork_template_new_for_runtime (const char *runtime)
 {
   g_return_val_if_fail (runtime != NULL, NULL);
 
-  return g_fork_template_new_for_channel (g_fork_runtime_start (runtime), runtime);
+  return new_for_remote (g_fork_runtime_start (runtime), runtime);
 }
 
 /**
@@ -461,12 +458,12 @@ g_fork_template_new_for_runtime (const char *runtime)
 GForkTemplate *
 g_fork_template_new_from_main (GError **error)
 {
-  GForkChannel *channel;
+  GForkRemote *remote;
 
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  channel = g_fork_main_fork (error);
-  return channel != NULL ? g_fork_template_new_for_channel (channel, NULL) : NULL;
+  remote = g_fork_main_fork (error);
+  return remote != NULL ? new_for_remote (remote, NULL) : NULL;
 }
 
 /**
@@ -488,24 +485,24 @@ GForkTemplate *
 g_fork_template_new_from_socket (GSocket *socket)
 {
   g_autoptr (GForkChild) child = NULL;
-  GForkChannel *channel;
+  GForkRemote *remote;
   int fd;
 
   g_return_val_if_fail (G_IS_SOCKET (socket), NULL);
 
   fd = fcntl (g_socket_get_fd (socket), F_DUPFD_CLOEXEC, 3);
   if (fd < 0)
-    channel = g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                                      _("Could not duplicate descriptor %d: %s"),
-                                                      g_socket_get_fd (socket), g_strerror (errno)));
+    remote = g_fork_remote_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                                    _("Could not duplicate descriptor %d: %s"),
+                                                    g_socket_get_fd (socket), g_strerror (errno)));
   else
     {
       child = g_fork_child_new_foreign ();
-      channel = g_fork_channel_new (fd, child);
+      remote = g_fork_remote_new (fd, child);
       g_socket_close (socket, NULL);
     }
 
-  return g_fork_template_new_for_channel (channel, NULL);
+  return new_for_remote (remote, NULL);
 }
 
 /**
@@ -529,8 +526,64 @@ g_fork_template_fork (GForkTemplate *self)
 {
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
 
-  return g_fork_template_new_for_channel (g_fork_channel_fork (get_channel (self)),
-                                          self->runtime);
+  return new_for_remote (g_fork_remote_fork (get_remote (self)), self->runtime);
+}
+
+/* The object of the default template process, if there is one. */
+static GWeakRef default_object;
+
+/**
+ * g_fork_template_dup_default:
+ *
+ * Gets the template that [ctor@GFork.Template.new] forks. It is started on first
+ * use, and anew if it has died or was run; in a process that was itself forked from
+ * the application, it is another one.
+ *
+ * What it is told to load is there in every template made afterwards.
+ *
+ * Returns: (transfer full): the default template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_dup_default (void)
+{
+  GForkRemote *remote = g_fork_default_own ();
+  GForkTemplate *self = g_weak_ref_get (&default_object);
+
+  if (self != NULL && self->remote == remote)
+    {
+      g_fork_remote_disown (remote);
+      return self;
+    }
+
+  g_clear_object (&self);
+  self = new_for_remote (remote, NULL);
+  g_weak_ref_set (&default_object, self);
+  return self;
+}
+
+/**
+ * g_fork_template_set_default:
+ * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for a new helper at the next use
+ *
+ * Sets the template that [ctor@GFork.Template.new] forks. If it dies, a new helper,
+ * with nothing loaded, takes its place.
+ *
+ * In other languages this is a function of the class, and not a method, for which there
+ * would have to be a template.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_set_default (GForkTemplate *template_)
+{
+  g_return_if_fail (template_ == NULL || G_FORK_IS_TEMPLATE (template_));
+
+  /* One that g_object_new() has made is forked off the default template now, not
+   * when it is that itself. */
+  g_fork_default_set (template_ != NULL ? get_remote (template_) : NULL);
+  g_weak_ref_set (&default_object, template_);
 }
 
 /* ——— Preparing it ——— */
@@ -554,8 +607,8 @@ g_fork_template_require (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (module != NULL);
 
-  g_fork_module_path_tell (get_channel (self));
-  g_fork_channel_send_strings (get_channel (self), GFORK_REQUIRE, module, NULL);
+  g_fork_module_path_send (get_remote (self));
+  g_fork_remote_send_strings (get_remote (self), GFORK_REQUIRE, module, NULL);
 }
 
 /**
@@ -583,8 +636,8 @@ g_fork_template_call (GForkTemplate      *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (function != NULL);
 
-  g_fork_module_path_tell (get_channel (self));
-  g_fork_channel_send_strings (get_channel (self), GFORK_CALL, function, args);
+  g_fork_module_path_send (get_remote (self));
+  g_fork_remote_send_strings (get_remote (self), GFORK_CALL, function, args);
 }
 
 /**
@@ -608,8 +661,8 @@ g_fork_template_eval (GForkTemplate      *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (code != NULL);
 
-  g_fork_module_path_tell (get_channel (self));
-  g_fork_channel_send_strings (get_channel (self), GFORK_EVAL, code, args);
+  g_fork_module_path_send (get_remote (self));
+  g_fork_remote_send_strings (get_remote (self), GFORK_EVAL, code, args);
 }
 
 /* A string or bytes: within a frame, or in memory that is shared. */
@@ -619,7 +672,7 @@ send_bytes (GForkTemplate       *self,
              gsize                length,
              enum gfork_arg_kind  kind)
 {
-  GForkChannel *channel = get_channel (self);
+  GForkRemote *remote = get_remote (self);
 
   if (length < GFORK_MAX_INLINE)
     {
@@ -630,7 +683,7 @@ send_bytes (GForkTemplate       *self,
       payload[0] = kind;
       if (length > 0)
         memcpy (payload + 1, data, length);
-      g_fork_channel_send (channel, GFORK_ARG, payload, length + 1, NULL, 0);
+      g_fork_remote_send (remote, GFORK_ARG, payload, length + 1, NULL, 0);
     }
   else
     {
@@ -639,9 +692,9 @@ send_bytes (GForkTemplate       *self,
       int fd = g_fork_memory_new (data, length, &error);
 
       if (fd < 0)
-        g_fork_channel_fail (channel, error);
+        g_fork_remote_fail (remote, error);
       else
-        g_fork_channel_send (channel, GFORK_ARG_MEMFD, &memfd, sizeof memfd, &fd, 1);
+        g_fork_remote_send (remote, GFORK_ARG_MEMFD, &memfd, sizeof memfd, &fd, 1);
     }
   /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g_autofree has freed it */
 }
@@ -697,8 +750,8 @@ static void
 fail_to_send (GForkTemplate *self,
               int            fd)
 {
-  g_fork_channel_fail (get_channel (self),
-                       g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+  g_fork_remote_fail (get_remote (self),
+                      g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
                                     _("Could not send descriptor %d: %s"), fd, g_strerror (errno)));
 }
 
@@ -734,7 +787,7 @@ g_fork_template_send_fd (GForkTemplate *self,
 
   copy = duplicate (self, fd);
   if (copy >= 0)
-    g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, &copy, 1);
+    g_fork_remote_send (get_remote (self), GFORK_ARG_FD, NULL, 0, &copy, 1);
 }
 
 /**
@@ -756,7 +809,7 @@ g_fork_template_take_fd (GForkTemplate *self,
   if (fcntl (fd, F_SETFD, FD_CLOEXEC) != 0)
     fail_to_send (self, fd);
   else
-    g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, &fd, 1);
+    g_fork_remote_send (get_remote (self), GFORK_ARG_FD, NULL, 0, &fd, 1);
 }
 
 /**
@@ -807,7 +860,7 @@ g_fork_template_send_fd_list (GForkTemplate *self,
 
       if (n_copies == GFORK_MAX_FDS || (i == n - 1 && n_copies > 0))
         {
-          g_fork_channel_send (get_channel (self), GFORK_ARG_FD, NULL, 0, copies, n_copies);
+          g_fork_remote_send (get_remote (self), GFORK_ARG_FD, NULL, 0, copies, n_copies);
           n_copies = 0;
         }
     }
@@ -838,15 +891,15 @@ g_fork_template_map_fd (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (target >= 0);
 
-  g_fork_channel_add_mapped (get_channel (self), target);
+  g_fork_remote_add_mapped (get_remote (self), target);
   copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0)
-    g_fork_channel_fail (get_channel (self),
+    g_fork_remote_fail (get_remote (self),
                          g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
                                       _("Could not place descriptor %d at %d: %s"), fd, target,
                                       g_strerror (errno)));
   else
-    g_fork_channel_send (get_channel (self), GFORK_MAP_FD, &payload, sizeof payload, &copy, 1);
+    g_fork_remote_send (get_remote (self), GFORK_MAP_FD, &payload, sizeof payload, &copy, 1);
 }
 
 /**
@@ -870,7 +923,7 @@ g_fork_template_setenv (GForkTemplate *self,
   g_return_if_fail (variable != NULL);
   g_return_if_fail (value != NULL);
 
-  g_fork_channel_send_strings (get_channel (self), GFORK_SETENV, variable, rest);
+  g_fork_remote_send_strings (get_remote (self), GFORK_SETENV, variable, rest);
 }
 
 /**
@@ -889,7 +942,7 @@ g_fork_template_unsetenv (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (variable != NULL);
 
-  g_fork_channel_send_strings (get_channel (self), GFORK_UNSETENV, variable, NULL);
+  g_fork_remote_send_strings (get_remote (self), GFORK_UNSETENV, variable, NULL);
 }
 
 /**
@@ -910,7 +963,7 @@ g_fork_template_set_cwd (GForkTemplate *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (directory != NULL);
 
-  g_fork_channel_send_strings (get_channel (self), GFORK_CHDIR, directory, NULL);
+  g_fork_remote_send_strings (get_remote (self), GFORK_CHDIR, directory, NULL);
 }
 
 /**
@@ -939,7 +992,7 @@ g_fork_template_set_environ (GForkTemplate      *self,
   payload = g_byte_array_new ();
   for (; *envp != NULL; envp++)
     g_byte_array_append (payload, (const guint8 *) *envp, strlen (*envp) + 1);
-  g_fork_channel_send (get_channel (self), GFORK_ENVIRON, payload->data, payload->len, NULL, 0);
+  g_fork_remote_send (get_remote (self), GFORK_ENVIRON, payload->data, payload->len, NULL, 0);
 }
 
 /* ——— What applies to the worker or program ——— */
@@ -963,7 +1016,7 @@ g_fork_template_setsid (GForkTemplate *self)
 {
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  g_fork_channel_send (get_channel (self), GFORK_SETSID, NULL, 0, NULL, 0);
+  g_fork_remote_send (get_remote (self), GFORK_SETSID, NULL, 0, NULL, 0);
 }
 
 /**
@@ -990,7 +1043,7 @@ g_fork_template_set_limit (GForkTemplate *self,
 
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  g_fork_channel_send (get_channel (self), GFORK_LIMIT, &frame, sizeof frame, NULL, 0);
+  g_fork_remote_send (get_remote (self), GFORK_LIMIT, &frame, sizeof frame, NULL, 0);
 }
 
 /**
@@ -1015,7 +1068,7 @@ g_fork_template_die_with_application (GForkTemplate *self)
 {
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  g_fork_channel_send (get_channel (self), GFORK_DIE, NULL, 0, NULL, 0);
+  g_fork_remote_send (get_remote (self), GFORK_DIE, NULL, 0, NULL, 0);
 }
 
 /* ——— Awaiting an answer ——— */
@@ -1074,29 +1127,16 @@ launch_to_socket (GForkLaunch   *launch,
           *process = g_fork_process_new_for_child (
               launch->child, context, g_object_get_qdata (G_OBJECT (result), streams_quark ()));
         }
+      else
+        g_fork_child_forget (launch->child);
     }
 
   g_fork_launch_free (launch);
   return socket;
 }
 
-/* Only one of several threads, and only once. */
-static gboolean
-may_end (GForkTemplate *self,
-         GForkAwait     await,
-         gconstpointer  payload,
-         GTask         *task)
-{
-  if (g_atomic_int_compare_and_exchange (&self->ended, FALSE, TRUE))
-    return TRUE;
-
-  g_task_return_error (task, g_fork_await_error (await, payload, g_fork_channel_closed_error ()));
-  g_object_unref (task);
-  return FALSE;
-}
-
-/* Ends the template by @await. If it has children, a fork of it is what ends, and it
- * stays to reap them. */
+/* Ends the template by @await, once. If it has children, it stays to reap them, and a fork
+ * of it is what ends. */
 static void
 end_by (GForkTemplate *self,
         GForkAwait     await,
@@ -1105,23 +1145,26 @@ end_by (GForkTemplate *self,
         int           *streams,
         GTask         *task)
 {
-  GForkChannel *channel = get_channel (self);
+  GForkRemote *remote = get_remote (self);
 
-  if (!may_end (self, await, payload, task))
-    return;
-
-  if (!g_fork_channel_has_children (channel)
-      && g_fork_channel_await (channel, await, payload, length, streams, task))
-    return;
-
-  for (;;)
+  if (!g_atomic_int_compare_and_exchange (&self->ended, FALSE, TRUE))
     {
-      g_autoptr (GForkChannel) child = g_fork_channel_fork (channel);
-
-      g_fork_channel_close (channel);
-      if (g_fork_channel_await (child, await, payload, length, streams, task))
-        return;
+      g_task_return_error (task, g_fork_await_complete_error (await, payload,
+                                                              g_fork_remote_closed_error ()));
+      g_object_unref (task);
+      return;
     }
+
+  if (!g_fork_remote_claim (remote, await))
+    {
+      GForkRemote *runner = g_fork_remote_fork (remote);
+
+      g_fork_remote_close (remote);
+      g_fork_remote_claim (runner, await);
+      g_atomic_pointer_set (&self->runner, runner);
+      remote = runner;
+    }
+  g_fork_remote_await (remote, await, payload, length, streams, task);
 }
 
 /**
@@ -1145,9 +1188,9 @@ g_fork_template_prepare_async (GForkTemplate       *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  g_fork_channel_await (get_channel (self), G_FORK_AWAIT_SYNCED, NULL, 0, NULL,
-                        task_new (self, cancellable, callback, user_data,
-                                  g_fork_template_prepare_async));
+  g_fork_remote_await (get_remote (self), G_FORK_AWAIT_SYNCED, NULL, 0, NULL,
+                       task_new (self, cancellable, callback, user_data,
+                                 g_fork_template_prepare_async));
 }
 
 /**
@@ -1241,7 +1284,7 @@ g_fork_template_run_async (GForkTemplate       *self,
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   if (strchr (function, ':') != NULL)
-    g_fork_module_path_tell (get_channel (self));
+    g_fork_module_path_send (get_remote (self));
   end_by (self, G_FORK_AWAIT_READY, function, strlen (function) + 1, NULL,
           task_new (self, cancellable, callback, user_data, g_fork_template_run_async));
 }
@@ -1363,7 +1406,7 @@ g_fork_template_execv_async (GForkTemplate       *self,
 
   task = task_new (self, cancellable, callback, user_data, g_fork_template_execv_async);
 
-  conflict = g_fork_streams_find_conflict (flags, g_fork_channel_get_mapped (get_channel (self)));
+  conflict = g_fork_streams_find_conflict (flags, g_fork_remote_get_mapped (get_remote (self)));
   if (conflict != NULL)
     error = g_fork_reason_new (G_FORK_ERROR_FAILED, "%s", conflict);
   else if ((streams = g_fork_streams_new (flags, &error)) == NULL)
@@ -1480,14 +1523,11 @@ g_fork_template_detach_async (GForkTemplate       *self,
                               GAsyncReadyCallback  callback,
                               gpointer             user_data)
 {
-  GTask *task;
-
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  task = task_new (self, cancellable, callback, user_data, g_fork_template_detach_async);
-  if (may_end (self, G_FORK_AWAIT_DETACHED, "", task))
-    g_fork_channel_await (get_channel (self), G_FORK_AWAIT_DETACHED, "", 1, NULL, task);
+  end_by (self, G_FORK_AWAIT_DETACHED, "", 1, NULL,
+          task_new (self, cancellable, callback, user_data, g_fork_template_detach_async));
 }
 
 /**
@@ -1565,5 +1605,7 @@ g_fork_template_close (GForkTemplate *self)
 {
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
-  g_fork_channel_close (get_channel (self));
+  g_fork_remote_close (get_remote (self));
+  if (g_atomic_pointer_get (&self->runner) != NULL)
+    g_fork_remote_close (self->runner);
 }

@@ -348,17 +348,14 @@ static void
 test_answer_unreadable (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
-  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
   g_auto (TestFd) tell_tale = -1;
 
   test_prepare (template);
   tell_tale = test_add_tell_tale (template);
-  g_fork_template_run_async (template, "stay", NULL, test_store_result, &result);
   make_fail ("recvmsg", ENOMEM, 1);
-  test_await (&result);
-  socket = g_fork_template_run_finish (template, result, NULL, &error);
+  socket = g_fork_template_run (template, "stay", NULL, NULL, &error);
   g_assert_null (socket);
   test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
   test_assert_fd_eof (tell_tale);
@@ -371,17 +368,14 @@ test_program_unreadable (void)
 {
   const char *const argv[] = { "/bin/sleep", "1000", NULL };
   g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
-  g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
   g_auto (TestFd) tell_tale = -1;
 
   test_prepare (template);
   tell_tale = test_add_tell_tale (template);
-  g_fork_template_execv_async (template, argv, G_FORK_EXEC_NONE, NULL, test_store_result, &result);
   make_fail ("recvmsg", ENOMEM, 1);
-  test_await (&result);
-  socket = g_fork_template_execv_finish (template, result, NULL, &error);
+  socket = g_fork_template_execv (template, argv, G_FORK_EXEC_NONE, NULL, NULL, &error);
   g_assert_null (socket);
   test_assert_error (error, G_FORK_ERROR_FAILED, g_strerror (ENOMEM));
   test_assert_fd_eof (tell_tale);

@@ -197,7 +197,12 @@ test_set_default_not_started (void)
       g_autoptr (GSocket) socket = NULL;
 
       if (i == 2)
-        g_assert_no_errno (kill (test_default_pid (), SIGKILL));
+        {
+          GPid pid = test_default_pid ();
+
+          g_assert_no_errno (kill (pid, SIGKILL));
+          test_wait_for_end (pid);
+        }
       g_fork_template_set_default (chosen);
       g_fork_template_require (chosen, "test-worker");
       template = g_fork_template_new ();
@@ -219,6 +224,7 @@ test_set_default_dead (gconstpointer kind)
 
   test_prepare (chosen);
   g_assert_no_errno (kill (g_fork_template_get_pid (chosen), SIGKILL));
+  test_wait_for_end (g_fork_template_get_pid (chosen));
   g_fork_template_set_default (chosen);
 
   template = test_template_new ();

@@ -107,6 +107,7 @@ test_forked_default (gconstpointer data)
       pid = test_ask_number (first_socket, "ppid");
       g_assert_cmpint (test_process_parent (pid), ==, g_fork_template_get_pid (parent));
       g_assert_no_errno (kill (pid, SIGKILL));
+      test_wait_for_end (pid);
 
       next = test_template_new ();
       socket = test_run (next, "answer", NULL);

@@ -1,6 +1,7 @@
-/* operation.c: those who await an answer
+/* operation.c: one asynchronous call that awaits an answer
  *
- * An operation is a task in the queue of its channel, in the order of the answers.
+ * An operation has the task of the call, and what the task needs until it returns: sources,
+ * watches, a cancellable. It is told how it has ended, and then returns in the task's context.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,57 +9,53 @@
 
 #include "config.h"
 
-#include "channel/internal.h"
+#include "channel/operation.h"
 
 #include "base/context.h"
-#include "gforkerror-private.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <glib/gi18n-lib.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* So many seconds a program has to say HELLO, unless the environment says otherwise. */
-#define START_TIMEOUT 30
-#define MAX_START_TIMEOUT (G_MAXUINT / 1000)
-
-#define LOOK_FOR_CAUSE_MS 5
-
-/* ——— Its result ——— */
-
-void
-g_fork_launch_free (GForkLaunch *launch)
+typedef struct
 {
-  if (launch->fd >= 0)
-    close (launch->fd);
-  if (launch->child != NULL)
-    {
-      g_fork_child_release (launch->child);
-      g_fork_child_unref (launch->child);
-    }
-  g_free (launch);
-}
+  gpointer resource;
+  GDestroyNotify release;
+} Kept;
 
-GForkLaunch *
-g_fork_launch_new (int         fd,
-                   GForkChild *child)
+struct _GForkOperation
 {
-  GForkLaunch *launch = g_new (GForkLaunch, 1);
+  GForkAwait await;
+  GTask *task;   /* %NULL once cancelled: the answer is still to come */
+  GArray *kept;  /* Kept */
+  char *subject; /* the function that is run or the program that is executed */
+  guint n_sent;  /* how many commands were sent before this one */
+  gboolean ready; /* READY has come */
+  int socket;    /* of a program that is executed: the communication socket */
 
-  launch->fd = fd;
-  launch->child = child != NULL ? g_fork_child_ref (child) : NULL;
-  return launch;
-}
+  GForkLaunch *launch;
+  GError *error;
 
-static const guint8 verbs[] = {
-  [G_FORK_AWAIT_SYNCED] = GFORK_SYNC,
-  [G_FORK_AWAIT_DETACHED] = GFORK_SYNC,
-  [G_FORK_AWAIT_READY] = GFORK_RUN,
-  [G_FORK_AWAIT_EXECUTED] = GFORK_EXEC,
+  GDestroyNotify then;
+  gpointer then_data;
 };
+
+/* ——— What it awaits ——— */
+
+guint8
+g_fork_await_get_verb (GForkAwait await)
+{
+  static const guint8 verbs[] = {
+    [G_FORK_AWAIT_SYNCED] = GFORK_SYNC,
+    [G_FORK_AWAIT_DETACHED] = GFORK_SYNC,
+    [G_FORK_AWAIT_READY] = GFORK_RUN,
+    [G_FORK_AWAIT_EXECUTED] = GFORK_EXEC,
+  };
+
+  return verbs[await];
+}
 
 /* What the operation is about: the function or the program in its command. */
 static const char *
@@ -82,352 +79,98 @@ complete_error (GForkAwait  await,
                 GError     *error)
 {
   return g_fork_reason_complete (error,
-                                 await == G_FORK_AWAIT_DETACHED ? G_FORK_DETACH : verbs[await],
+                                 await == G_FORK_AWAIT_DETACHED ? G_FORK_DETACH
+                                                                : g_fork_await_get_verb (await),
                                  subject);
 }
 
 /* What @error, which is taken, is for the user who has asked for this. */
 GError *
-g_fork_await_error (GForkAwait  await,
-                    const void *payload,
-                    GError     *error)
+g_fork_await_complete_error (GForkAwait  await,
+                             const void *payload,
+                             GError     *error)
 {
   return complete_error (await, find_subject (await, payload), error);
 }
 
+/* ——— Its result ——— */
+
 void
-g_fork_operation_take (Operation *operation,
-                       GError    *error,
-                       Actions   *actions)
+g_fork_launch_free (GForkLaunch *launch)
 {
-  if (operation->error == NULL)
-    operation->error = complete_error (operation->await, operation->subject, error);
-  else
-    g_clear_error (&error);
-  actions->operations = g_slist_prepend (actions->operations, operation);
+  if (launch->fd >= 0)
+    close (launch->fd);
+  g_clear_pointer (&launch->child, g_fork_child_unref);
+  g_free (launch);
 }
 
-static gboolean
-operation_return (gpointer user_data)
+/* ——— Its life ——— */
+
+/* Takes the task. */
+GForkOperation *
+g_fork_operation_new (GForkAwait  await,
+                      const void *payload,
+                      GTask      *task)
 {
-  Operation *operation = user_data;
-  g_autoptr (GForkChannel) channel = NULL;
+  GForkOperation *operation = g_new0 (GForkOperation, 1);
 
-  if (g_task_get_task_data (operation->task) != NULL)
-    channel = g_fork_channel_ref (g_task_get_task_data (operation->task));
+  operation->await = await;
+  operation->task = task;
+  operation->subject = g_strdup (find_subject (await, payload));
+  operation->socket = -1;
+  return operation;
+}
 
-  if (operation->error != NULL)
-    g_task_return_error (operation->task, operation->error);
-  else
-    g_task_return_pointer (operation->task, operation->launch,
-                           (GDestroyNotify) g_fork_launch_free);
-  g_object_unref (operation->task);
-  g_free (operation->subject);
-  g_free (operation);
-
-  if (channel != NULL)
-    {
-      g_fork_channel_refill_spares (channel);
-      g_fork_channel_refill_spares (channel->parent);
-    }
-  return G_SOURCE_REMOVE;
+GForkAwait
+g_fork_operation_get_await (GForkOperation *operation)
+{
+  return operation->await;
 }
 
 void
-g_fork_operation_finish (Operation *operation)
+g_fork_operation_set_n_sent (GForkOperation *operation,
+                             guint           n_sent)
 {
-  GTask *task = operation->task;
-  GForkLaunch *launch = operation->launch;
-
-  GSource *sources[] = { operation->cancel_source, operation->start_source, operation->cause_source };
-
-  for (guint i = 0; i < G_N_ELEMENTS (sources); i++)
-    if (sources[i] != NULL)
-      {
-        g_source_destroy (sources[i]);
-        g_source_unref (sources[i]);
-      }
-  g_slist_free_full (operation->watches, (GDestroyNotify) g_fork_watch_release);
-  if (operation->user_fd >= 0)
-    close (operation->user_fd);
-
-  if (launch != NULL && launch->child != NULL)
-    {
-      g_fork_child_set_pid (launch->child, &operation->pid, operation->pidfd);
-      operation->pidfd = -1;
-      g_fork_child_hold (launch->child);
-    }
-  if (operation->pidfd >= 0)
-    close (operation->pidfd);
-
-  if (task != NULL)
-    g_fork_call_in (g_task_get_context (task), operation_return, operation);
-  else
-    {
-      g_clear_error (&operation->error);
-      g_clear_pointer (&operation->launch, g_fork_launch_free);
-      g_free (operation->subject);
-      g_free (operation);
-    }
+  operation->n_sent = n_sent;
 }
 
-/* ——— Its beginning, and an early end ——— */
-
-/* Before a channel dies whose process may be in its function already, or on the way. It
- * cannot answer any more, and leaves when it finds that out; if it has answered, the
- * answer says whom to kill. So none remains, even if the template is not there to do
- * it. */
-void
-g_fork_channel_condemn (GForkChannel *channel,
-                        Condemned    *condemned)
+guint
+g_fork_operation_get_n_sent (GForkOperation *operation)
 {
-  Operation *operation = g_queue_peek_head (&channel->operations);
-  struct gfork_frame frame;
-
-  *condemned = (Condemned){ .pidfd = -1 };
-  if (channel->child == NULL)
-    return;
-
-  condemned->child = g_fork_child_ref (channel->child);
-  if (operation != NULL && operation->ready)
-    {
-      condemned->pid = operation->pid;
-      condemned->pidfd = operation->pidfd;
-      operation->pidfd = -1;
-    }
-
-  shutdown (channel->fd, SHUT_RD);
-  while (gfork_reader_fill (&channel->reader, channel->fd, TRUE, MSG_DONTWAIT) == GFORK_FILL_DATA)
-    while (gfork_reader_next (&channel->reader, &frame) == GFORK_NEXT_FRAME)
-      {
-        if (frame.verb == GFORK_READY && frame.length == sizeof condemned->pid && frame.n_fds == 1
-            && condemned->pidfd < 0)
-          {
-            memcpy (&condemned->pid, frame.payload, sizeof condemned->pid);
-            condemned->pidfd = frame.fds[0];
-            frame.n_fds = 0;
-          }
-        gfork_frame_close_fds (&frame);
-      }
+  return operation->n_sent;
 }
 
 void
-g_fork_condemned_kill (Condemned *condemned)
+g_fork_operation_set_ready (GForkOperation *operation)
 {
-  if (condemned->child == NULL)
-    return;
-
-  if (condemned->pidfd >= 0)
-    g_fork_child_set_pid (condemned->child, &condemned->pid, condemned->pidfd);
-  g_fork_child_force_exit (condemned->child);
-  g_fork_child_unref (condemned->child);
+  operation->ready = TRUE;
 }
 
-static GError *
-cancelled_error (void)
+gboolean
+g_fork_operation_is_ready (GForkOperation *operation)
 {
-  return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled"));
+  return operation->ready;
 }
 
-static gboolean
-on_cancelled (GCancellable *cancellable,
-              gpointer      user_data)
+gboolean
+g_fork_operation_is_of (GForkOperation *operation,
+                        GTask          *task)
 {
-  GTask *task = user_data;
-  GForkChannel *channel = g_task_get_task_data (task);
-  Condemned condemned = { NULL };
-  Operation *operation = NULL;
-  Actions actions = { 0 };
-  GMainContext *outer = g_fork_dispatch_begin (g_task_get_context (task));
-
-  g_mutex_lock (&channel->lock);
-  for (GList *l = channel->operations.head; l != NULL; l = l->next)
-    if (((Operation *) l->data)->task == task)
-      operation = l->data;
-
-  if (operation != NULL && operation->await == G_FORK_AWAIT_SYNCED)
-    {
-      /* Its answer comes all the same, in its turn. */
-      Operation *remains = g_new0 (Operation, 1);
-
-      *remains = *operation;
-      remains->task = NULL;
-      remains->cancel_source = remains->start_source = remains->cause_source = NULL;
-      remains->watches = NULL;
-      remains->subject = g_strdup (operation->subject);
-      g_queue_find (&channel->operations, operation)->data = remains;
-      g_fork_operation_take (operation, cancelled_error (), &actions);
-    }
-  else if (operation != NULL)
-    {
-      g_fork_channel_condemn (channel, &condemned);
-      g_fork_channel_die (channel, cancelled_error (), FALSE, &actions);
-    }
-  g_mutex_unlock (&channel->lock);
-
-  g_fork_condemned_kill (&condemned);
-  g_fork_channel_take_actions (channel, &actions);
-  g_fork_dispatch_end (outer);
-  return G_SOURCE_REMOVE;
+  return operation->task == task;
 }
 
-/* ——— Waiting for HELLO ——— */
-
-/* The channel of the program that was executed for this one, and those between. */
-static GForkChannel *
-get_root (GForkChannel *channel)
+/* %NULL if it was cancelled. */
+GMainContext *
+g_fork_operation_get_context (GForkOperation *operation)
 {
-  while (channel->parent != NULL)
-    channel = channel->parent;
-  return channel;
+  return operation->task != NULL ? g_task_get_context (operation->task) : NULL;
 }
 
-/* Whether it is still unknown if the program is a helper. */
-static gboolean
-is_starting (GForkChannel *root)
-{
-  gboolean starting;
-
-  g_mutex_lock (&root->lock);
-  starting = root->program != NULL && !root->answered;
-  g_mutex_unlock (&root->lock);
-  return starting;
-}
-
-/* How many seconds a program has to say HELLO; 0 if there is no limit. */
-static guint
-get_start_timeout (void)
-{
-  const char *value = secure_getenv ("GSPAWNFORK_START_TIMEOUT");
-  guint64 seconds;
-
-  if (value != NULL && g_ascii_string_to_unsigned (value, 10, 0, MAX_START_TIMEOUT, &seconds, NULL))
-    return (guint) seconds;
-  return START_TIMEOUT;
-}
-
-/* Ends @channel and the program that was executed at @root, which has not answered. Commands
- * that it has not read may stay where they are, with the sockets of forks that there will
- * never be. */
-static void
-give_up_silent (GForkChannel *channel,
-                GForkChannel *root)
-{
-  g_autofree char *process = g_fork_channel_name_process (root);
-  guint seconds = get_start_timeout ();
-  g_autoptr (GError) error = NULL;
-  GForkChannel *ended[] = { root, channel };
-
-  error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
-                             _("%s has not answered within %u seconds; it may be another "
-                               "program (GSPAWNFORK_START_TIMEOUT sets the limit)"),
-                             process, seconds);
-  if (root->child != NULL)
-    g_fork_child_kill (root->child, SIGKILL, NULL);
-
-  for (guint i = 0; i < G_N_ELEMENTS (ended); i++)
-    {
-      Actions actions = { 0 };
-
-      g_mutex_lock (&ended[i]->lock);
-      if (ended[i]->state != GONE)
-        g_fork_channel_die (ended[i], g_error_copy (error), FALSE, &actions);
-      g_mutex_unlock (&ended[i]->lock);
-      g_fork_channel_take_actions (ended[i], &actions);
-    }
-}
-
-static gboolean
-on_start_timeout (gpointer user_data)
-{
-  g_autoptr (GTask) task = g_object_ref (user_data);
-  GForkChannel *channel = g_task_get_task_data (task);
-  GForkChannel *root = get_root (channel);
-  GMainContext *outer;
-
-  if (!g_fork_channel_is_ours (channel))
-    return G_SOURCE_REMOVE;
-
-  outer = g_fork_dispatch_begin (g_task_get_context (task));
-  g_fork_channel_pump (root, FALSE);
-  if (is_starting (root))
-    give_up_silent (channel, root);
-  g_fork_dispatch_end (outer);
-  return G_SOURCE_REMOVE;
-}
-
-/* The source is dropped with the operation. */
-static void
-watch_start (Operation *operation,
-             GTask     *task)
-{
-  guint seconds = get_start_timeout ();
-
-  if (seconds == 0)
-    return;
-
-  operation->start_source = g_timeout_source_new_seconds (seconds);
-  g_source_set_static_name (operation->start_source, "[gspawnfork] start");
-  g_task_attach_source (task, operation->start_source, on_start_timeout);
-}
-
-/* ——— Waiting for the cause of the end ——— */
-
-static gboolean
-on_look_for_cause (gpointer user_data)
-{
-  g_autoptr (GTask) task = g_object_ref (user_data);
-  GForkChannel *channel = g_task_get_task_data (task);
-  GMainContext *outer;
-
-  if (!g_fork_channel_is_ours (channel))
-    return G_SOURCE_REMOVE;
-
-  outer = g_fork_dispatch_begin (g_task_get_context (task));
-  g_fork_channel_settle (channel);
-  g_fork_dispatch_end (outer);
-  return G_SOURCE_CONTINUE;
-}
-
-/* The socket has ended: the operation ends when it is known why. */
-void
-g_fork_operation_await_cause (Operation *operation)
-{
-  if (operation->task == NULL || operation->cause_source != NULL)
-    return;
-
-  operation->cause_source = g_timeout_source_new (LOOK_FOR_CAUSE_MS);
-  g_source_set_static_name (operation->cause_source, "[gspawnfork] cause of an end");
-  g_task_attach_source (operation->task, operation->cause_source, on_look_for_cause);
-}
-
-/* Operations have to go on with the parent's queue too: the command that makes
- * this process may be in it. */
-static GSList *
-watch_ancestors (GForkChannel *channel,
-                 GMainContext *context)
-{
-  GSList *watches = NULL;
-
-  for (GForkChannel *parent = channel->parent; parent != NULL; parent = parent->parent)
-    {
-      gboolean drained;
-      GForkWatch *watch;
-
-      g_mutex_lock (&parent->lock);
-      drained = g_fork_queue_is_empty (&parent->queue);
-      g_mutex_unlock (&parent->lock);
-
-      if (!drained && (watch = g_fork_channel_watch (parent, context)) != NULL)
-        watches = g_slist_prepend (watches, watch);
-    }
-
-  return watches;
-}
-
-static int
-make_communication_socket (int      *user_fd,
-                           GError **error)
+/* A program gets a communication socket of its own, whose other end is sent to it. */
+gboolean
+g_fork_operation_make_socket (GForkOperation  *operation,
+                              int             *other_end,
+                              GError         **error)
 {
   int fds[2];
 
@@ -436,133 +179,164 @@ make_communication_socket (int      *user_fd,
       g_propagate_error (error, g_fork_reason_new (G_FORK_ERROR_FAILED,
                                                    _("could not create a socket pair: %s"),
                                                    g_strerror (errno)));
-      return -1;
-    }
-
-  *user_fd = fds[0];
-  return fds[1];
-}
-
-/* What the program gets as its standard streams. Takes the descriptors. */
-static void
-append_streams (GForkChannel *channel,
-                int          *streams)
-{
-  for (gint32 stream = 0; streams != NULL && stream <= 2; stream++)
-    if (streams[stream] >= 0)
-      {
-        g_fork_queue_append (&channel->queue, GFORK_MAP_FD, &stream, sizeof stream,
-                             &streams[stream], 1);
-        streams[stream] = -1;
-      }
-}
-
-/* Sends the command that @await says, and returns @task, which it takes, when the
- * answer has come. Before it, @streams are placed, which are taken if they are sent; it may
- * be %NULL. Returns %FALSE, with nothing done and nothing taken, if the template must not
- * end because it has children to reap. */
-gboolean
-g_fork_channel_await (GForkChannel *channel,
-                      GForkAwait    await,
-                      const void   *payload,
-                      gsize         length,
-                      int          *streams,
-                      GTask        *task)
-{
-  GCancellable *cancellable = g_task_get_cancellable (task);
-  GMainContext *context = g_task_get_context (task);
-  Operation *operation;
-  GError *error = NULL;
-  GForkWatch *watch;
-  Actions actions = { 0 };
-  int sent_fd = -1;
-  gboolean starting;
-
-  if (!g_fork_channel_is_ours (channel))
-    {
-      g_task_return_error (task, g_fork_await_error (await, payload,
-                                                     g_fork_channel_inherited_error ()));
-      g_object_unref (task);
-      return TRUE;
-    }
-
-  operation = g_new0 (Operation, 1);
-  operation->await = await;
-  operation->subject = g_strdup (find_subject (await, payload));
-  operation->user_fd = operation->pidfd = -1;
-  if (await == G_FORK_AWAIT_EXECUTED)
-    sent_fd = make_communication_socket (&operation->user_fd, &error);
-
-  g_task_set_task_data (task, g_fork_channel_ref (channel), (GDestroyNotify) g_fork_channel_unref);
-  if (await == G_FORK_AWAIT_READY && channel->parent != NULL)
-    g_fork_channel_take_hint (channel->parent, payload);
-  operation->watches = watch_ancestors (channel, context);
-  watch = g_fork_channel_watch (channel, context);
-  if (watch != NULL)
-    operation->watches = g_slist_prepend (operation->watches, watch);
-
-  starting = is_starting (get_root (channel));
-  g_fork_channel_settle (channel);
-
-  g_mutex_lock (&channel->lock);
-  if (await >= G_FORK_AWAIT_READY && channel->state == OPEN && channel->children != NULL
-      && g_hash_table_size (channel->children) > 0)
-    {
-      g_mutex_unlock (&channel->lock);
-      if (sent_fd >= 0)
-        close (sent_fd);
-      g_clear_error (&error);
-      g_fork_operation_finish (operation);
       return FALSE;
     }
 
-  operation->task = task;
-  /* Before it is looked whether it is cancelled: what is cancelled while the source is
-   * being attached may not wake up the context. */
-  if (cancellable != NULL)
-    {
-      operation->cancel_source = g_cancellable_source_new (cancellable);
-      g_task_attach_source (task, operation->cancel_source, G_SOURCE_FUNC (on_cancelled));
-    }
-  if (error == NULL)
-    error = g_fork_channel_refusal (channel);
-  if (error == NULL && length > GFORK_MAX_PAYLOAD)
-    error = g_fork_channel_too_long_error (length);
-  if (error == NULL && g_cancellable_is_cancelled (cancellable))
-    {
-      error = cancelled_error ();
-      if (await != G_FORK_AWAIT_SYNCED)
-        g_fork_channel_die (channel, g_fork_channel_closed_error (), FALSE, &actions);
-    }
-  if (error != NULL)
-    {
-      g_fork_operation_take (operation, error, &actions);
-      g_mutex_unlock (&channel->lock);
-      if (sent_fd >= 0)
-        close (sent_fd);
-      g_fork_channel_take_actions (channel, &actions);
-      return TRUE;
-    }
-
-  if (starting)
-    watch_start (operation, task);
-  operation->n_told = channel->n_told;
-  g_queue_push_tail (&channel->operations, operation);
-  if (channel->ended_at != 0)
-    {
-      g_fork_operation_await_cause (operation);
-      g_mutex_unlock (&channel->lock);
-      if (sent_fd >= 0)
-        close (sent_fd);
-      return TRUE;
-    }
-  append_streams (channel, streams);
-  g_fork_queue_append (&channel->queue, verbs[await], payload, length, &sent_fd, sent_fd >= 0);
-  if (await != G_FORK_AWAIT_SYNCED)
-    g_fork_channel_end (channel, FINAL);
-  g_fork_channel_flush (channel);
-  g_fork_channel_update_watches (channel);
-  g_mutex_unlock (&channel->lock);
+  operation->socket = fds[0];
+  *other_end = fds[1];
   return TRUE;
 }
 
+int
+g_fork_operation_take_socket (GForkOperation *operation)
+{
+  int fd = operation->socket;
+
+  operation->socket = -1;
+  return fd;
+}
+
+/* Takes @resource, and releases it when the operation returns. */
+void
+g_fork_operation_keep (GForkOperation *operation,
+                       gpointer        resource,
+                       GDestroyNotify  release)
+{
+  Kept kept = { resource, release };
+
+  if (resource == NULL)
+    return;
+  if (operation->kept == NULL)
+    operation->kept = g_array_new (FALSE, FALSE, sizeof kept);
+  g_array_append_val (operation->kept, kept);
+}
+
+static void
+destroy_source (gpointer source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+/* Calls @func with the task after so many milliseconds, unless the operation has returned. */
+void
+g_fork_operation_call_later (GForkOperation *operation,
+                             const char     *name,
+                             guint           milliseconds,
+                             GSourceFunc     func)
+{
+  GSource *source;
+
+  if (operation->task == NULL)
+    return;
+
+  source = g_timeout_source_new (milliseconds);
+  g_source_set_static_name (source, name);
+  g_task_attach_source (operation->task, source, func);
+  g_fork_operation_keep (operation, source, destroy_source);
+}
+
+/* Calls @then, which takes @data, when the callback of the task has returned. */
+void
+g_fork_operation_then (GForkOperation *operation,
+                       GDestroyNotify  then,
+                       gpointer        data)
+{
+  operation->then = then;
+  operation->then_data = data;
+}
+
+/* Returns what remains of it: another one, which nobody awaits, but whose answer comes. */
+GForkOperation *
+g_fork_operation_cancel (GForkOperation *operation)
+{
+  GForkOperation *remains = g_new0 (GForkOperation, 1);
+
+  remains->await = operation->await;
+  remains->subject = g_strdup (operation->subject);
+  remains->n_sent = operation->n_sent;
+  remains->socket = -1;
+  return remains;
+}
+
+/* Takes the error. The first one counts. */
+void
+g_fork_operation_fail (GForkOperation *operation,
+                       GError         *error)
+{
+  if (operation->error == NULL)
+    operation->error = complete_error (operation->await, operation->subject, error);
+  else
+    g_error_free (error);
+}
+
+/* Takes the descriptor. */
+void
+g_fork_operation_succeed (GForkOperation *operation,
+                          int             fd,
+                          GForkChild     *child)
+{
+  operation->launch = g_new (GForkLaunch, 1);
+  operation->launch->fd = fd;
+  operation->launch->child = child != NULL ? g_fork_child_ref (child) : NULL;
+}
+
+/* ——— Its return ——— */
+
+static void
+release_kept (GForkOperation *operation)
+{
+  if (operation->kept == NULL)
+    return;
+
+  for (guint i = 0; i < operation->kept->len; i++)
+    {
+      Kept *kept = &g_array_index (operation->kept, Kept, i);
+
+      kept->release (kept->resource);
+    }
+  g_clear_pointer (&operation->kept, g_array_unref);
+}
+
+static void
+operation_free (GForkOperation *operation)
+{
+  if (operation->then != NULL)
+    operation->then (operation->then_data);
+  g_clear_error (&operation->error);
+  g_clear_pointer (&operation->launch, g_fork_launch_free);
+  g_free (operation->subject);
+  g_free (operation);
+}
+
+static gboolean
+return_task (gpointer user_data)
+{
+  GForkOperation *operation = user_data;
+  GTask *task = g_steal_pointer (&operation->task);
+
+  if (operation->error != NULL)
+    g_task_return_error (task, g_steal_pointer (&operation->error));
+  else
+    g_task_return_pointer (task, g_steal_pointer (&operation->launch),
+                           (GDestroyNotify) g_fork_launch_free);
+  g_object_unref (task);
+  operation_free (operation);
+  return G_SOURCE_REMOVE;
+}
+
+/* Frees the operation. No lock is held. */
+void
+g_fork_operation_return (gpointer data)
+{
+  GForkOperation *operation = data;
+
+  release_kept (operation);
+  if (operation->socket >= 0)
+    close (operation->socket);
+
+  if (operation->task != NULL)
+    g_fork_call_in (g_task_get_context (operation->task), return_task, operation);
+  else
+    operation_free (operation);
+}

@@ -1,6 +1,7 @@
 /* queue.c: frames that the socket has not taken yet
  *
- * Nothing is dropped: what cannot be sent now waits until it can be.
+ * Nothing is dropped: what cannot be sent now waits until it can be. The memory is in
+ * proportion to what is unsent.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,19 +12,65 @@
 #include "channel/queue.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* An empty queue keeps so much memory for the next frames. */
+#define MIN_SIZE 256
+#define MAX_KEPT (64 * 1024)
+
 typedef struct
 {
-  gsize offset; /* in the queue, of the frame that it belongs to */
+  guint64 position; /* of the frame that it belongs to */
   int fd;
 } QueuedFd;
 
-gboolean
-g_fork_queue_is_empty (const GForkQueue *queue)
+gsize
+g_fork_queue_length (const GForkQueue *queue)
 {
-  return queue->bytes == NULL || queue->sent == queue->bytes->len;
+  return queue->end - queue->start;
+}
+
+gsize
+g_fork_queue_n_fds (const GForkQueue *queue)
+{
+  return queue->fds != NULL ? queue->fds->len : 0;
+}
+
+/* Moves what is unsent to the front when at least as much was sent: so no byte is moved more
+ * than once on average. */
+static void
+make_room (GForkQueue *queue,
+           gsize       length)
+{
+  gsize unsent = g_fork_queue_length (queue);
+
+  if (queue->end + length <= queue->size)
+    return;
+
+  if (queue->start >= unsent)
+    {
+      if (unsent > 0)
+        memcpy (queue->data, queue->data + queue->start, unsent);
+      queue->start = 0;
+      queue->end = unsent;
+    }
+  if (queue->end + length > queue->size)
+    {
+      queue->size = MAX (MAX (queue->size * 2, queue->end + length), MIN_SIZE);
+      queue->data = g_realloc (queue->data, queue->size);
+    }
+}
+
+static void
+append_bytes (GForkQueue *queue,
+              const void *bytes,
+              gsize       length)
+{
+  if (length > 0)
+    memcpy (queue->data + queue->end, bytes, length);
+  queue->end += length;
 }
 
 /* Takes the descriptors. */
@@ -37,22 +84,19 @@ g_fork_queue_append (GForkQueue *queue,
 {
   struct gfork_header header;
 
-  if (queue->bytes == NULL)
-    {
-      queue->bytes = g_byte_array_sized_new (256);
-      queue->fds = g_array_new (FALSE, FALSE, sizeof (QueuedFd));
-    }
-
+  if (queue->fds == NULL)
+    queue->fds = g_array_new (FALSE, FALSE, sizeof (QueuedFd));
   for (gsize i = 0; i < n_fds; i++)
     {
-      QueuedFd queued = { queue->bytes->len, fds[i] };
+      QueuedFd queued = { queue->sent + g_fork_queue_length (queue), fds[i] };
 
       g_array_append_val (queue->fds, queued);
     }
 
   gfork_header_set (&header, verb, length, n_fds);
-  g_byte_array_append (queue->bytes, (const guint8 *) &header, sizeof header);
-  g_byte_array_append (queue->bytes, payload, length);
+  make_room (queue, sizeof header + length);
+  append_bytes (queue, &header, sizeof header);
+  append_bytes (queue, payload, length);
 }
 
 /* The bytes and descriptors that go with one message: no more descriptors than
@@ -63,12 +107,12 @@ next_message (const GForkQueue *queue,
               gsize            *n_fds)
 {
   guint n = MIN (queue->fds->len, GFORK_MAX_FDS);
-  gsize end = queue->bytes->len;
+  guint64 end = queue->sent + g_fork_queue_length (queue);
 
   if (queue->fds->len > n)
     {
-      end = g_array_index (queue->fds, QueuedFd, n).offset;
-      while (n > 0 && g_array_index (queue->fds, QueuedFd, n - 1).offset == end)
+      end = g_array_index (queue->fds, QueuedFd, n).position;
+      while (n > 0 && g_array_index (queue->fds, QueuedFd, n - 1).position == end)
         n--;
     }
 
@@ -84,12 +128,12 @@ GForkFlush
 g_fork_queue_flush (GForkQueue *queue,
                     int         socket)
 {
-  while (!g_fork_queue_is_empty (queue))
+  while (queue->start < queue->end)
     {
       int fds[GFORK_MAX_FDS];
       gsize n_fds;
       gsize length = next_message (queue, fds, &n_fds);
-      gssize sent = gfork_send (socket, queue->bytes->data + queue->sent, length, fds, n_fds,
+      gssize sent = gfork_send (socket, queue->data + queue->start, length, fds, n_fds,
                                 MSG_DONTWAIT);
 
       if (sent < 0 && errno == EAGAIN)
@@ -98,18 +142,19 @@ g_fork_queue_flush (GForkQueue *queue,
         return G_FORK_FLUSH_LATER;
       if (sent < 0)
         {
-          int error_number = errno;
+          int saved_errno = errno;
 
           g_fork_queue_clear (queue);
-          errno = error_number;
+          errno = saved_errno;
           return G_FORK_FLUSH_BROKEN;
         }
 
-      /* They go with the first byte, so they are all gone. */
+      /* They go with the first byte, so they are all sent. */
       for (gsize i = 0; i < n_fds; i++)
         close (fds[i]);
       if (n_fds > 0)
         g_array_remove_range (queue->fds, 0, n_fds);
+      queue->start += sent;
       queue->sent += sent;
     }
 
@@ -117,17 +162,22 @@ g_fork_queue_flush (GForkQueue *queue,
   return G_FORK_FLUSH_EMPTY;
 }
 
+/* Drops what is unsent. */
 void
 g_fork_queue_clear (GForkQueue *queue)
 {
-  if (queue->bytes == NULL)
-    return;
+  queue->sent += g_fork_queue_length (queue);
+  queue->start = queue->end = 0;
+  if (queue->size > MAX_KEPT)
+    {
+      g_clear_pointer (&queue->data, g_free);
+      queue->size = 0;
+    }
 
-  for (guint i = 0; i < queue->fds->len; i++)
+  for (guint i = 0; i < g_fork_queue_n_fds (queue); i++)
     close (g_array_index (queue->fds, QueuedFd, i).fd);
-  g_array_set_size (queue->fds, 0);
-  g_byte_array_set_size (queue->bytes, 0);
-  queue->sent = 0;
+  if (queue->fds != NULL)
+    g_array_set_size (queue->fds, 0);
 }
 
 /* Frees the memory; the descriptors are cleared before, unless they belong to
@@ -135,6 +185,6 @@ g_fork_queue_clear (GForkQueue *queue)
 void
 g_fork_queue_free (GForkQueue *queue)
 {
-  g_clear_pointer (&queue->bytes, g_byte_array_unref);
+  g_clear_pointer (&queue->data, g_free);
   g_clear_pointer (&queue->fds, g_array_unref);
 }

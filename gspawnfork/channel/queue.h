@@ -14,12 +14,15 @@
 
 G_BEGIN_DECLS
 
-/* All zero is an empty queue. */
+/* All zero is an empty queue. Positions count from the first byte that was ever queued. */
 typedef struct
 {
-  GByteArray *bytes; /* %NULL before the first */
-  gsize sent;         /* so many of them */
-  GArray *fds;        /* those that were not sent */
+  guint8 *data;  /* what is unsent begins at @start */
+  gsize start;
+  gsize end;
+  gsize size;
+  guint64 sent;  /* the position of @start */
+  GArray *fds;   /* those that were not sent */
 } GForkQueue;
 
 typedef enum
@@ -27,10 +30,11 @@ typedef enum
   G_FORK_FLUSH_EMPTY,    /* nothing is left */
   G_FORK_FLUSH_WRITABLE, /* go on when the socket is writable */
   G_FORK_FLUSH_LATER,    /* go on after a while */
-  G_FORK_FLUSH_BROKEN    /* what was left is gone: errno says why */
+  G_FORK_FLUSH_BROKEN    /* what was left was dropped: errno says why */
 } GForkFlush;
 
-gboolean   g_fork_queue_is_empty (const GForkQueue *queue);
+gsize      g_fork_queue_length   (const GForkQueue *queue);
+gsize      g_fork_queue_n_fds    (const GForkQueue *queue);
 void       g_fork_queue_append   (GForkQueue       *queue,
                                   guint8            verb,
                                   const void       *payload,

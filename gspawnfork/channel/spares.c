@@ -1,10 +1,10 @@
 /* spares.c: forks of a template that are kept ready
  *
- * A spare is what a fork would be at this moment. As soon as the template is told
- * something, its spares are what a fork would have been, and are discarded: what
- * they would be told, too, might have effects outside that are wanted once.
+ * A spare is what a fork would be at this moment. As soon as the template is sent a
+ * command, its spares are what a fork would have been, and are discarded: the command, if
+ * it were sent to them as well, might have effects outside that are wanted once.
  *
- * They are refilled when an answer has come and whoever awaited it has been called.
+ * They are refilled when an answer has come and the callback that awaited it has returned.
  * Measured on two processors, with launches 1 ms apart, from run_async to the callback:
  * refilled as soon as one is taken, a launch takes 1.7 times as long, and 1.1 times as
  * long as without spares, since the template competes with the spare for a processor;
@@ -22,19 +22,22 @@
 
 struct _GForkSpares
 {
+  const GForkSparesFuncs *funcs;
+
   GMutex lock;
   guint wanted;
   guint coming;    /* that are being forked */
   guint discarded; /* how often; what was forked before is no spare after it */
-  GQueue ready; /* GForkChannel */
+  GQueue ready;
   gboolean ended;
 };
 
 GForkSpares *
-g_fork_spares_new (void)
+g_fork_spares_new (const GForkSparesFuncs *funcs)
 {
   GForkSpares *spares = g_new0 (GForkSpares, 1);
 
+  spares->funcs = funcs;
   g_mutex_init (&spares->lock);
   return spares;
 }
@@ -48,15 +51,10 @@ g_fork_spares_free (GForkSpares *spares)
 }
 
 static void
-drop (GQueue *channels)
+drop (GForkSpares *spares,
+      GQueue      *dropped)
 {
-  GForkChannel *channel;
-
-  while ((channel = g_queue_pop_head (channels)) != NULL)
-    {
-      g_fork_channel_unuse (channel);
-      g_fork_channel_unref (channel);
-    }
+  g_queue_clear_full (dropped, spares->funcs->drop);
 }
 
 /* How many are to be kept from now on. Those that are too many go at once. */
@@ -72,34 +70,44 @@ g_fork_spares_set_wanted (GForkSpares *spares,
     g_queue_push_tail (&excess, g_queue_pop_head (&spares->ready));
   g_mutex_unlock (&spares->lock);
 
-  drop (&excess);
+  drop (spares, &excess);
+}
+
+guint
+g_fork_spares_get_wanted (GForkSpares *spares)
+{
+  guint wanted;
+
+  g_mutex_lock (&spares->lock);
+  wanted = spares->wanted;
+  g_mutex_unlock (&spares->lock);
+  return wanted;
 }
 
 /* The oldest spare that lives, which has had most time to get ready; %NULL if there
  * is none. */
-GForkChannel *
+gpointer
 g_fork_spares_take (GForkSpares *spares)
 {
   GQueue dead = G_QUEUE_INIT;
-  GForkChannel *channel;
+  gpointer spare;
 
   g_mutex_lock (&spares->lock);
-  while ((channel = g_queue_pop_head (&spares->ready)) != NULL && g_fork_channel_is_dying (channel))
-    g_queue_push_tail (&dead, channel);
+  while ((spare = g_queue_pop_head (&spares->ready)) != NULL && !spares->funcs->is_usable (spare))
+    g_queue_push_tail (&dead, spare);
   g_mutex_unlock (&spares->lock);
 
-  drop (&dead);
-  return channel;
+  drop (spares, &dead);
+  return spare;
 }
 
-/* Forks one off the template at the other end of @channel, if one is missing. The
- * lock is not held meanwhile, since the template may be found dead, which ends the
- * spares. Returns whether to go on. */
+/* Forks one, if one is missing. The lock is not held meanwhile, since the template may
+ * be found dead, which ends the spares. Returns whether to go on. */
 static gboolean
-add_spare (GForkSpares  *spares,
-           GForkChannel *channel)
+add_spare (GForkSpares *spares,
+           gpointer     template)
 {
-  GForkChannel *spare;
+  gpointer spare;
   gboolean missing, useful;
   guint discarded;
 
@@ -111,8 +119,8 @@ add_spare (GForkSpares  *spares,
   if (!missing)
     return FALSE;
 
-  spare = g_fork_channel_new_child (channel);
-  useful = !g_fork_channel_is_dying (spare);
+  spare = spares->funcs->fork (template);
+  useful = spares->funcs->is_usable (spare);
 
   g_mutex_lock (&spares->lock);
   spares->coming--;
@@ -124,18 +132,15 @@ add_spare (GForkSpares  *spares,
 
   /* There is no use in trying again before there is an answer again. */
   if (!useful)
-    {
-      g_fork_channel_unuse (spare);
-      g_fork_channel_unref (spare);
-    }
+    spares->funcs->drop (spare);
   return useful;
 }
 
 void
-g_fork_spares_refill (GForkSpares  *spares,
-                      GForkChannel *channel)
+g_fork_spares_refill (GForkSpares *spares,
+                      gpointer     template)
 {
-  while (add_spare (spares, channel))
+  while (add_spare (spares, template))
     ;
 }
 
@@ -150,7 +155,7 @@ g_fork_spares_discard (GForkSpares *spares)
   g_queue_init (&spares->ready);
   g_mutex_unlock (&spares->lock);
 
-  drop (&old);
+  drop (spares, &old);
 }
 
 /* They end with the template. */

@@ -6,21 +6,30 @@
 
 #pragma once
 
-#include "channel/channel.h"
+#include <glib.h>
 
 G_BEGIN_DECLS
 
 typedef struct _GForkSpares GForkSpares;
 
-GForkSpares  *g_fork_spares_new        (void);
-void          g_fork_spares_free       (GForkSpares  *spares);
+/* How spares are made, and what is asked of them. */
+typedef struct
+{
+  gpointer (*fork) (gpointer template);
+  gboolean (*is_usable) (gpointer spare);
+  GDestroyNotify drop;
+} GForkSparesFuncs;
 
-void          g_fork_spares_set_wanted (GForkSpares  *spares,
-                                        guint         wanted);
-GForkChannel *g_fork_spares_take       (GForkSpares  *spares);
-void          g_fork_spares_refill     (GForkSpares  *spares,
-                                        GForkChannel *channel);
-void          g_fork_spares_discard    (GForkSpares  *spares);
-void          g_fork_spares_end        (GForkSpares  *spares);
+GForkSpares *g_fork_spares_new        (const GForkSparesFuncs *funcs);
+void         g_fork_spares_free       (GForkSpares            *spares);
+
+void         g_fork_spares_set_wanted (GForkSpares            *spares,
+                                       guint                   wanted);
+guint        g_fork_spares_get_wanted (GForkSpares            *spares);
+gpointer     g_fork_spares_take       (GForkSpares            *spares);
+void         g_fork_spares_refill     (GForkSpares            *spares,
+                                       gpointer                template);
+void         g_fork_spares_discard    (GForkSpares            *spares);
+void         g_fork_spares_end        (GForkSpares            *spares);
 
 G_END_DECLS

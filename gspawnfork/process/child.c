@@ -1,9 +1,13 @@
-/* child.c: one process, whoever reaps it: whether and how it has ended
+/* child.c: one process: whether and how it has ended, and signals to it
  *
  * A process that the application executed is reaped here. One that a template
- * forked is reaped by the template, which reports it on its channel. If that
- * template is gone, or was somebody else's all along, the pidfd tells when the
- * process ends and, on recent kernels, how.
+ * forked is reaped by the template, which reports it. If that template is gone, or
+ * was another application's all along, the pidfd tells when the process ends and, on
+ * recent kernels, how.
+ *
+ * Whoever sees first that the process has ended, in whatever thread, writes that down and wakes
+ * up the listeners, each in its own context. The lock of a process is the last to be taken,
+ * but for those of GLib.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,15 +18,16 @@
 #include "process/child.h"
 
 #include "base/context.h"
-#include "gforkerror.h"
 #include "base/generation.h"
+#include "base/source.h"
+#include "base/upkeep.h"
+#include "gforkerror.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n-lib.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -53,11 +58,15 @@ struct pidfd_info_v0
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
 #endif
 
+/* waitid() by pidfd, since Linux 5.4. */
+#define WAIT_BY_PIDFD 3
+
 typedef enum
 {
-  DIRECT,  /* ours to reap */
+  DIRECT,  /* a child of this process */
   FORKED,  /* a template's to reap, which reports it */
-  FOREIGN, /* somebody's */
+  ORPHAN,  /* whose template is gone */
+  FOREIGN, /* another application's */
 } Origin;
 
 typedef enum
@@ -67,14 +76,21 @@ typedef enum
   LOST,
 } State;
 
-typedef struct
+/* A source that is dispatched when the process has ended. */
+struct _GForkListener
 {
-  GMainContext *context;
+  GForkSource base;
+  GForkChild *child;
   GForkListenerFunc func;
   gpointer data;
-  GForkWatch *watch; /* on the channel of the template that reaps, or */
-  GSource *source;   /* on the process itself */
-} GForkListener;
+  gpointer watch; /* of the template that reaps, or */
+  gpointer tag;   /* the process's own descriptor */
+  GDestroyNotify free_data;
+  gboolean waits; /* it is in the list of the process */
+  gboolean called;
+  gboolean stopped;
+  gboolean is_inherited; /* it was made in another process than the child */
+};
 
 struct _GForkChild
 {
@@ -86,34 +102,21 @@ struct _GForkChild
   State state; /* written under the lock, read anywhere */
   pid_t pid;
   int pidfd;
-  GForkChannel *reaper;
+  const GForkReaper *funcs;
+  gpointer reaper;
   guint32 id;
-  gboolean leads_group; /* a process group of its own, and a session */
+  gboolean leads_group;  /* a process group of its own, and a session */
+  gboolean forgotten;    /* nobody will ask how it has ended, nor signal it */
   gint64 unreaped_since; /* when it was first seen to have ended, or 0 */
-  guint holds;
-  gboolean unattended;
   struct gfork_exited exited;
   GSList *listeners;
 
-  GList link; /* in direct_children */
+  GDestroyNotify end_func; /* of the one at the other end of its control socket */
+  gpointer end_data;
+  GForkUpkeep upkeep; /* of a direct child that is no template any more */
 };
 
-/* Guarded by the globals' lock. */
-static GQueue direct_children = G_QUEUE_INIT;
-
-/* How many of them are no templates any more, and may end whenever they like. */
-static int n_unattended;
-
-static GSource *child_source_new (GForkChild *child);
-
 /* ——— Coming and going ——— */
-
-static void
-forget_direct_children (void)
-{
-  g_queue_init (&direct_children);
-  n_unattended = 0;
-}
 
 static GForkChild *
 child_new (Origin origin)
@@ -125,45 +128,39 @@ child_new (Origin origin)
   g_mutex_init (&child->lock);
   child->origin = origin;
   child->pidfd = -1;
-  child->link.data = child;
 
   return child;
 }
+
+static void reap_in (GForkChild   *child,
+                     GMainContext *context);
 
 /* A child of this process that nobody else may reap. */
 GForkChild *
 g_fork_child_new_direct (pid_t pid)
 {
-  static gsize hooked;
+  g_autoptr (GMainContext) context = g_fork_ref_background_context ();
   GForkChild *child = child_new (DIRECT);
-
-  if (g_once_init_enter (&hooked))
-    {
-      g_fork_add_child_hook (forget_direct_children);
-      g_once_init_leave (&hooked, 1);
-    }
 
   child->pid = pid;
 #if defined(SYS_pidfd_open) && !defined(GFORK_PORTABLE)
   child->pidfd = syscall (SYS_pidfd_open, pid, 0);
 #endif
-
-  g_fork_globals_lock ();
-  g_queue_push_tail_link (&direct_children, &g_fork_child_ref (child)->link);
-  g_fork_globals_unlock ();
-
+  reap_in (child, context);
   return child;
 }
 
+/* A process that a template is asked to fork, and to report by this @id. */
 GForkChild *
-g_fork_child_new_forked (GForkChannel *reaper,
-                         guint32       id)
+g_fork_child_new_forked (const GForkReaper *funcs,
+                         gpointer           reaper,
+                         guint32            id)
 {
   GForkChild *child = child_new (FORKED);
 
-  child->reaper = g_fork_channel_ref (reaper);
+  child->funcs = funcs;
+  child->reaper = funcs->ref (reaper);
   child->id = id;
-
   return child;
 }
 
@@ -190,109 +187,30 @@ g_fork_child_unref (GForkChild *child)
   return; /* It takes each reference for the last one. */
 #endif
 
+  /* Another thread may have held the lock when the application was forked. */
+  if (child->generation != g_fork_generation ())
+    return;
+
   if (child->pidfd >= 0)
     close (child->pidfd);
-  g_clear_pointer (&child->reaper, g_fork_channel_unref);
+  if (child->reaper != NULL)
+    child->funcs->unref (child->reaper);
   g_mutex_clear (&child->lock);
   g_free (child);
 }
 
-static void
-ignore_end (GForkChild   *child,
-            GMainContext *context,
-            gpointer      data)
-{
-}
-
-/* From here on no control socket tells when the process ends. */
-void
-g_fork_child_set_unattended (GForkChild *child)
-{
-  g_mutex_lock (&child->lock);
-  if (child->origin == DIRECT && child->state == ALIVE && !child->unattended)
-    {
-      child->unattended = TRUE;
-      g_atomic_int_inc (&n_unattended);
-    }
-  g_mutex_unlock (&child->lock);
-}
-
-/* As long as somebody holds a process that a template reaps, the template is
- * needed. One that nobody holds is still reaped. */
-void
-g_fork_child_hold (GForkChild *child)
-{
-  g_mutex_lock (&child->lock);
-  if (child->holds++ == 0 && child->origin == FORKED && child->state == ALIVE)
-    g_fork_channel_use (child->reaper);
-  g_mutex_unlock (&child->lock);
-}
-
-void
-g_fork_child_release (GForkChild *child)
-{
-  g_autoptr (GForkChannel) unused = NULL;
-  gboolean abandoned = FALSE;
-
-  if (child->generation != g_fork_generation ())
-    return;
-
-  g_mutex_lock (&child->lock);
-  child->holds--;
-  if (child->holds == 0 && child->state != ALIVE && child->pidfd >= 0)
-    {
-      close (child->pidfd);
-      child->pidfd = -1;
-    }
-  if (child->holds == 0 && child->state == ALIVE)
-    {
-      if (child->origin == FORKED)
-        unused = g_fork_channel_ref (child->reaper);
-      abandoned = child->origin == DIRECT;
-      /* Its template reaps it, and nobody will ask how it ended. */
-      if (!abandoned && child->pidfd >= 0 && child->listeners == NULL)
-        {
-          close (child->pidfd);
-          child->pidfd = -1;
-        }
-    }
-  g_mutex_unlock (&child->lock);
-
-  if (unused != NULL)
-    g_fork_channel_unuse (unused);
-  if (abandoned && !g_fork_child_check (child))
-    {
-      g_autoptr (GMainContext) context = g_fork_ref_background_context ();
-
-      g_fork_child_listen (child, context, ignore_end, NULL);
-    }
-}
-
 /* ——— Its end ——— */
 
-static void
-listener_free (GForkListener *listener)
-{
-  g_clear_pointer (&listener->watch, g_fork_watch_release);
-  if (listener->source != NULL)
-    {
-      g_source_destroy (listener->source);
-      g_source_unref (listener->source);
-    }
-  g_main_context_unref (listener->context);
-  g_free (listener);
-}
-
-/* To be called with the lock held, which it releases: what is told to others
- * must not be told under a lock. */
+/* To be called with the lock held, which it releases: to drop the reaper, and to stop looking
+ * after the process, takes other locks. */
 static void
 end_and_unlock (GForkChild                *child,
                 State                      state,
                 const struct gfork_exited *exited)
 {
-  g_autoptr (GForkChannel) reaper = NULL;
-  GSList *listeners;
-  gboolean unused, direct;
+  GDestroyNotify end_func;
+  gpointer reaper, end_data;
+  int pidfd;
 
   if (child->state != ALIVE)
     {
@@ -305,43 +223,28 @@ end_and_unlock (GForkChild                *child,
   else
     child->exited.wait_status = -1;
   g_atomic_int_set ((int *) &child->state, state);
-  listeners = g_slist_reverse (g_steal_pointer (&child->listeners));
+  for (GSList *l = child->listeners; l != NULL; l = l->next)
+    g_source_set_ready_time (l->data, 0);
   reaper = g_steal_pointer (&child->reaper);
-  unused = child->origin == FORKED && child->holds > 0;
-  direct = child->origin == DIRECT;
-  if (child->unattended)
-    g_atomic_int_add (&n_unattended, -1);
+  end_func = g_steal_pointer (&child->end_func);
+  end_data = g_steal_pointer (&child->end_data);
   /* Of a group that it led there may be others, which are signalled by this. */
-  if (child->pidfd >= 0 && !(child->leads_group && child->holds > 0))
-    {
-      close (child->pidfd);
-      child->pidfd = -1;
-    }
+  pidfd = child->leads_group && !child->forgotten ? -1 : child->pidfd;
+  if (pidfd >= 0)
+    child->pidfd = -1;
   g_mutex_unlock (&child->lock);
 
-  if (direct)
-    {
-      g_fork_globals_lock ();
-      g_queue_unlink (&direct_children, &child->link);
-      g_fork_globals_unlock ();
-    }
-
-  for (GSList *l = listeners; l != NULL; l = l->next)
-    {
-      GForkListener *listener = l->data;
-
-      listener->func (child, listener->context, listener->data);
-      listener_free (listener);
-    }
-  g_slist_free (listeners);
-
-  if (unused)
-    g_fork_channel_unuse (reaper);
-  if (direct)
-    g_fork_child_unref (child);
+  if (reaper != NULL)
+    child->funcs->unref (reaper);
+  if (child->origin == DIRECT)
+    g_fork_upkeep_remove (&child->upkeep);
+  if (pidfd >= 0)
+    close (pidfd);
+  if (end_func != NULL)
+    end_func (end_data);
 }
 
-/* What the kernel remembers of a process that somebody else has reaped. */
+/* What the kernel remembers of a process that another one has reaped. */
 static gboolean
 get_exit_code (int                  pidfd,
                struct gfork_exited *exited)
@@ -377,6 +280,7 @@ g_fork_child_set_pid (GForkChild             *child,
   g_mutex_unlock (&child->lock);
 }
 
+/* What its template has reported. */
 void
 g_fork_child_set_exited (GForkChild                *child,
                          const struct gfork_exited *exited)
@@ -397,37 +301,27 @@ g_fork_child_set_exited (GForkChild                *child,
 void
 g_fork_child_set_orphan (GForkChild *child)
 {
-  g_autoptr (GForkChannel) reaper = NULL;
-  GSList *watches = NULL;
+  gpointer reaper = NULL;
 
   g_mutex_lock (&child->lock);
-  if (child->state == ALIVE && child->origin == FORKED && child->pidfd < 0
-      && (child->pid != 0 || child->listeners != NULL))
-    {
-      end_and_unlock (child, LOST, NULL);
-      return;
-    }
-
   if (child->state == ALIVE && child->origin == FORKED)
     {
-      child->origin = FOREIGN;
-      /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped at the end */
-      reaper = g_steal_pointer (&child->reaper);
-      for (GSList *l = child->listeners; l != NULL; l = l->next)
+      child->origin = ORPHAN;
+      if (child->pidfd < 0 && (child->pid != 0 || child->listeners != NULL))
         {
-          GForkListener *listener = l->data;
-
-          watches = g_slist_prepend (watches, g_steal_pointer (&listener->watch));
-          listener->source = child_source_new (child);
-          g_source_attach (listener->source, listener->context);
+          end_and_unlock (child, LOST, NULL);
+          return;
         }
+
+      reaper = g_steal_pointer (&child->reaper);
+      /* From now on they look at the process itself. */
+      for (GSList *l = child->listeners; l != NULL; l = l->next)
+        g_source_set_ready_time (l->data, 0);
     }
   g_mutex_unlock (&child->lock);
 
-  for (GSList *l = watches; l != NULL; l = l->next)
-    if (l->data != NULL)
-      g_fork_watch_release (l->data);
-  g_slist_free (watches);
+  if (reaper != NULL)
+    child->funcs->unref (reaper);
 }
 
 static gint64
@@ -443,280 +337,466 @@ typedef enum
   LOOK_OVER,
 } Look;
 
-/* Looks whether the process has ended, without waiting. With @give_up, an end of
- * which nothing more is known yet counts as lost. */
+/* Reaps a direct child, if it has ended. */
+static Look
+look_at_direct (GForkChild          *child,
+                struct gfork_exited *exited)
+{
+  struct rusage usage;
+  pid_t pid;
+
+  do
+    pid = wait4 (child->pid, &exited->wait_status, WNOHANG, &usage);
+  while (pid < 0 && errno == EINTR);
+
+  if (pid == 0)
+    return LOOK_ALIVE;
+  if (pid > 0)
+    {
+      exited->user_time = microseconds (&usage.ru_utime);
+      exited->system_time = microseconds (&usage.ru_stime);
+      exited->max_rss = (guint64) usage.ru_maxrss * 1024;
+      return LOOK_OVER;
+    }
+
+  /* Something else has reaped it, or the application ignores SIGCHLD. */
+  if (child->pidfd < 0 || !get_exit_code (child->pidfd, exited))
+    exited->wait_status = -1;
+  return LOOK_OVER;
+}
+
+/* Orphans come to the next subreaper above them, which may be this process. It asks by the
+ * descriptor: the process ID came from elsewhere, and may be another process's here. */
+static gboolean
+reap_orphan (GForkChild          *child,
+             struct gfork_exited *exited)
+{
+  siginfo_t info = { 0 };
+
+  if (waitid (WAIT_BY_PIDFD, child->pidfd, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+    return FALSE;
+
+  if (info.si_code == CLD_EXITED)
+    exited->wait_status = (info.si_status & 0xff) << 8;
+  else
+    exited->wait_status = info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+  return TRUE;
+}
+
+/* Asks another's child by its pidfd. With @give_up, an end of which nothing more is known
+ * yet counts as lost. */
+static Look
+look_by_pidfd (GForkChild          *child,
+               struct gfork_exited *exited,
+               gboolean             give_up)
+{
+  struct pollfd poll_fd = { .fd = child->pidfd, .events = POLLIN };
+  gboolean reaped;
+
+  if (child->pidfd < 0 || poll (&poll_fd, 1, 0) <= 0)
+    return LOOK_ALIVE;
+
+  reaped = (poll_fd.revents & POLLHUP) != 0;
+  if (!reaped && child->origin == ORPHAN && reap_orphan (child, exited))
+    return LOOK_OVER;
+  if (get_exit_code (child->pidfd, exited))
+    return LOOK_OVER;
+  if (!reaped && !give_up)
+    return LOOK_UNREAPED;
+
+  exited->wait_status = -1;
+  return LOOK_OVER;
+}
+
+/* Looks whether the process has ended, without waiting. */
 static Look
 look (GForkChild *child,
       gboolean    give_up)
 {
   struct gfork_exited exited = { 0 };
-  struct pollfd poll_fd = { .events = POLLIN };
+  Look seen;
 
   g_mutex_lock (&child->lock);
-
   if (child->state != ALIVE)
-    {
-      g_mutex_unlock (&child->lock);
-      return LOOK_OVER;
-    }
+    seen = LOOK_OVER;
+  else if (child->origin == DIRECT)
+    seen = look_at_direct (child, &exited);
+  else if (child->origin == FORKED)
+    seen = LOOK_ALIVE;
+  else
+    seen = look_by_pidfd (child, &exited, give_up);
 
-  if (child->origin == DIRECT)
-    {
-      struct rusage usage;
-      pid_t pid;
-
-      do
-        pid = wait4 (child->pid, &exited.wait_status, WNOHANG, &usage);
-      while (pid < 0 && errno == EINTR);
-
-      if (pid == 0)
-        {
-          g_mutex_unlock (&child->lock);
-          return LOOK_ALIVE;
-        }
-      if (pid > 0)
-        {
-          exited.user_time = microseconds (&usage.ru_utime);
-          exited.system_time = microseconds (&usage.ru_stime);
-          exited.max_rss = (guint64) usage.ru_maxrss * 1024;
-          end_and_unlock (child, ENDED, &exited);
-          return LOOK_OVER;
-        }
-      /* Somebody else has reaped it, or the application ignores SIGCHLD. */
-      if (child->pidfd < 0)
-        {
-          end_and_unlock (child, LOST, NULL);
-          return LOOK_OVER;
-        }
-    }
-
-  poll_fd.fd = child->pidfd;
-  if (child->origin == FORKED || child->pidfd < 0 || poll (&poll_fd, 1, 0) <= 0)
-    {
-      g_mutex_unlock (&child->lock);
-      return LOOK_ALIVE;
-    }
-
-  /* Orphans come to the next subreaper above them, which may be this process. */
-  if ((poll_fd.revents & POLLHUP) == 0 && child->pid > 0 && child->origin == FOREIGN
-      && wait4 (child->pid, &exited.wait_status, WNOHANG, NULL) == child->pid)
-    end_and_unlock (child, ENDED, &exited); /* NOLINT(bugprone-branch-clone): as below */
-  else if (get_exit_code (child->pidfd, &exited))
-    end_and_unlock (child, ENDED, &exited);
-  else if (give_up || (poll_fd.revents & POLLHUP) != 0 || child->origin == DIRECT)
-    end_and_unlock (child, LOST, NULL);
+  if (seen == LOOK_OVER && child->state == ALIVE)
+    end_and_unlock (child, exited.wait_status == -1 ? LOST : ENDED, &exited);
   else
     {
-      if (child->unreaped_since == 0)
+      if (seen == LOOK_UNREAPED && child->unreaped_since == 0)
         child->unreaped_since = g_get_monotonic_time ();
       g_mutex_unlock (&child->lock);
-      return LOOK_UNREAPED;
     }
+  return seen;
+}
 
-  return LOOK_OVER;
+/* Whether nothing tells when it ends. */
+static gboolean
+is_unknowable (GForkChild *child)
+{
+  return child->state == ALIVE && child->pidfd < 0
+         && (child->origin == FOREIGN || child->origin == ORPHAN);
 }
 
 /* Returns whether it is known to have ended. */
 gboolean
 g_fork_child_check (GForkChild *child)
 {
-  if (child->generation != g_fork_generation ())
-    return TRUE;
-
-  return look (child, FALSE) == LOOK_OVER;
+  return child->generation != g_fork_generation () || look (child, FALSE) == LOOK_OVER;
 }
 
-/* Like g_fork_child_check(), for those who do not wait otherwise: reads what the template
- * that reaps it has said. */
+/* Like g_fork_child_check(), for those who do not wait otherwise. */
 gboolean
 g_fork_child_is_running (GForkChild *child)
 {
-  g_autoptr (GForkChannel) reaper = NULL;
-  gboolean give_up, unknowable;
+  gpointer reaper = NULL;
+  gboolean give_up;
 
   if (g_fork_child_check (child))
     return FALSE;
 
   g_mutex_lock (&child->lock);
   if (child->reaper != NULL)
-    reaper = g_fork_channel_ref (child->reaper);
-  unknowable = child->origin == FOREIGN && child->pidfd < 0;
+    reaper = child->funcs->ref (child->reaper);
   give_up = child->unreaped_since != 0
             && g_get_monotonic_time () - child->unreaped_since >= REAPING_PATIENCE;
-  if (unknowable)
+  if (is_unknowable (child))
     end_and_unlock (child, LOST, NULL);
   else
     g_mutex_unlock (&child->lock);
 
   if (reaper != NULL)
-    g_fork_channel_check (reaper);
+    {
+      child->funcs->read (reaper);
+      child->funcs->unref (reaper);
+    }
   return look (child, give_up) != LOOK_OVER;
-}
-
-/* Reaps whichever direct children have ended, for programs that iterate no main
- * context. One system call if none of them has; none if there are only templates. */
-void
-g_fork_child_sweep (void)
-{
-  siginfo_t info = { 0 };
-  GSList *children = NULL;
-
-  if (g_atomic_int_get (&n_unattended) == 0)
-    return;
-  if (waitid (P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-    return;
-
-  g_fork_globals_lock ();
-  for (GList *l = direct_children.head; l != NULL; l = l->next)
-    children = g_slist_prepend (children, g_fork_child_ref (l->data));
-  g_fork_globals_unlock ();
-
-  for (GSList *l = children; l != NULL; l = l->next)
-    g_fork_child_check (l->data);
-  g_slist_free_full (children, (GDestroyNotify) g_fork_child_unref);
 }
 
 /* ——— Listening ——— */
 
-typedef struct
+/* The lock is held. */
+static void
+remove_listener (GForkListener *listener)
 {
-  GSource source;
-  GForkChild *child;
-  gpointer tag;
-} ChildSource;
+  listener->child->listeners = g_slist_remove (listener->child->listeners, listener);
+  listener->waits = FALSE;
+}
 
-static gboolean
-child_source_dispatch (GSource     *source,
-                       GSourceFunc  callback,
-                       gpointer     user_data)
+/* A direct child was reaped; nothing else is to be done. */
+static void
+on_reaped (GForkChild *child,
+           gpointer    data)
 {
-  ChildSource *self = (ChildSource *) source;
-  gint64 deadline = g_source_get_ready_time (source);
-  gint64 now = g_source_get_time (source);
-  GMainContext *outer;
-  Look seen;
+}
+
+/* Its context is gone. */
+static void
+on_listener_gone (gpointer source)
+{
+  GForkListener *self = source;
+  gboolean waited;
 
   if (self->child->generation != g_fork_generation ())
-    return G_SOURCE_REMOVE;
+    return;
 
-  outer = g_fork_dispatch_begin (g_source_get_context (source));
-  seen = look (self->child, self->tag != NULL && deadline >= 0 && now >= deadline);
-  g_fork_dispatch_end (outer);
+  g_mutex_lock (&self->child->lock);
+  waited = self->waits;
+  if (waited)
+    remove_listener (self);
+  g_mutex_unlock (&self->child->lock);
 
-  switch (seen)
+  if (waited && self->func == on_reaped)
+    reap_in (self->child, g_main_context_default ());
+}
+
+/* Waits for the process itself, where no template reports. */
+static void
+watch_process (GForkListener *self)
+{
+  GSource *source = &self->base.source;
+
+  if (self->child->pidfd >= 0)
+    self->tag = g_source_add_unix_fd (source, self->child->pidfd, G_IO_IN);
+  else
+    g_source_set_ready_time (source, g_get_monotonic_time () + LOOK_AGAIN_MS * 1000);
+}
+
+static gboolean
+listener_dispatch (GSource     *source,
+                   GSourceFunc  callback,
+                   gpointer     user_data)
+{
+  GForkListener *self = (GForkListener *) source;
+  GForkChild *child = self->child;
+  gint64 deadline = g_source_get_ready_time (source);
+  gint64 now = g_source_get_time (source);
+  gboolean waited;
+  GMainContext *outer;
+
+  if (child->generation != g_fork_generation ())
+    {
+      if (self->is_inherited)
+        self->func (child, self->data);
+      return G_SOURCE_REMOVE;
+    }
+
+  switch (look (child, self->tag != NULL && deadline > 0 && now >= deadline))
     {
     case LOOK_OVER:
-      return G_SOURCE_REMOVE;
+      break;
 
     case LOOK_UNREAPED:
       /* It may be a child of this very process, which has detached it. */
-      g_fork_child_sweep ();
+      g_fork_upkeep ();
       /* The end of the reaping is a hang-up, which is always waited for. */
-      if (deadline < 0)
+      if (deadline <= 0)
         {
+          if (self->tag == NULL)
+            watch_process (self);
           g_source_modify_unix_fd (source, self->tag, 0);
           g_source_set_ready_time (source, now + REAPING_PATIENCE);
         }
-      break;
+      return G_SOURCE_CONTINUE;
 
     case LOOK_ALIVE:
-      if (self->tag == NULL)
-        g_source_set_ready_time (source, now + LOOK_AGAIN_MS * 1000);
-      break;
+      g_source_set_ready_time (source, -1);
+      g_mutex_lock (&child->lock);
+      if (child->origin != FORKED && self->tag == NULL)
+        watch_process (self);
+      waited = child->state != ALIVE;
+      g_mutex_unlock (&child->lock);
+      if (waited)
+        g_source_set_ready_time (source, 0);
+      return G_SOURCE_CONTINUE;
     }
 
-  return G_SOURCE_CONTINUE;
+  g_mutex_lock (&child->lock);
+  waited = self->waits;
+  self->called = waited;
+  if (waited)
+    remove_listener (self);
+  g_mutex_unlock (&child->lock);
+  if (!waited)
+    return G_SOURCE_REMOVE;
+
+  outer = g_fork_dispatch_begin (g_source_get_context (source));
+  self->func (child, self->data);
+  g_fork_dispatch_end (outer);
+  return G_SOURCE_REMOVE;
 }
 
 static void
-child_source_finalize (GSource *source)
+listener_finalize (GSource *source)
 {
-  g_fork_child_unref (((ChildSource *) source)->child);
+  GForkListener *self = (GForkListener *) source;
+
+  if (self->watch != NULL)
+    self->child->funcs->unwatch (self->watch);
+  if (self->free_data != NULL)
+    self->free_data (self->data);
+  g_fork_child_unref (self->child);
 }
 
-static GSourceFuncs child_source_funcs = {
-  .dispatch = child_source_dispatch,
-  .finalize = child_source_finalize,
+static GSourceFuncs listener_funcs = {
+  .dispatch = listener_dispatch,
+  .finalize = listener_finalize,
 };
 
-static GSource *
-child_source_new (GForkChild *child)
-{
-  GSource *source = g_source_new (&child_source_funcs, sizeof (ChildSource));
-  ChildSource *self = (ChildSource *) source;
-
-  g_source_set_static_name (source, "[gspawnfork] process");
-  self->child = g_fork_child_ref (child);
-  if (child->pidfd >= 0)
-    self->tag = g_source_add_unix_fd (source, child->pidfd, G_IO_IN);
-  else
-    g_source_set_ready_time (source, g_get_monotonic_time () + LOOK_AGAIN_MS * 1000);
-
-  return source;
-}
-
-/* Calls @func when the process has ended, which is noticed at the latest when
- * @context is iterated. Returns %FALSE if it has ended already. @data, if somebody is to
- * stop listening, is nobody else's. */
-gboolean
-g_fork_child_listen (GForkChild        *child,
-                     GMainContext      *context,
+/* Calls @func with @data, which is freed with the listener, when the process has ended. */
+GForkListener *
+g_fork_listener_new (GForkChild        *child,
                      GForkListenerFunc  func,
-                     gpointer           data)
+                     gpointer           data,
+                     GDestroyNotify     free_data)
 {
-  GForkListener *listener = NULL;
+  GForkListener *self = (GForkListener *) g_source_new (&listener_funcs, sizeof *self);
 
-  if (g_fork_child_check (child))
-    return FALSE;
-
-  g_mutex_lock (&child->lock);
-  if (child->origin == FOREIGN && child->pidfd < 0)
-    {
-      /* Nothing will tell when it ends. */
-      end_and_unlock (child, LOST, NULL);
-      return FALSE;
-    }
-  if (child->state == ALIVE)
-    {
-      listener = g_new0 (GForkListener, 1);
-      listener->context = g_main_context_ref (context);
-      listener->func = func;
-      listener->data = data;
-      if (child->origin == FORKED)
-        listener->watch = g_fork_channel_watch (child->reaper, context);
-      else
-        {
-          listener->source = child_source_new (child);
-          g_source_attach (listener->source, context);
-        }
-      child->listeners = g_slist_prepend (child->listeners, listener);
-    }
-  g_mutex_unlock (&child->lock);
-
-  return listener != NULL;
+  self->child = g_fork_child_ref (child);
+  self->func = func;
+  self->data = data;
+  self->free_data = free_data;
+  return self;
 }
 
-/* Returns whether somebody was still listening with @data; if not, the function was called,
- * or will be at once. */
-gboolean
-g_fork_child_unlisten (GForkChild    *child,
-                       gconstpointer  data)
+GForkListener *
+g_fork_listener_ref (GForkListener *self)
 {
-  GForkListener *listener = NULL;
+  g_source_ref (&self->base.source);
+  return self;
+}
+
+void
+g_fork_listener_unref (GForkListener *self)
+{
+  g_source_unref (&self->base.source);
+}
+
+/* The function is called in @context, also if the process has ended already. The context is not
+ * kept: if it goes away, nothing is called. */
+void
+g_fork_listener_start (GForkListener *self,
+                       GMainContext  *context)
+{
+  GForkChild *child = self->child;
+  GSource *source = &self->base.source;
+  gpointer reaper = NULL;
 
   if (child->generation != g_fork_generation ())
-    return FALSE;
+    {
+      /* It belongs to the process that this one was forked from, and is lost here. */
+      self->is_inherited = TRUE;
+      g_source_set_ready_time (source, 0);
+      g_source_attach (source, context);
+      return;
+    }
+
+  /* Not under the lock: it takes that of the reaper. */
+  g_mutex_lock (&child->lock);
+  if (child->reaper != NULL)
+    reaper = child->funcs->ref (child->reaper);
+  g_mutex_unlock (&child->lock);
+  if (reaper != NULL)
+    {
+      self->watch = child->funcs->watch (reaper, context);
+      child->funcs->unref (reaper);
+    }
 
   g_mutex_lock (&child->lock);
-  for (GSList *l = child->listeners; l != NULL && listener == NULL; l = l->next)
-    if (((GForkListener *) l->data)->data == data)
-      listener = l->data;
-  child->listeners = g_slist_remove (child->listeners, listener);
+  if (is_unknowable (child))
+    {
+      end_and_unlock (child, LOST, NULL);
+      g_mutex_lock (&child->lock);
+    }
+  if (!self->stopped)
+    {
+      self->waits = TRUE;
+      child->listeners = g_slist_append (child->listeners, self);
+      if (child->state != ALIVE)
+        g_source_set_ready_time (source, 0);
+      else if (child->origin != FORKED)
+        watch_process (self);
+      g_fork_source_attach (&self->base, "[gspawnfork] process", on_listener_gone, context);
+    }
   g_mutex_unlock (&child->lock);
+}
 
-  if (listener != NULL)
-    listener_free (listener);
-  return listener != NULL;
+/* Takes the listener. Returns whether its function was not called, nor will be. */
+gboolean
+g_fork_listener_stop (GForkListener *self)
+{
+  GForkChild *child = self->child;
+  gboolean waited = FALSE;
+
+  if (child->generation == g_fork_generation ())
+    {
+      g_mutex_lock (&child->lock);
+      waited = self->waits || (!self->stopped && !self->called);
+      self->stopped = TRUE;
+      if (self->waits)
+        remove_listener (self);
+      g_fork_source_drop (&self->base);
+      g_mutex_unlock (&child->lock);
+    }
+  else if (self->is_inherited)
+    g_source_destroy (&self->base.source);
+
+  g_fork_listener_unref (self);
+  return waited;
+}
+
+/* ——— Reaping it ——— */
+
+/* A direct child is reaped by the main loop of the context that it was made in, or else by the
+ * default one. */
+static void
+reap_in (GForkChild   *child,
+         GMainContext *context)
+{
+  GForkListener *listener = g_fork_listener_new (child, on_reaped, NULL, NULL);
+
+  g_fork_listener_start (listener, context);
+  g_fork_listener_unref (listener);
+}
+
+/* Calls @func with @data, which it takes, when a direct child has ended, in the thread that sees
+ * it. Returns the data of the one that was to be called before. */
+gpointer
+g_fork_child_set_end_func (GForkChild     *child,
+                           GDestroyNotify  func,
+                           gpointer        data)
+{
+  gpointer old;
+
+  g_mutex_lock (&child->lock);
+  old = child->end_data;
+  child->end_func = func;
+  child->end_data = data;
+  g_mutex_unlock (&child->lock);
+  return old;
+}
+
+static void
+look_after (gpointer child)
+{
+  g_fork_child_check (child);
+}
+
+static gpointer
+upkeep_ref (gpointer child)
+{
+  return g_fork_child_ref (child);
+}
+
+static void
+upkeep_unref (gpointer child)
+{
+  g_fork_child_unref (child);
+}
+
+/* From here on no control socket tells when it ends. Where no main loop runs, a direct child is
+ * reaped by one of the library's next calls. */
+void
+g_fork_child_leave (GForkChild *child)
+{
+  if (child->origin != DIRECT || g_fork_child_check (child))
+    return;
+
+  g_mutex_lock (&child->lock);
+  if (child->state == ALIVE)
+    {
+      child->upkeep = (GForkUpkeep){ upkeep_ref, upkeep_unref, look_after, child, child->pidfd };
+      g_fork_upkeep_add (&child->upkeep);
+    }
+  g_mutex_unlock (&child->lock);
+}
+
+/* Nobody will ask how it has ended. Its template reaps it. */
+void
+g_fork_child_forget (GForkChild *child)
+{
+  int pidfd = -1;
+
+  if (child->generation != g_fork_generation ())
+    return;
+
+  g_mutex_lock (&child->lock);
+  child->forgotten = TRUE;
+  if (child->state != ALIVE || (child->origin != DIRECT && child->listeners == NULL))
+    {
+      pidfd = child->pidfd;
+      child->pidfd = -1;
+    }
+  g_mutex_unlock (&child->lock);
+  if (pidfd >= 0)
+    close (pidfd);
 }
 
 /* ——— About it ——— */
@@ -725,6 +805,12 @@ pid_t
 g_fork_child_get_pid (GForkChild *child)
 {
   return child->pid;
+}
+
+gboolean
+g_fork_child_is_direct (GForkChild *child)
+{
+  return child->origin == DIRECT;
 }
 
 gboolean
@@ -765,7 +851,7 @@ g_fork_child_will_tell (GForkChild *child)
   gboolean will;
 
   g_mutex_lock (&child->lock);
-  will = child->origin != FOREIGN || child->pidfd >= 0;
+  will = !is_unknowable (child);
   g_mutex_unlock (&child->lock);
   return will;
 }
@@ -828,8 +914,8 @@ send_signal (GForkChild  *child,
              int          signum,
              GError     **error)
 {
-  g_autoptr (GForkChannel) reaper = NULL;
-  int result = -1;
+  gpointer reaper = NULL;
+  int result = -1, saved_errno;
 
   g_mutex_lock (&child->lock);
   errno = ESRCH;
@@ -845,29 +931,24 @@ send_signal (GForkChild  *child,
         errno = ESRCH;
       else if (result != 0 && errno == ENOSYS && child->origin == DIRECT)
         result = kill (to_group ? -child->pid : child->pid, signum);
-      else if (result != 0 && errno == ENOSYS && child->origin == FORKED)
-        reaper = g_fork_channel_ref (child->reaper);
+      else if (result != 0 && errno == ENOSYS && child->reaper != NULL)
+        reaper = child->funcs->ref (child->reaper);
     }
+  saved_errno = errno;
   g_mutex_unlock (&child->lock);
 
   if (reaper != NULL)
     {
-      struct gfork_kill frame = { .id = child->id, .signum = to_group ? -signum : signum };
+      gboolean sent = child->funcs->kill (reaper, child->id, to_group ? -signum : signum);
 
+      child->funcs->unref (reaper);
+      if (sent && !g_fork_child_check (child))
+        return TRUE;
       /* Only a template that lives can do it. If it does not, nobody can. */
-      g_fork_channel_check (reaper);
-      if (g_fork_child_check (child))
-        errno = ESRCH;
-      else if (g_fork_channel_is_doomed (reaper))
-        errno = EOWNERDEAD;
-      else
-        {
-          g_fork_channel_send (reaper, GFORK_KILL, &frame, sizeof frame, NULL, 0);
-          return TRUE;
-        }
+      saved_errno = g_fork_child_check (child) ? ESRCH : EOWNERDEAD;
     }
 
-  return result == 0 || set_kill_error (child, to_group, signum, errno, error);
+  return result == 0 || set_kill_error (child, to_group, signum, saved_errno, error);
 }
 
 gboolean

@@ -1,4 +1,4 @@
-/* child.h: one process, whoever reaps it
+/* child.h: one process, and who reaps it
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,62 +8,89 @@
 
 #include <gio/gio.h>
 
-#include "channel/channel.h"
 #include "wire/frame.h"
 
 G_BEGIN_DECLS
 
-/* Called once, in whatever thread noticed, without a lock held. */
-typedef void (*GForkListenerFunc) (GForkChild   *child,
-                                   GMainContext *context,
-                                   gpointer      data);
+typedef struct _GForkChild GForkChild;
+typedef struct _GForkListener GForkListener;
 
-GForkChild    *g_fork_child_new_direct (pid_t                      pid);
-GForkChild    *g_fork_child_new_forked (GForkChannel              *reaper,
-                                        guint32                    id);
-GForkChild    *g_fork_child_new_foreign(void);
-GForkChild    *g_fork_child_ref        (GForkChild                *child);
-void           g_fork_child_unref      (GForkChild                *child);
+/* A template reaps the processes that it has forked, and reports how they have ended. These
+ * functions are what a process needs of it. */
+typedef struct
+{
+  gpointer (*ref) (gpointer reaper);
+  void (*unref) (gpointer reaper);
 
-void           g_fork_child_hold       (GForkChild                *child);
-void           g_fork_child_release    (GForkChild                *child);
+  /* Reads what is reported whenever @context is iterated; %NULL if nothing will be. */
+  gpointer (*watch) (gpointer      reaper,
+                     GMainContext *context);
+  void (*unwatch) (gpointer watch);
 
-void           g_fork_child_set_unattended (GForkChild            *child);
+  /* Reads what there is. */
+  void (*read) (gpointer reaper);
 
-void           g_fork_child_set_pid    (GForkChild                *child,
-                                        const struct gfork_pid    *pid,
-                                        int                        pidfd);
-void           g_fork_child_set_exited (GForkChild                *child,
-                                        const struct gfork_exited *exited);
-void           g_fork_child_set_orphan (GForkChild                *child);
+  /* Signals the process, or with a negative number the group that it leads, unless it was
+   * reaped. Returns %FALSE if the template is gone. */
+  gboolean (*kill) (gpointer reaper,
+                    guint32  id,
+                    int      signum);
+} GForkReaper;
 
-pid_t          g_fork_child_get_pid    (GForkChild                *child);
-gboolean       g_fork_child_has_ended  (GForkChild                *child);
-gboolean       g_fork_child_will_tell  (GForkChild                *child);
-gboolean       g_fork_child_check      (GForkChild                *child);
-gboolean       g_fork_child_is_running (GForkChild                *child);
-int            g_fork_child_dup_pidfd  (GForkChild                *child,
-                                        GError                   **error);
-gboolean       g_fork_child_is_lost    (GForkChild                *child);
+/* Called once, in the context that the listener was started in. */
+typedef void (*GForkListenerFunc) (GForkChild *child,
+                                   gpointer    data);
+
+GForkChild    *g_fork_child_new_direct  (pid_t                      pid);
+GForkChild    *g_fork_child_new_forked  (const GForkReaper         *funcs,
+                                         gpointer                   reaper,
+                                         guint32                    id);
+GForkChild    *g_fork_child_new_foreign (void);
+GForkChild    *g_fork_child_ref         (GForkChild                *child);
+void           g_fork_child_unref       (GForkChild                *child);
+
+/* What others find out about it, and what nobody looks after any more. */
+void           g_fork_child_set_pid     (GForkChild                *child,
+                                         const struct gfork_pid    *pid,
+                                         int                        pidfd);
+void           g_fork_child_set_exited  (GForkChild                *child,
+                                         const struct gfork_exited *exited);
+void           g_fork_child_set_orphan  (GForkChild                *child);
+gpointer       g_fork_child_set_end_func (GForkChild               *child,
+                                         GDestroyNotify             func,
+                                         gpointer                   data);
+void           g_fork_child_leave       (GForkChild                *child);
+void           g_fork_child_forget      (GForkChild                *child);
+
+pid_t          g_fork_child_get_pid     (GForkChild                *child);
+gboolean       g_fork_child_is_direct   (GForkChild                *child);
+gboolean       g_fork_child_check       (GForkChild                *child);
+gboolean       g_fork_child_is_running  (GForkChild                *child);
+gboolean       g_fork_child_has_ended   (GForkChild                *child);
+gboolean       g_fork_child_will_tell   (GForkChild                *child);
+gboolean       g_fork_child_is_lost     (GForkChild                *child);
 const struct gfork_exited *
-               g_fork_child_get_exited (GForkChild                *child);
+               g_fork_child_get_exited  (GForkChild                *child);
 
-gboolean       g_fork_child_listen     (GForkChild                *child,
-                                        GMainContext              *context,
-                                        GForkListenerFunc          func,
-                                        gpointer                   data);
-gboolean       g_fork_child_unlisten   (GForkChild                *child,
-                                        gconstpointer              data);
+GForkListener *g_fork_listener_new      (GForkChild                *child,
+                                         GForkListenerFunc          func,
+                                         gpointer                   data,
+                                         GDestroyNotify             free_data);
+GForkListener *g_fork_listener_ref      (GForkListener             *listener);
+void           g_fork_listener_unref    (GForkListener             *listener);
+void           g_fork_listener_start    (GForkListener             *listener,
+                                         GMainContext              *context);
+gboolean       g_fork_listener_stop     (GForkListener             *listener);
 
-gboolean       g_fork_child_kill       (GForkChild                *child,
-                                        int                        signum,
-                                        GError                   **error);
-gboolean       g_fork_child_kill_group (GForkChild                *child,
-                                        int                        signum,
-                                        GError                   **error);
-void           g_fork_child_force_exit (GForkChild                *child);
-
-void           g_fork_child_sweep      (void);
+gboolean       g_fork_child_kill        (GForkChild                *child,
+                                         int                        signum,
+                                         GError                   **error);
+gboolean       g_fork_child_kill_group  (GForkChild                *child,
+                                         int                        signum,
+                                         GError                   **error);
+void           g_fork_child_force_exit  (GForkChild                *child);
+int            g_fork_child_dup_pidfd   (GForkChild                *child,
+                                         GError                   **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GForkChild, g_fork_child_unref)
 

@@ -1,4 +1,4 @@
-/* default.c: the template that new templates are forks of
+/* default.c: what new templates are forks of
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,20 +15,20 @@
 
 /* Held while a helper is being started, so that two threads do not start two. */
 static GMutex lock;
-static GForkTemplate *default_template;
+static GForkRemote *default_remote;
 
 /* The one of the process that this one was forked from. It cannot be freed, because
- * its locks may be held, but somebody should know it (volatile, since nobody asks). */
-static GForkTemplate *volatile inherited_template;
+ * its locks may be held, but leak checkers should find it (volatile, since nothing reads it). */
+static GForkRemote *volatile inherited_remote;
 
 /* In a fork of the application. Another thread of the parent's may have held the
- * lock; nobody holds it here. */
+ * lock; no thread holds it here. */
 static void
 forget_default (void)
 {
   memset (&lock, 0, sizeof lock);
-  inherited_template = default_template;
-  default_template = NULL;
+  inherited_remote = default_remote;
+  default_remote = NULL;
 }
 
 static void
@@ -45,81 +45,38 @@ lock_default (void)
   g_mutex_lock (&lock);
 }
 
-static GForkTemplate *
-dup_default (void)
+/* The default template process, which the caller owns as well. It is started if there is none,
+ * and anew if it has died or was run. */
+GForkRemote *
+g_fork_default_own (void)
 {
-  g_autoptr (GForkTemplate) dead = NULL;
-  GForkTemplate *template;
+  GForkRemote *old = NULL, *remote;
 
   lock_default ();
-  if (default_template == NULL
-      || g_fork_channel_is_dying (g_fork_template_peek_channel (default_template)))
+  if (default_remote == NULL || !g_fork_remote_is_usable (default_remote))
     {
-      /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped after the lock */
-      dead = default_template;
-      default_template = g_fork_template_new_for_channel (g_fork_runtime_start (NULL), NULL);
+      old = default_remote;
+      default_remote = g_fork_runtime_start (NULL);
     }
-  template = g_object_ref (default_template);
+  remote = g_fork_remote_own (default_remote);
   g_mutex_unlock (&lock);
 
-  return template;
+  if (old != NULL)
+    g_fork_remote_disown (old);
+  return remote;
 }
 
-/* The channel of a new fork of the default template, with its use. */
-GForkChannel *
-g_fork_default_fork (void)
-{
-  g_autoptr (GForkTemplate) template = dup_default ();
-
-  return g_fork_channel_fork (g_fork_template_peek_channel (template));
-}
-
-/**
- * g_fork_template_dup_default:
- *
- * Gets the template that [ctor@GFork.Template.new] forks. It is started on first
- * use, and anew if it has died or was run; in a process that was itself forked from
- * the application, it is another one.
- *
- * What it is told to load is there in every template made afterwards.
- *
- * Returns: (transfer full): the default template
- *
- * Since: 1.0
- */
-GForkTemplate *
-g_fork_template_dup_default (void)
-{
-  return dup_default ();
-}
-
-/**
- * g_fork_template_set_default:
- * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for a new helper at the next use
- *
- * Sets the template that [ctor@GFork.Template.new] forks. If it dies, a new helper,
- * with nothing loaded, takes its place.
- *
- * In other languages this is a function of the class, and not a method, for which there
- * would have to be a template.
- *
- * Since: 1.0
- */
+/* @remote may be %NULL: then the next use starts another one. */
 void
-g_fork_template_set_default (GForkTemplate *template_)
+g_fork_default_set (GForkRemote *remote)
 {
-  g_autoptr (GForkTemplate) old = NULL;
-
-  g_return_if_fail (template_ == NULL || G_FORK_IS_TEMPLATE (template_));
-
-  /* One that g_object_new() has made is forked off the default template now, not
-   * when it is that itself and the lock is held. */
-  if (template_ != NULL)
-    g_fork_template_peek_channel (template_);
+  GForkRemote *old;
 
   lock_default ();
-  /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): dropped after the lock */
-  old = default_template;
-  default_template = template_ != NULL ? g_object_ref (template_) : NULL;
+  old = default_remote;
+  default_remote = remote != NULL ? g_fork_remote_own (remote) : NULL;
   g_mutex_unlock (&lock);
+
+  if (old != NULL)
+    g_fork_remote_disown (old);
 }

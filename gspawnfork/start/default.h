@@ -1,4 +1,4 @@
-/* default.h: the template that new templates are forks of
+/* default.h: what new templates are forks of
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,15 +6,11 @@
 
 #pragma once
 
-#include "channel/channel.h"
-#include "gforktemplate.h"
+#include "channel/remote.h"
 
 G_BEGIN_DECLS
 
-GForkChannel *g_fork_template_peek_channel    (GForkTemplate *self);
-GForkTemplate *g_fork_template_new_for_channel(GForkChannel  *channel,
-                                               const char    *runtime);
-
-GForkChannel *g_fork_default_fork             (void);
+GForkRemote *g_fork_default_own (void);
+void         g_fork_default_set (GForkRemote *remote);
 
 G_END_DECLS

@@ -8,7 +8,7 @@
 
 #include "start/helper.h"
 
-#include "process/child.h"
+#include "base/upkeep.h"
 #include "gforkerror.h"
 #include "serve/serve.h"
 
@@ -29,6 +29,9 @@
 /* Room for a title: the name of a function is what it has to hold. */
 #define PADDING "                                                                " \
                 "                                                                "
+
+#define START_TIMEOUT 30
+#define MAX_START_TIMEOUT (G_MAXUINT / 1000)
 
 static gboolean embedded;
 
@@ -202,17 +205,29 @@ why_not_spawned (int error_number)
   return g_strerror (error_number);
 }
 
-static GForkChannel *
+/* How many seconds a program has to say HELLO; 0 if there is no limit. */
+static guint
+get_start_timeout (void)
+{
+  const char *value = secure_getenv ("GSPAWNFORK_START_TIMEOUT");
+  guint64 seconds;
+
+  if (value != NULL && g_ascii_string_to_unsigned (value, 10, 0, MAX_START_TIMEOUT, &seconds, NULL))
+    return (guint) seconds;
+  return START_TIMEOUT;
+}
+
+static GForkRemote *
 start (const char         *program,
        const char * const *argv,
        gboolean            search)
 {
-  GForkChild *child;
-  GForkChannel *channel;
+  g_autoptr (GForkChild) child = NULL;
+  GForkRemote *remote;
   pid_t pid = 0;
   int fds[2] = { -1, -1 }, result = 0;
 
-  g_fork_child_sweep ();
+  g_fork_upkeep ();
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
     result = errno;
@@ -231,23 +246,22 @@ start (const char         *program,
 
       if (fds[0] >= 0)
         close (fds[0]);
-      return g_fork_channel_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
-                                                     _("Could not execute the helper “%s”: %s"),
-                                                     name, why_not_spawned (result)));
+      return g_fork_remote_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
+                                                    _("Could not execute the helper “%s”: %s"),
+                                                    name, why_not_spawned (result)));
     }
 
   child = g_fork_child_new_direct (pid);
-  channel = g_fork_channel_new (fds[0], child);
-  g_fork_channel_set_program (channel, program);
-  g_fork_child_unref (child);
-  return channel;
+  remote = g_fork_remote_new (fds[0], child);
+  g_fork_remote_set_program (remote, program, get_start_timeout ());
+  return remote;
 }
 
 #define VERSION_WORD G_STRINGIFY (GFORK_PROTOCOL_VERSION)
 #define CONTROL_WORD G_STRINGIFY (CONTROL_FD)
 
 /* Executes the helper for modules in C. */
-GForkChannel *
+GForkRemote *
 g_fork_helper_start (void)
 {
   const char *const argv[] = {
@@ -260,7 +274,7 @@ g_fork_helper_start (void)
 }
 
 /* Executes another runtime's program, given by its first words. */
-GForkChannel *
+GForkRemote *
 g_fork_helper_start_program (const char * const *words)
 {
   const char *const rest[] = { GFORK_SERVE_OPTION, VERSION_WORD, CONTROL_WORD, PADDING };

@@ -6,12 +6,12 @@
 
 #pragma once
 
-#include "channel/channel.h"
+#include "channel/remote.h"
 
 G_BEGIN_DECLS
 
 void          g_fork_helper_set_embedded (void);
-GForkChannel *g_fork_helper_start        (void);
-GForkChannel *g_fork_helper_start_program(const char * const *words);
+GForkRemote *g_fork_helper_start        (void);
+GForkRemote *g_fork_helper_start_program(const char * const *words);
 
 G_END_DECLS

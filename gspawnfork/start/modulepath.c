@@ -17,20 +17,20 @@
 static char *path;
 static int serial;
 
-/* Tells a process the directories, unless it knows them: before it loads something. */
+/* Sends a process the directories, unless it knows them: before it loads something. */
 void
-g_fork_module_path_tell (GForkChannel *channel)
+g_fork_module_path_send (GForkRemote *remote)
 {
   g_autofree char *copy = NULL;
 
-  if (!g_fork_channel_update_module_path (channel, g_atomic_int_get (&serial)))
+  if (!g_fork_remote_update_module_path (remote, g_atomic_int_get (&serial)))
     return;
 
   g_fork_globals_lock ();
   copy = g_strdup (path);
   g_fork_globals_unlock ();
 
-  g_fork_channel_send_strings (channel, GFORK_MODULE_PATH, copy, NULL);
+  g_fork_remote_send_strings (remote, GFORK_MODULE_PATH, copy, NULL);
 }
 
 /**

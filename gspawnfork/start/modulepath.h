@@ -6,10 +6,10 @@
 
 #pragma once
 
-#include "channel/channel.h"
+#include "channel/remote.h"
 
 G_BEGIN_DECLS
 
-void g_fork_module_path_tell (GForkChannel *channel);
+void g_fork_module_path_send (GForkRemote *remote);
 
 G_END_DECLS

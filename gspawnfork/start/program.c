@@ -8,9 +8,9 @@
 
 #include "start/program.h"
 
-#include "process/child.h"
-#include "gforkerror-private.h"
+#include "base/error.h"
 #include "base/generation.h"
+#include "base/upkeep.h"
 #include "start/helper.h"
 #include "gforktemplate.h"
 #include "serve/serve.h"
@@ -23,21 +23,20 @@
 #include <unistd.h>
 
 /* What g_fork_init_early() has forked. */
-static GForkChannel *early;
+static GForkRemote *early;
 static guint early_generation;
 
 /* Forks the calling program, and makes the fork a template. */
-GForkChannel *
+GForkRemote *
 g_fork_main_fork (GError **error)
 {
   char threads[512];
   int fds[2], n_threads, error_number;
   sigset_t all, before;
-  GForkChild *child;
-  GForkChannel *channel;
+  g_autoptr (GForkChild) child = NULL;
   pid_t pid;
 
-  g_fork_child_sweep ();
+  g_fork_upkeep ();
 
   n_threads = gfork_count_threads (threads, sizeof threads);
   if (n_threads != 1)
@@ -75,20 +74,18 @@ g_fork_main_fork (GError **error)
     }
 
   child = g_fork_child_new_direct (pid);
-  channel = g_fork_channel_new (fds[0], child);
-  g_fork_child_unref (child);
-  return channel;
+  return g_fork_remote_new (fds[0], child);
 }
 
 /* A fresh copy of the small program that was forked early, %NULL if there is none
  * or it has died. */
-GForkChannel *
+GForkRemote *
 g_fork_main_fork_early (void)
 {
-  if (early == NULL || early_generation != g_fork_generation () || g_fork_channel_is_dying (early))
+  if (early == NULL || early_generation != g_fork_generation () || !g_fork_remote_is_usable (early))
     return NULL;
 
-  return g_fork_channel_new_child (early);
+  return g_fork_remote_fork_anew (early);
 }
 
 /**

@@ -6,11 +6,11 @@
 
 #pragma once
 
-#include "channel/channel.h"
+#include "channel/remote.h"
 
 G_BEGIN_DECLS
 
-GForkChannel *g_fork_main_fork       (GError **error);
-GForkChannel *g_fork_main_fork_early (void);
+GForkRemote *g_fork_main_fork       (GError **error);
+GForkRemote *g_fork_main_fork_early (void);
 
 G_END_DECLS

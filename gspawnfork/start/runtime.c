@@ -12,7 +12,6 @@
 #include "base/generation.h"
 #include "start/helper.h"
 #include "start/program.h"
-#include "channel/replay.h"
 #include "gforktemplate.h"
 
 #include <glib/gi18n-lib.h>
@@ -132,28 +131,28 @@ find_program (const char  *runtime,
 }
 
 /* Starts a fresh process that serves the language, which is "c" if %NULL. */
-GForkChannel *
+GForkRemote *
 g_fork_runtime_start (const char *runtime)
 {
   g_auto (GStrv) words = NULL;
-  GForkChannel *channel;
+  GForkRemote *remote;
   gboolean forks;
   GError *error = NULL;
 
   if (runtime == NULL || strcmp (runtime, "c") == 0)
     {
-      channel = g_fork_main_fork_early ();
-      return channel != NULL ? channel : g_fork_helper_start ();
+      remote = g_fork_main_fork_early ();
+      return remote != NULL ? remote : g_fork_helper_start ();
     }
 
   words = find_program (runtime, &forks, &error);
   if (words == NULL)
-    return g_fork_channel_new_failed (error);
+    return g_fork_remote_new_failed (error);
 
-  channel = g_fork_helper_start_program ((const char *const *) words);
+  remote = g_fork_helper_start_program ((const char *const *) words);
   if (!forks)
-    g_fork_channel_set_log (channel, g_fork_log_new ((const char *const *) words));
-  return channel;
+    g_fork_remote_set_starter (remote, g_fork_helper_start_program, (const char *const *) words);
+  return remote;
 }
 
 /**

@@ -6,10 +6,10 @@
 
 #pragma once
 
-#include "channel/channel.h"
+#include "channel/remote.h"
 
 G_BEGIN_DECLS
 
-GForkChannel *g_fork_runtime_start (const char *runtime);
+GForkRemote *g_fork_runtime_start (const char *runtime);
 
 G_END_DECLS

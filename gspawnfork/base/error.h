@@ -1,4 +1,4 @@
-/* gforkerror-private.h: sentences out of what the template process reports
+/* error.h: sentences out of what the template process reports
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* replay.c: forks of what cannot be forked
+/* log.c: what a template was sent, to send it to another
  *
  * An interpreter that has threads from the beginning cannot be forked. What its
- * template was told is kept here, and a fork of it is a new interpreter that is told
+ * template was sent is kept here, and a fork of it is a new interpreter that is sent
  * the same. The frames are shared between the logs of all those forks; what is
  * copied is the list of them.
  *
@@ -11,10 +11,9 @@
 
 #include "config.h"
 
-#include "channel/replay.h"
+#include "channel/log.h"
 
 #include "gforkerror.h"
-#include "start/helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +33,6 @@ typedef struct
 
 struct _GForkLog
 {
-  GStrv program;
   GPtrArray *frames;
 };
 
@@ -82,13 +80,11 @@ duplicate (int       *copies,
   return 0;
 }
 
-/* The log of a template that was made by executing the given words. */
 GForkLog *
-g_fork_log_new (const char * const *program)
+g_fork_log_new (void)
 {
   GForkLog *log = g_new (GForkLog, 1);
 
-  log->program = g_strdupv ((char **) program);
   log->frames = g_ptr_array_new_with_free_func (frame_unref);
 
   return log;
@@ -99,7 +95,6 @@ g_fork_log_copy (const GForkLog *log)
 {
   GForkLog *copy = g_new (GForkLog, 1);
 
-  copy->program = g_strdupv (log->program);
   copy->frames = g_ptr_array_copy (log->frames, frame_ref, NULL);
 
   return copy;
@@ -108,7 +103,6 @@ g_fork_log_copy (const GForkLog *log)
 void
 g_fork_log_free (GForkLog *log)
 {
-  g_strfreev (log->program);
   g_ptr_array_unref (log->frames);
   g_free (log);
 }
@@ -140,35 +134,31 @@ g_fork_log_append (GForkLog   *log,
 }
 
 static void
-replay_frame (GForkChannel *channel,
-              const Frame  *frame)
+replay_frame (const Frame  *frame,
+              GForkLogFunc  send,
+              gpointer      receiver)
 {
-  int error = frame->error, fds[GFORK_MAX_FDS];
+  int error_number = frame->error, fds[GFORK_MAX_FDS];
   gsize length;
   gconstpointer payload = g_bytes_get_data (frame->payload, &length);
+  GError *error = NULL;
 
-  if (error == 0)
-    error = duplicate (fds, frame->fds, frame->n_fds);
+  if (error_number == 0)
+    error_number = duplicate (fds, frame->fds, frame->n_fds);
+  if (error_number != 0)
+    error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
+                         _("Could not fork, as what was sent could not be kept: %s"),
+                         g_strerror (error_number));
 
-  if (error != 0)
-    g_fork_channel_fail (channel,
-                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FORK,
-                                      _("Could not fork, as what was sent could not be kept: %s"),
-                                      g_strerror (error)));
-  else
-    g_fork_channel_send (channel, frame->verb, payload, length, fds, frame->n_fds);
+  send (receiver, frame->verb, payload, length, fds, error == NULL ? frame->n_fds : 0, error);
 }
 
-/* Starts the program anew and tells it everything. Takes the log, which becomes that
- * of the new channel. */
-GForkChannel *
-g_fork_log_replay (GForkLog *log)
+/* Sends everything again. */
+void
+g_fork_log_replay (const GForkLog *log,
+                   GForkLogFunc    send,
+                   gpointer        receiver)
 {
-  GForkChannel *channel = g_fork_helper_start_program ((const char *const *) log->program);
-
   for (guint i = 0; i < log->frames->len; i++)
-    replay_frame (channel, g_ptr_array_index (log->frames, i));
-  g_fork_channel_set_log (channel, log);
-
-  return channel;
+    replay_frame (g_ptr_array_index (log->frames, i), send, receiver);
 }
