@@ -17,6 +17,7 @@ import gi
 gi.require_version('GFork', '1.0')
 from gi.repository import GFork, GLib
 
+import gspawnfork
 from gspawnfork import aio
 
 import tap
@@ -141,7 +142,8 @@ class TestOperations(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([thread.name for thread in threading.enumerate()
                           if thread.name.startswith('gspawnfork')], ['gspawnfork.aio'])
 
-    @unittest.skipUnless(hasattr(GFork, 'Pool'), 'there is no GFork.Pool')
+    @unittest.skipUnless(hasattr(GFork, 'Pool') and hasattr(gspawnfork, 'serve_jobs'),
+                         'there are no pools')
     async def test_pool(self):
         template = GFork.Template.new_python().eval(
             'import gspawnfork\n'
