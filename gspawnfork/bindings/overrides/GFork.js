@@ -43,7 +43,8 @@ function _init() {
     const prototype = Template.prototype;
 
     for (const name of ['require', 'send_arg', 'send_fd', 'take_fd', 'send_socket', 'send_fd_list',
-        'map_fd', 'setenv', 'unsetenv', 'set_cwd'])
+        'map_fd', 'setenv', 'unsetenv', 'set_environ', 'set_cwd', 'setsid', 'set_limit',
+        'die_with_application'])
         chain(prototype, name);
     chain(prototype, 'send_bytes',
         data => [data instanceof GLib.Bytes ? data : new GLib.Bytes(data)]);

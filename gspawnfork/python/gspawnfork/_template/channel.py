@@ -54,10 +54,10 @@ class Channel:
         self.out += report.to_frame()
         self.flush()
 
-    def answer_ready(self):
+    def answer_ready(self, flags=0):
         """Says which process this is, with a pidfd. Returns whether anybody takes it."""
         self.flush()
-        payload = PID.pack(os.getpid(), 0)
+        payload = PID.pack(os.getpid(), flags)
         fd = -1
         try:
             fd = os.pidfd_open(os.getpid())

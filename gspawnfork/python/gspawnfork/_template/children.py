@@ -105,10 +105,11 @@ class Children:
                                                          system_time, max_rss))
 
     def kill(self, child_id, signum):
+        """A negative number is for the process group that the child leads."""
         # It keeps its number as long as it was not collected.
         for pid, other in self.ids.items():
             if other == child_id:
                 try:
-                    os.kill(pid, signum)
+                    os.kill(pid if signum >= 0 else -pid, abs(signum))
                 except OSError:
                     pass

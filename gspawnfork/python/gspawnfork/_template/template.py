@@ -12,16 +12,18 @@ import sys
 
 from . import signals
 from .arguments import Bytes, Descriptor, open_socket, take_memory
+from .attributes import Attributes, Refused
 from .children import UNKNOWN_STATUS, Children
 from .clibrary import CLibrary
 from .ending import Ending, Files, flush_streams, run
+from .execute import execute
 from .modules import describe
 from .placing import place
 from .process import close_all_but, has_threads, wait_for_threads
-from .wire import (ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, DETAIL, EVAL, EXEC,
-                   EXEC_FAILED, FAILED, FORK, FORK_FAILED, ID, KILL, KILL_BODY, MAP_FD, MEMFD,
-                   MODULE_PATH, PID, PROTOCOL, REQUIRE, RUN, SEARCH_PATH, SETENV, SOCKET_STDIN,
-                   SYNC, SYNCED, TARGET, THREADED, UNSETENV, Failure, Report, decode,
+from .wire import (ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, DETAIL, DIE, ENVIRON,
+                   EVAL, EXEC, EXEC_FAILED, FAILED, FORK, FORK_FAILED, ID, KILL, KILL_BODY, LIMIT,
+                   LIMIT_BODY, MAP_FD, MEMFD, MODULE_PATH, PID, PROTOCOL, REQUIRE, RUN,
+                   SEARCH_PATH, SETENV, SETSID, SOCKET_STDIN, STDERR_MERGE, SYNC, SYNCED, TARGET, THREADED, UNSETENV, Failure, Report, decode,
                    decode_name)
 from .channel import MSG_DONTWAIT, Channel
 
@@ -54,6 +56,8 @@ class Template:
 
         self.arguments = []
         self.placements = []            # descriptors, and where they are wanted
+        self.attributes = Attributes()
+        self.template = None            # that this is a fork of
         self.offered = False            # the arguments, to a function that is called
 
         self.poll = None
@@ -162,6 +166,37 @@ class Template:
         else:
             os.environb.pop(variable, None)
 
+    def on_environ(self, payload, fds):
+        *strings, rest = payload.split(b'\0')
+        if rest:
+            self.fail(PROTOCOL, ENVIRON, b'', '')
+            return
+        for string in strings:
+            if string.find(b'=') <= 0:
+                self.fail(FAILED, ENVIRON, string, os.strerror(errno.EINVAL))
+                return
+        os.environb.clear()
+        for string in strings:
+            variable, _, value = string.partition(b'=')
+            os.environb.setdefault(variable, value)
+
+    # What applies to what is run
+
+    def on_setsid(self, payload, fds):
+        self.attributes.leads_session = True
+
+    def on_limit(self, payload, fds):
+        number, _, value = LIMIT_BODY.unpack_from(payload)
+        try:
+            self.attributes.set_limit(number, value)
+        except Refused as refused:
+            self.fail(refused.code, refused.verb, refused.subject, refused.reason)
+
+    def on_die(self, payload, fds):
+        self.attributes.dies = True
+
+    # More that prepares
+
     def on_chdir(self, payload, fds):
         directory = payload.split(b'\0')[0]
         try:
@@ -250,7 +285,7 @@ class Template:
         self.channel.replace(sock)
         self.poll = None
         self.closed = False
-        self.parent = self.pid
+        self.parent = self.template = self.pid
         self.pid = os.getpid()
         # Most receive at once what they are to run, and have no use for another title.
         self.forked_just_now = True
@@ -285,7 +320,13 @@ class Template:
         signals.block_all()
         self.children.stop()
         set_dispositions()
-        return self.channel.answer_ready()
+        try:
+            self.attributes.apply(self.template)
+        except Refused as refused:
+            self.fail(refused.code, refused.verb, refused.subject, refused.reason)
+            self.channel.answer_failure(self.report)
+            self.leave(1)
+        return self.channel.answer_ready(self.attributes.ready_flags)
 
     def place_control(self, movable):
         """Places what is to be placed. The control socket may have to move."""
@@ -343,13 +384,9 @@ class Template:
         if not self.become_worker(self.dispositions.set_for_program):
             os._exit(0)
         try:
-            if flags & SEARCH_PATH:
-                os.execvp(program, argv)
-            else:
-                os.execv(program, argv)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, 'strerror', None) or os.strerror(errno.EINVAL)
-            self.fail(EXEC_FAILED, EXEC, program, reason)
+            execute(argv, flags & SEARCH_PATH)
+        except Failure as failure:
+            self.fail(failure.code, EXEC, program, failure.reason)
             self.channel.answer_failure(self.report)
         os._exit(127)
 
@@ -365,6 +402,8 @@ class Template:
             argv.append(data)
 
         taken = {target for _, target in self.placements}
+        if flags & STDERR_MERGE and (2 in taken or flags & SOCKET_STDIN << 2):
+            raise Failure(EXEC_FAILED, f'a descriptor is asked for twice{DETAIL}2')
         free = (number for number in itertools.count(3) if number not in taken)
         wanted = [(argument.fd, next(free)) for argument in descriptors]
         try:
@@ -379,6 +418,8 @@ class Template:
             os.close(fds.pop())
 
             self.place_control([])
+            if flags & STDERR_MERGE:
+                os.dup2(1, 2)
         except OSError as error:
             raise Failure(EXEC_FAILED, error.strerror) from error
         close_all_but([target for _, target in self.placements] + [self.channel.socket.fileno()])
@@ -407,6 +448,10 @@ class Template:
         EXEC: (on_exec, ID.size + 1, 1, STRINGS),
         KILL: (on_kill, KILL_BODY.size, 0, 0),
         CLOSE: (on_close, 0, 0, 0),
+        ENVIRON: (on_environ, 0, 0, PREPARES),
+        SETSID: (on_setsid, 0, 0, PREPARES),
+        LIMIT: (on_limit, LIMIT_BODY.size, 0, PREPARES),
+        DIE: (on_die, 0, 0, PREPARES),
     }
 
     def handle_frames(self):

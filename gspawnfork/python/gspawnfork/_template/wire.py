@@ -11,7 +11,7 @@ PROTOCOL_VERSION = 1
 SERVE_OPTION = '--gspawnfork-serve'
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
- MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
+ MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE, ENVIRON, SETSID, LIMIT, DIE) = range(1, 22)
 READY, SYNCED, ERROR, EXITED, HELLO = range(64, 69)
 
 # The codes of GForkError.
@@ -26,6 +26,7 @@ MEMFD = struct.Struct('=QII')
 ID = struct.Struct('=I')
 TARGET = struct.Struct('=i')
 KILL_BODY = struct.Struct('=Ii')
+LIMIT_BODY = struct.Struct('=IIQ')
 
 MAX_PAYLOAD = 16 * 1024 * 1024
 MAX_FDS = 253
@@ -35,12 +36,13 @@ MAX_SUBJECT = 4096
 MAX_REASON = 4096
 CONTROL_SIZE = socket.CMSG_SPACE(MAX_FDS * TARGET.size)
 
-# What follows it in a reason is not translated.
+# What follows it in a reason, up to the next one, is not translated.
 DETAIL = '\x1f'
 
 # Flags of EXEC.
 SOCKET_STDIN = 1 << 0
 SEARCH_PATH = 1 << 3
+STDERR_MERGE = 1 << 9
 
 
 class Failure(Exception):
