@@ -22,11 +22,12 @@ import unittest
 
 import tap
 from peer import (
-    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, ERROR, EVAL, EXEC,
-    EXEC_FAILED, EXITED, FAILED, FORK, FUNCTION, HELLO, KILL, MAP_FD, MODULE_ERROR, MODULE_PATH,
-    NOT_SUPPORTED, PATIENCE, PROTOCOL, READY, REQUIRE, RUN, SEARCH_PATH, SETENV, SOCKET_STDERR,
-    SOCKET_STDIN, SOCKET_STDOUT, SYNC, SYNCED, UNSETENV, Control, descriptors, frame, inode,
-    is_close_on_exec, signals, strings)
+    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, Control, DIE, ENVIRON,
+    ERROR, EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FUNCTION, HELLO, KILL, LEADS_GROUP,
+    LIMIT, MAP_FD, MODULE_ERROR, MODULE_PATH, NOT_SUPPORTED, PATIENCE, PROTOCOL, READY,
+    REQUIRE, RUN, SEARCH_PATH, SETENV, SETSID, SOCKET_STDERR, SOCKET_STDIN, SOCKET_STDOUT,
+    STDERR_MERGE, SYNC, SYNCED, UNSETENV, descriptors, frame, inode, is_close_on_exec, signals,
+    strings)
 
 
 # What a terminal or a service manager sends to a whole process group.
@@ -524,6 +525,72 @@ class Conformance(unittest.TestCase):
         # It goes on serving, as a parent.
         self.assert_error(control.send(SYNC).receive(), EXEC_FAILED, EXEC, 'true')
 
+    def test_environ(self):
+        control = self.start()
+        control.send(SETENV, strings('CONFORM_GONE', '1'))
+        control.send(ENVIRON, strings('CONFORM_A=1', 'CONFORM_B=x=y', 'CONFORM_A=2'))
+        control.send(SETENV, strings('CONFORM_C', '3'))
+        said = self.execute(control, 0, '/usr/bin/env')
+        self.assertEqual(sorted(said.split()), [b'CONFORM_A=1', b'CONFORM_B=x=y', b'CONFORM_C=3'])
+
+    def test_environ_that_is_none(self):
+        for string in 'no equals sign', '=no name':
+            control = self.start()
+            control.send(ENVIRON, strings('CONFORM_A=1', string))
+            self.assert_error(control.send(SYNC).receive(), FAILED, ENVIRON, string)
+        control = self.start()
+        control.send(ENVIRON, b'CONFORM_A=1')
+        self.assert_error(control.send(SYNC).receive(), PROTOCOL, ENVIRON)
+
+    def test_merged_streams(self):
+        said = self.execute(self.start(), STDERR_MERGE, 'sh', '-c', 'echo 1; echo 2 >&2')
+        self.assertEqual(said, b'1\n2\n')
+        control = self.start()
+        self.send_exec(control, STDERR_MERGE | SOCKET_STDERR, 'true')
+        self.assert_error(control.receive(), EXEC_FAILED, EXEC, 'true')
+
+    def test_session_and_limits(self):
+        control = self.start()
+        control.send(SETSID).send(DIE)
+        control.send(LIMIT, struct.pack('=IIQ', 3, 0, 99)).send(LIMIT, struct.pack('=IIQ', 5, 0, 0))
+        conversation = self.send_exec(control, SOCKET_STDOUT, '/bin/sh', '-c',
+                                      'echo $$; ulimit -n; ulimit -Hn; ulimit -c; '
+                                      'read child < /proc/$$/task/$$/children; echo "[$child]"; '
+                                      'cut -d" " -f5,6 /proc/self/stat')
+        verb, payload, *_ = control.receive()
+        self.assertEqual(verb, READY)
+        pid, flags = struct.unpack('=iI', payload)
+        self.assertEqual(flags, LEADS_GROUP)
+        self.assertEqual(conversation.rest().split(),
+                         [b'%d' % pid, b'99', b'99', b'0', b'[]', b'%d' % pid, b'%d' % pid])
+
+    def test_limit_that_cannot_be_had(self):
+        control = self.start()
+        control.send(LIMIT, struct.pack('=IIQ', 3, 0, (1 << 64) - 1))
+        self.send_exec(control, 0, '/bin/true')
+        self.assert_error(control.receive(), FAILED, LIMIT, 'open-files')
+        self.assert_ends(control)
+        control = self.start()
+        control.send(LIMIT, struct.pack('=IIQ', 99, 0, 1))
+        self.assert_error(control.send(SYNC).receive(), FAILED, LIMIT, '99')
+
+    def test_script_without_interpreter(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'script')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('echo script $1\n')
+            os.chmod(path, 0o755)
+            self.assertEqual(self.execute(self.start(), 0, path, 'one'), b'script one\n')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('\0\n')
+            reason = self.assert_error(self.execute(self.start(), 0, path), EXEC_FAILED, EXEC, path)
+            self.assertEqual(reason, 'Exec format error')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('#!/nonexistent/interpreter -x\n')
+            reason = self.assert_error(self.execute(self.start(), 0, path), EXEC_FAILED, EXEC, path)
+            self.assertIn('/nonexistent/interpreter', reason)
+            self.assertIn('No such file or directory', reason)
+
     def test_exec_looks_into_path_if_it_is_told(self):
         control = self.start()
         control.send(CHDIR, strings('/'))
@@ -695,6 +762,26 @@ class Conformance(unittest.TestCase):
         control.send(KILL, struct.pack('=Ii', 1, signal.SIGTERM))
         self.assert_exited(control.receive(), 1, signal.SIGTERM)
         child.close()
+
+    def test_kill_a_group(self):
+        control = self.need_forks()
+        child = control.fork(1)
+        child.send(SETSID)
+        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sh', '-c', 'sleep 100 & wait')
+        self.assert_executed(child)
+        control.send(KILL, struct.pack('=Ii', 1, -signal.SIGTERM))
+        self.assert_exited(control.receive(), 1, signal.SIGTERM)
+        # The other process of the group has it, too.
+        self.assertEqual(conversation.rest(), b'')
+
+    def test_die_with_the_template(self):
+        control = self.need_forks()
+        child = control.fork(1)
+        child.send(DIE)
+        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sleep', '100')
+        self.assert_executed(child)
+        control.process.kill()
+        self.assertEqual(conversation.rest(), b'')
 
     def test_commands_read_ahead_are_the_parents(self):
         control = self.need_forks()

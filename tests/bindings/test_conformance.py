@@ -14,13 +14,14 @@ import third_party
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def run_conformance(fault, *tests):
+def run_conformance(fault, *tests, patience=60):
     """Returns what is said of each test: its name, and whether it has passed."""
     done = subprocess.run(
         [sys.executable, f'{HERE}/conformance.py', '--forks',
          '--eval', 'from conform_py import conform_keep; conform_keep(*args)',
          *(f'--test={name}' for name in tests),
          'conform_py', sys.executable, f'{HERE}/third_party.py', fault],
+        env={**os.environ, 'GFORK_CONFORMANCE_PATIENCE': str(patience)},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     results = {}
     for line in done.stdout.splitlines():
@@ -40,7 +41,7 @@ class ConformanceTest(unittest.TestCase):
 
 def add_test(fault, noticed_by):
     def test(self):
-        results, output = run_conformance(fault, noticed_by)
+        results, output = run_conformance(fault, noticed_by, patience=10)
         self.assertEqual(results, {noticed_by: False}, output)
 
     setattr(ConformanceTest, 'test_' + fault.replace('-', '_'), test)

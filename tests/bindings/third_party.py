@@ -6,6 +6,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import ctypes
 import errno
 import fcntl
 import importlib
@@ -19,10 +20,10 @@ import struct
 import sys
 
 from peer import (
-    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, ERROR, EVAL, EXEC,
-    EXEC_FAILED, EXITED, FAILED, FORK, FORK_FAILED, FUNCTION, HELLO, KILL, MAP_FD, MODULE_ERROR,
-    MODULE_PATH, PROTOCOL, READY, REQUIRE, RUN, SEARCH_PATH, SETENV, SOCKET_STDIN, SYNC, SYNCED,
-    UNSETENV, frame)
+    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, DIE, ENVIRON, ERROR,
+    EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FORK_FAILED, FUNCTION, HELLO, KILL,
+    LEADS_GROUP, LIMIT, MAP_FD, MODULE_ERROR, MODULE_PATH, PROTOCOL, READY, REQUIRE, RUN,
+    SEARCH_PATH, SETENV, SETSID, SOCKET_STDIN, STDERR_MERGE, SYNC, SYNCED, UNSETENV, frame)
 
 # Each with the test that has to notice it.
 FAULTS = {
@@ -42,6 +43,13 @@ FAULTS = {
     'ends-with-its-group': 'test_signals_to_the_group',
     'ignores-no-signals': 'test_ignored_signals_of_a_worker',
     'waits-for-others': 'test_children_of_others_are_left_alone',
+    'ignores-environ': 'test_environ',
+    'leads-no-session': 'test_session_and_limits',
+    'limits-nothing': 'test_session_and_limits',
+    'lives-on': 'test_die_with_the_template',
+    'kills-no-group': 'test_kill_a_group',
+    'merges-nothing': 'test_merged_streams',
+    'runs-no-script': 'test_script_without_interpreter',
 }
 
 # What the whole group is sent by a terminal or a service manager.
@@ -53,10 +61,40 @@ MAY_BE_IGNORED = [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
 fault = None
 
 
+LIMITS = [('cpu-time', resource.RLIMIT_CPU), ('memory', resource.RLIMIT_AS),
+          ('file-size', resource.RLIMIT_FSIZE), ('open-files', resource.RLIMIT_NOFILE),
+          ('processes', resource.RLIMIT_NPROC), ('core', resource.RLIMIT_CORE)]
+PR_SET_PDEATHSIG = 1
+
+
+def first_line(path):
+    with open(path, 'rb') as file:
+        return file.readline(256)
+
+
+def watch(parent, process):
+    """Kills a process when its parent has ended."""
+    fds = [os.pidfd_open(parent), os.pidfd_open(process)]
+    if os.fork() == 0:
+        if os.fork() != 0:
+            os._exit(0)
+        os.setsid()
+        os.closerange(0, 3)
+        close_all_but(fds)
+        ended, _, _ = select.select(fds, [], [])
+        if fds[1] not in ended:
+            signal.pidfd_send_signal(fds[1], signal.SIGKILL)
+        os._exit(0)
+    os.wait()
+    for fd in fds:
+        os.close(fd)
+
+
 class Failure(Exception):
-    def __init__(self, code, reason):
+    def __init__(self, code, reason, subject=None):
         super().__init__(reason)
         self.code = code
+        self.subject = subject
 
 
 def close_all_but(keep):
@@ -75,6 +113,9 @@ class Runtime:
         self.fds = []
         self.report = None          # the ERROR for all who ask
         self.closed = False
+        self.forked = False
+        self.leads_session = self.dies = False
+        self.limits = {}
         self.modules = []           # the newest first
         self.directories = []
         self.arguments = []         # str, bytes or descriptors
@@ -162,13 +203,36 @@ class Runtime:
         self.answer_report()
         os._exit(1)
 
+    def apply(self):
+        """What the worker or program is to have, immediately before READY."""
+        name = None
+        if self.leads_session and fault != 'leads-no-session':
+            os.setsid()
+        if self.dies and self.forked and fault != 'lives-on':
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        elif self.dies and not self.forked:
+            watch(os.getppid(), os.getpid())
+        try:
+            for number, value in self.limits.items():
+                name, kind = LIMITS[number]
+                if value == (1 << 64) - 1:
+                    value = resource.RLIM_INFINITY
+                if fault != 'limits-nothing':
+                    resource.setrlimit(kind, (value, value))
+        except (OSError, ValueError) as error:
+            self.fail(FAILED, LIMIT, name.encode(), str(error))
+            self.answer_report()
+            os._exit(1)
+
     def answer_ready(self, without):
         pid = os.getpid()
+        flags = LEADS_GROUP if self.leads_session else 0
+        self.apply()
         try:
             self.flush()
             pidfd = os.pidfd_open(pid)
             rights = socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack('i', pidfd)
-            self.socket.sendmsg([frame(READY, struct.pack('=iI', pid, 0), 1)], [rights],
+            self.socket.sendmsg([frame(READY, struct.pack('=iI', pid, flags), 1)], [rights],
                                 socket.MSG_NOSIGNAL)
             os.close(pidfd)
         except OSError:
@@ -218,6 +282,19 @@ class Runtime:
         data = os.pread(fd, length, 0)
         self.arguments.append(data.decode() if kind == ord('s') else data)
 
+    def set_environment(self, payload):
+        *variables, rest = payload.split(b'\0')
+        if rest:
+            raise Failure(PROTOCOL, 'there is no last NUL')
+        for variable in variables:
+            if variable.find(b'=') < 1:
+                raise Failure(FAILED, os.strerror(errno.EINVAL), variable)
+        if fault != 'ignores-environ':
+            os.environb.clear()
+            for variable in reversed(variables):
+                name, _, value = variable.partition(b'=')
+                os.environb[name] = value
+
     def map_fd(self, payload, fds):
         number, = struct.unpack_from('=i', payload)
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -257,8 +334,20 @@ class Runtime:
                 self.map_fd(payload, fds)
             elif verb == MODULE_PATH:
                 self.set_module_path(texts[0])
+            elif verb == ENVIRON:
+                self.set_environment(payload)
+            elif verb == SETSID:
+                self.leads_session = True
+            elif verb == DIE:
+                self.dies = True
+            elif verb == LIMIT:
+                number, _, value = struct.unpack_from('=IIQ', payload)
+                subject = b'%d' % number
+                if number >= len(LIMITS):
+                    raise Failure(FAILED, os.strerror(errno.EINVAL))
+                self.limits[number] = value
         except Failure as failure:
-            self.fail(failure.code, verb, subject, str(failure))
+            self.fail(failure.code, verb, failure.subject or subject, str(failure))
         except (OSError, ValueError) as error:
             self.fail(FAILED, verb, subject, str(error))
 
@@ -290,6 +379,7 @@ class Runtime:
                     os.close(fd)
             self.fds = []
             self.closed = False
+            self.forked = True
             signal.set_wakeup_fd(-1)
             for fd in self.wake:
                 os.close(fd)
@@ -360,6 +450,8 @@ class Runtime:
             if b'\0' in data:
                 raise Failure(EXEC_FAILED, 'an argument holds a NUL')
             argv.append(data)
+        if flags & STDERR_MERGE and (2 in targets or flags & SOCKET_STDIN << 2):
+            raise Failure(EXEC_FAILED, 'a number is asked for twice')
         for stream in range(3):
             if flags & SOCKET_STDIN << stream and fault != 'ignores-exec-flags':
                 if stream in targets:
@@ -385,6 +477,8 @@ class Runtime:
         control, = self.place(targets, [self.socket.detach()])
         self.socket = socket.socket(fileno=control)
         self.socket.set_inheritable(False)
+        if flags & STDERR_MERGE and fault != 'merges-nothing':
+            os.dup2(1, 2)
         close_all_but([*targets, control])
         self.answer_ready('executes-without-ready')
         # The interpreter ignores these.
@@ -395,9 +489,20 @@ class Runtime:
                 os.execvp(program, argv)
             os.execv(program, argv)
         except OSError as error:
-            self.fail(EXEC_FAILED, EXEC, program, error.strerror)
+            self.fail(EXEC_FAILED, EXEC, program, self.explain(program, argv, error))
         self.answer_report()
         os._exit(127)
+
+    def explain(self, program, argv, error):
+        """Executes a script that says no interpreter, or says which one is missing."""
+        if not os.access(program, os.X_OK):
+            return error.strerror
+        line = first_line(program)
+        if error.errno == errno.ENOEXEC and b'\0' not in line and fault != 'runs-no-script':
+            os.execv('/bin/sh', ['/bin/sh', program] + argv[1:])
+        if line.startswith(b'#!'):
+            return f'{error.strerror}\x1f{line[2:].split()[0].decode()}'
+        return error.strerror
 
     # The loop
 
@@ -407,7 +512,8 @@ class Runtime:
         ARG_FD: (0, False, None), ARG_MEMFD: (16, False, 1), SETENV: (2, True, 0),
         UNSETENV: (1, True, 0), CHDIR: (1, True, 0), MAP_FD: (4, False, 1),
         MODULE_PATH: (1, True, 0), FORK: (4, False, 1), SYNC: (0, False, 0), RUN: (1, True, 0),
-        EXEC: (5, True, 1), KILL: (8, False, 0), CLOSE: (0, False, 0),
+        EXEC: (5, True, 1), KILL: (8, False, 0), CLOSE: (0, False, 0), ENVIRON: (0, False, 0),
+        SETSID: (0, False, 0), LIMIT: (16, False, 0), DIE: (0, False, 0),
     }
 
     def handle(self, verb, payload, fds):
@@ -424,7 +530,8 @@ class Runtime:
         elif verb == KILL:
             child_id, number = struct.unpack_from('=Ii', payload)
             if child_id in self.children:
-                os.kill(self.children[child_id], number)
+                pid = self.children[child_id]
+                os.kill(pid if number > 0 or fault == 'kills-no-group' else -pid, abs(number))
         elif verb == CLOSE:
             self.closed = True
             for fd in [*self.targets.values(), *self.arguments]:
