@@ -15,6 +15,30 @@ extern "C" {
 #endif
 
 /**
+ * G_FORK_EXPORT:
+ *
+ * Marks a function of a module that is to be found by its name: it has C linkage,
+ * also in C++, and is visible whatever the compiler's default is.
+ *
+ * ```c
+ * G_FORK_EXPORT int
+ * worker (int socket, const GForkArg *args, size_t n_args)
+ * ```
+ *
+ * Since: 1.0
+ */
+#if defined(__GNUC__)
+#define _G_FORK_VISIBLE __attribute__ ((visibility ("default")))
+#else
+#define _G_FORK_VISIBLE
+#endif
+#ifdef __cplusplus
+#define G_FORK_EXPORT extern "C" _G_FORK_VISIBLE
+#else
+#define G_FORK_EXPORT _G_FORK_VISIBLE
+#endif
+
+/**
  * GForkArg:
  * @fd: a file descriptor, or -1 if this is a string
  * @data: (array length=length) (element-type guint8) (nullable): the bytes,
@@ -95,10 +119,122 @@ typedef int (*GForkCallFunc) (const GForkArg *args,
  *
  * Since: 1.0
  */
-#if defined(__GNUC__)
-__attribute__ ((visibility ("default")))
-#endif
+_G_FORK_VISIBLE
 size_t g_fork_take_args (const GForkArg **args);
+
+/**
+ * GForkReply: (skip)
+ *
+ * The reply to one job; see [callback@GFork.JobFunc].
+ *
+ * Since: 1.0
+ */
+typedef struct _GForkReply GForkReply;
+
+/**
+ * GForkJobFunc: (skip)
+ * @request: (array length=length): the bytes that were given to
+ *   [method@GFork.Pool.call], followed by a NUL that @length does not count, and
+ *   aligned as `malloc()` aligns
+ * @length: the number of bytes in @request
+ * @reply: takes the reply, or the reason of the failure
+ * @user_data: the data given to [func@GFork.serve_jobs]
+ *
+ * The type of functions that do one job, in a worker of a [class@GFork.Pool].
+ *
+ * The request is valid until the function returns.
+ *
+ * Returns: 0 if the job succeeded; an empty reply is sent if none was set. Anything
+ *   else if it failed; a general message is sent if [func@GFork.reply_fail] was not
+ *   called
+ *
+ * Since: 1.0
+ */
+typedef int (*GForkJobFunc) (const void *request,
+                             size_t      length,
+                             GForkReply *reply,
+                             void       *user_data);
+
+/**
+ * g_fork_reply_set: (skip)
+ * @reply: the reply to a job
+ * @data: (array length=length): bytes, which are copied
+ * @length: the number of bytes in @data
+ *
+ * Sets what [method@GFork.Pool.call] returns. The last call counts.
+ *
+ * If there is no memory for the copy, the job fails and says so.
+ *
+ * Since: 1.0
+ */
+_G_FORK_VISIBLE
+void g_fork_reply_set (GForkReply *reply,
+                       const void *data,
+                       size_t      length);
+
+/**
+ * g_fork_reply_fail: (skip)
+ * @reply: the reply to a job
+ * @message: why the job fails, UTF-8
+ *
+ * Makes the job fail: [method@GFork.Pool.call] fails with %G_FORK_ERROR_JOB and this
+ * message, whatever the function returns. The last call counts.
+ *
+ * Since: 1.0
+ */
+_G_FORK_VISIBLE
+void g_fork_reply_fail (GForkReply *reply,
+                        const char *message);
+
+/**
+ * g_fork_serve_jobs: (skip)
+ * @socket: the communication socket
+ * @func: does one job
+ * @user_data: data for @func
+ *
+ * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more
+ * for this worker. Says first that the worker is ready, as
+ * [func@GFork.worker_ready] does.
+ *
+ * ```c
+ * static int
+ * count_bytes (const void *request, size_t length, GForkReply *reply, void *user_data)
+ * {
+ *   char text[32];
+ *
+ *   g_fork_reply_set (reply, text, snprintf (text, sizeof text, "%zu", length));
+ *   return 0;
+ * }
+ *
+ * int
+ * worker (int socket, const GForkArg *args, size_t n_args)
+ * {
+ *   return g_fork_serve_jobs (socket, count_bytes, NULL);
+ * }
+ * ```
+ *
+ * Returns: the exit status for the worker to return: 0 if the pool, or the
+ *   application, has closed the connection; 1 if the connection cannot be used
+ *
+ * Since: 1.0
+ */
+_G_FORK_VISIBLE
+int g_fork_serve_jobs (int          socket,
+                       GForkJobFunc func,
+                       void        *user_data);
+
+/**
+ * g_fork_worker_ready: (skip)
+ * @socket: the communication socket
+ *
+ * Says that this worker is ready: for workers of pools of which
+ * [property@GFork.Pool:wait-for-ready] is set. A pool without it leaves the message in
+ * the socket, where the first borrower of the worker would find it.
+ *
+ * Since: 1.0
+ */
+_G_FORK_VISIBLE
+void g_fork_worker_ready (int socket);
 
 #ifdef __cplusplus
 }
