@@ -42,6 +42,7 @@ G_BEGIN_DECLS
  * @G_FORK_ERROR_NOT_SUPPORTED: the runtime or the system cannot do this
  * @G_FORK_ERROR_CLOSED: the template was closed, run, executed or detached
  *   before, or the process has ended before
+ * @G_FORK_ERROR_JOB: the function of a worker has failed to do a job
  *
  * What can go wrong with templates and workers. Cancelling an operation is
  * reported as %G_IO_ERROR_CANCELLED instead.
@@ -61,7 +62,8 @@ typedef enum
   G_FORK_ERROR_LOST,
   G_FORK_ERROR_PROTOCOL,
   G_FORK_ERROR_NOT_SUPPORTED,
-  G_FORK_ERROR_CLOSED
+  G_FORK_ERROR_CLOSED,
+  G_FORK_ERROR_JOB
 } GForkError;
 
 GFORK_AVAILABLE_IN_1_0

@@ -10,6 +10,7 @@
 #include <gspawnfork/gforkversion.h>
 #include <gspawnfork/gforkenumtypes.h>
 #include <gspawnfork/gforkerror.h>
+#include <gspawnfork/gforkpool.h>
 #include <gspawnfork/gforkprocess.h>
 #include <gspawnfork/gforkserve.h>
 #include <gspawnfork/gforktemplate.h>

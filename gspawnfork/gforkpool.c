@@ -1,0 +1,1804 @@
+/* gforkpool.c: workers that stay up, and jobs for them
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforkpool.h"
+
+#include "gforkenumtypes.h"
+#include "pool/pool.h"
+
+#include <signal.h>
+
+/**
+ * GForkPool:
+ *
+ * Workers that stay up, and jobs for them.
+ *
+ * A pool forks its template for each worker and runs a function there. It starts
+ * another worker when one ends, ends those that are not needed, and gives each worker
+ * one thing to do at a time.
+ *
+ * ```c
+ * static int
+ * measure (void)
+ * {
+ *   g_autoptr (GForkTemplate) template = g_fork_template_new ();
+ *   g_autoptr (GForkPool) pool = g_fork_pool_new (template, "images:worker");
+ *   g_autoptr (GBytes) request = g_bytes_new_static ("photo.jpg", 9);
+ *   g_autoptr (GBytes) reply = NULL;
+ *   g_autoptr (GError) error = NULL;
+ *
+ *   if (!g_fork_pool_start (pool, NULL, &error))
+ *     return report (error);
+ *
+ *   reply = g_fork_pool_call (pool, request, NULL, &error);
+ *   …
+ * }
+ * ```
+ *
+ * ## Three ways to use it
+ *
+ * - Jobs: [method@GFork.Pool.call] sends bytes to a worker and returns the bytes that it
+ *   replies with. The function of the worker is a call of [func@GFork.serve_jobs].
+ * - Loans: [method@GFork.Pool.acquire] lends a worker, whose socket can then be talked
+ *   through in any protocol.
+ * - Servers: nobody asks the workers anything, because they have a listening socket, for
+ *   instance, that was sent to the template.
+ *
+ * Jobs and loans are given to idle workers, of which the one that was used last is the
+ * first; else to new ones, as long as there are fewer than
+ * [property@GFork.Pool:max-workers]; else in the order in which they were asked for.
+ *
+ * ## Ends
+ *
+ * A job whose worker dies fails with %G_FORK_ERROR_LOST, unless
+ * [property@GFork.Pool:retry-lost] has it repeated. A worker that dies is replaced as
+ * [property@GFork.Pool:restart] says: at once, or after a delay if it has ended early.
+ * If too many end early, the pool gives up, and is %G_FORK_POOL_STATE_FAILED. A worker
+ * that writes to its socket what is not a reply is ended, and its job fails with
+ * %G_FORK_ERROR_PROTOCOL.
+ *
+ * Dropping a pool kills its workers. When the application ends without that, the workers
+ * read the end of file from their sockets, and [func@GFork.serve_jobs] then returns.
+ *
+ * ## Threads
+ *
+ * All methods may be called from any thread. Results arrive in the thread-default main
+ * context of the call, and a blocking call needs no main loop anywhere. The pool has no
+ * thread of its own: its work is done in its own context, which is the thread-default
+ * one of the thread that made it, wherever a result is awaited, and in blocking calls.
+ *
+ * The signals are emitted in the pool's own context; by a blocking call in the thread
+ * that made the pool, too. So are changes of the list. A new worker waits for that only
+ * if [signal@GFork.Pool::prepare] has handlers.
+ *
+ * As a [iface@Gio.ListModel], a pool has those workers that are ready, in the order in
+ * which they became so.
+ *
+ * Since: 1.0
+ */
+
+struct _GForkPool
+{
+  GObject parent_instance;
+
+  GForkCrew *crew;
+  GForkTemplate *template; /* the one to begin with */
+  char *function;
+
+  GMutex lock;
+  GPtrArray *workers; /* what the list has; changed in the pool's context alone */
+};
+
+enum
+{
+  PROP_TEMPLATE = 1,
+  PROP_FUNCTION,
+  PROP_MIN_WORKERS,
+  PROP_MAX_WORKERS,
+  PROP_IDLE_TIMEOUT,
+  PROP_MAX_JOBS,
+  PROP_JOBS_IN_FLIGHT,
+  PROP_MAX_RESTARTS,
+  PROP_RESTART_WINDOW,
+  PROP_RESTART_DELAY,
+  PROP_MAX_RESTART_DELAY,
+  PROP_STOP_SIGNAL,
+  PROP_STOP_TIMEOUT,
+  PROP_WAIT_FOR_READY,
+  PROP_RETRY_LOST,
+  PROP_RESTART,
+  PROP_STATE,
+  PROP_N_WAITING,
+  N_PROPS
+};
+
+static GParamSpec *props[N_PROPS];
+
+enum
+{
+  PREPARE,
+  WORKER_STARTED,
+  WORKER_ENDED,
+  FAILED,
+  TEMPLATE_LOST,
+  N_SIGNALS
+};
+
+static guint signals[N_SIGNALS];
+
+static void list_model_init (GListModelInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (GForkPool, g_fork_pool, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (G_TYPE_LIST_MODEL, list_model_init))
+
+/* ——— The list ——— */
+
+static GType
+get_item_type (GListModel *list)
+{
+  return G_FORK_TYPE_WORKER;
+}
+
+static guint
+get_n_items (GListModel *list)
+{
+  GForkPool *self = G_FORK_POOL (list);
+  guint n;
+
+  g_mutex_lock (&self->lock);
+  n = self->workers->len;
+  g_mutex_unlock (&self->lock);
+  return n;
+}
+
+static gpointer
+get_item (GListModel *list,
+          guint       position)
+{
+  GForkPool *self = G_FORK_POOL (list);
+  GForkWorker *worker = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (position < self->workers->len)
+    worker = g_object_ref (g_ptr_array_index (self->workers, position));
+  g_mutex_unlock (&self->lock);
+  return worker;
+}
+
+static void
+list_model_init (GListModelInterface *iface)
+{
+  iface->get_item_type = get_item_type;
+  iface->get_n_items = get_n_items;
+  iface->get_item = get_item;
+}
+
+static void
+add_worker (GForkPool   *self,
+            GForkWorker *worker)
+{
+  guint position;
+
+  g_mutex_lock (&self->lock);
+  position = self->workers->len;
+  g_ptr_array_add (self->workers, g_object_ref (worker));
+  g_mutex_unlock (&self->lock);
+
+  g_list_model_items_changed (G_LIST_MODEL (self), position, 0, 1);
+  g_signal_emit (self, signals[WORKER_STARTED], 0, worker);
+}
+
+static void
+remove_worker (GForkPool   *self,
+               GForkWorker *worker)
+{
+  gboolean is_there;
+  guint position;
+
+  g_mutex_lock (&self->lock);
+  is_there = g_ptr_array_find (self->workers, worker, &position);
+  if (is_there)
+    g_ptr_array_remove_index (self->workers, position);
+  g_mutex_unlock (&self->lock);
+
+  if (is_there)
+    g_list_model_items_changed (G_LIST_MODEL (self), position, 1, 0);
+  g_signal_emit (self, signals[WORKER_ENDED], 0, worker);
+}
+
+/* ——— Signals ——— */
+
+/* Called in the pool's context. */
+static GForkTemplate *
+on_news (GForkPool     *self,
+         GForkNewsKind  kind,
+         gpointer       object,
+         guint          index,
+         const GError  *error)
+{
+  GForkTemplate *template = NULL;
+
+  switch (kind)
+    {
+    case G_FORK_NEWS_STATE:
+      g_object_notify_by_pspec (G_OBJECT (self), props[PROP_STATE]);
+      break;
+    case G_FORK_NEWS_TEMPLATE:
+      g_object_notify_by_pspec (G_OBJECT (self), props[PROP_TEMPLATE]);
+      break;
+    case G_FORK_NEWS_STARTED:
+      add_worker (self, object);
+      break;
+    case G_FORK_NEWS_ENDED:
+      remove_worker (self, object);
+      break;
+    case G_FORK_NEWS_FAILED:
+      g_signal_emit (self, signals[FAILED], 0, error);
+      break;
+    case G_FORK_NEWS_PREPARE:
+      g_signal_emit (self, signals[PREPARE], 0, object, index);
+      break;
+    case G_FORK_NEWS_TEMPLATE_LOST:
+      g_signal_emit (self, signals[TEMPLATE_LOST], 0, &template);
+      break;
+    }
+
+  return template;
+}
+
+/* ——— The object ——— */
+
+static void
+g_fork_pool_get_property (GObject    *object,
+                          guint       prop_id,
+                          GValue     *value,
+                          GParamSpec *pspec)
+{
+  GForkPool *self = G_FORK_POOL (object);
+
+  switch (prop_id)
+    {
+    case PROP_TEMPLATE:
+      g_value_take_object (value, g_fork_crew_dup_template (self->crew));
+      break;
+    case PROP_FUNCTION:
+      g_value_set_string (value, self->function);
+      break;
+    case PROP_MIN_WORKERS:
+      g_value_set_uint (value, g_fork_pool_get_min_workers (self));
+      break;
+    case PROP_MAX_WORKERS:
+      g_value_set_uint (value, g_fork_pool_get_max_workers (self));
+      break;
+    case PROP_IDLE_TIMEOUT:
+      g_value_set_uint (value, g_fork_pool_get_idle_timeout (self));
+      break;
+    case PROP_MAX_JOBS:
+      g_value_set_uint (value, g_fork_pool_get_max_jobs (self));
+      break;
+    case PROP_JOBS_IN_FLIGHT:
+      g_value_set_uint (value, g_fork_pool_get_jobs_in_flight (self));
+      break;
+    case PROP_MAX_RESTARTS:
+      g_value_set_uint (value, g_fork_pool_get_max_restarts (self));
+      break;
+    case PROP_RESTART_WINDOW:
+      g_value_set_uint (value, g_fork_pool_get_restart_window (self));
+      break;
+    case PROP_RESTART_DELAY:
+      g_value_set_uint (value, g_fork_pool_get_restart_delay (self));
+      break;
+    case PROP_MAX_RESTART_DELAY:
+      g_value_set_uint (value, g_fork_pool_get_max_restart_delay (self));
+      break;
+    case PROP_STOP_SIGNAL:
+      g_value_set_int (value, g_fork_pool_get_stop_signal (self));
+      break;
+    case PROP_STOP_TIMEOUT:
+      g_value_set_uint (value, g_fork_pool_get_stop_timeout (self));
+      break;
+    case PROP_WAIT_FOR_READY:
+      g_value_set_boolean (value, g_fork_pool_get_wait_for_ready (self));
+      break;
+    case PROP_RETRY_LOST:
+      g_value_set_uint (value, g_fork_pool_get_retry_lost (self));
+      break;
+    case PROP_RESTART:
+      g_value_set_enum (value, g_fork_pool_get_restart (self));
+      break;
+    case PROP_STATE:
+      g_value_set_enum (value, g_fork_pool_get_state (self));
+      break;
+    case PROP_N_WAITING:
+      g_value_set_uint (value, g_fork_pool_get_n_waiting (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_pool_set_property (GObject      *object,
+                          guint         prop_id,
+                          const GValue *value,
+                          GParamSpec   *pspec)
+{
+  GForkPool *self = G_FORK_POOL (object);
+
+  switch (prop_id)
+    {
+    case PROP_TEMPLATE:
+      self->template = g_value_dup_object (value);
+      break;
+    case PROP_FUNCTION:
+      self->function = g_value_dup_string (value);
+      break;
+    case PROP_MIN_WORKERS:
+      g_fork_pool_set_min_workers (self, g_value_get_uint (value));
+      break;
+    case PROP_MAX_WORKERS:
+      g_fork_pool_set_max_workers (self, g_value_get_uint (value));
+      break;
+    case PROP_IDLE_TIMEOUT:
+      g_fork_pool_set_idle_timeout (self, g_value_get_uint (value));
+      break;
+    case PROP_MAX_JOBS:
+      g_fork_pool_set_max_jobs (self, g_value_get_uint (value));
+      break;
+    case PROP_JOBS_IN_FLIGHT:
+      g_fork_pool_set_jobs_in_flight (self, g_value_get_uint (value));
+      break;
+    case PROP_MAX_RESTARTS:
+      g_fork_pool_set_max_restarts (self, g_value_get_uint (value));
+      break;
+    case PROP_RESTART_WINDOW:
+      g_fork_pool_set_restart_window (self, g_value_get_uint (value));
+      break;
+    case PROP_RESTART_DELAY:
+      g_fork_pool_set_restart_delay (self, g_value_get_uint (value));
+      break;
+    case PROP_MAX_RESTART_DELAY:
+      g_fork_pool_set_max_restart_delay (self, g_value_get_uint (value));
+      break;
+    case PROP_STOP_SIGNAL:
+      g_fork_pool_set_stop_signal (self, g_value_get_int (value));
+      break;
+    case PROP_STOP_TIMEOUT:
+      g_fork_pool_set_stop_timeout (self, g_value_get_uint (value));
+      break;
+    case PROP_WAIT_FOR_READY:
+      g_fork_pool_set_wait_for_ready (self, g_value_get_boolean (value));
+      break;
+    case PROP_RETRY_LOST:
+      g_fork_pool_set_retry_lost (self, g_value_get_uint (value));
+      break;
+    case PROP_RESTART:
+      g_fork_pool_set_restart (self, g_value_get_enum (value));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_pool_constructed (GObject *object)
+{
+  GForkPool *self = G_FORK_POOL (object);
+
+  G_OBJECT_CLASS (g_fork_pool_parent_class)->constructed (object);
+
+  if (self->template == NULL)
+    self->template = g_fork_template_new ();
+  if (self->function == NULL)
+    g_critical ("A GForkPool needs a function");
+  self->crew = g_fork_crew_new (self, self->template, self->function != NULL ? self->function : "",
+                                on_news);
+}
+
+static void
+g_fork_pool_finalize (GObject *object)
+{
+  GForkPool *self = G_FORK_POOL (object);
+
+  g_fork_crew_close (self->crew);
+  g_fork_crew_unref (self->crew);
+  g_ptr_array_unref (self->workers);
+  g_clear_object (&self->template);
+  g_free (self->function);
+  g_mutex_clear (&self->lock);
+
+  G_OBJECT_CLASS (g_fork_pool_parent_class)->finalize (object);
+}
+
+/* Templates are collected from one handler at most: the first that gives one. */
+static gboolean
+accumulate_template (GSignalInvocationHint *hint,
+                     GValue                *result,
+                     const GValue          *returned,
+                     gpointer               data)
+{
+  g_value_copy (returned, result);
+  return g_value_get_object (returned) == NULL;
+}
+
+#define SETTABLE (G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS)
+
+static void
+g_fork_pool_class_init (GForkPoolClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->get_property = g_fork_pool_get_property;
+  object_class->set_property = g_fork_pool_set_property;
+  object_class->constructed = g_fork_pool_constructed;
+  object_class->finalize = g_fork_pool_finalize;
+
+  /**
+   * GForkPool:template: (getter get_template)
+   *
+   * What the workers are forked from. It is changed by [method@GFork.Pool.replace] and
+   * [signal@GFork.Pool::template-lost].
+   *
+   * Since: 1.0
+   */
+  props[PROP_TEMPLATE] = g_param_spec_object ("template", NULL, NULL, G_FORK_TYPE_TEMPLATE,
+                                              G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY
+                                                  | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GForkPool:function: (getter get_function)
+   *
+   * The function that the workers run; see [method@GFork.Template.run].
+   *
+   * Since: 1.0
+   */
+  props[PROP_FUNCTION] = g_param_spec_string ("function", NULL, NULL, NULL,
+                                              G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY
+                                                  | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GForkPool:min-workers: (getter get_min_workers) (setter set_min_workers)
+   *
+   * How many workers there are at least, while the pool runs.
+   *
+   * Raising it above [property@GFork.Pool:max-workers] raises that, too.
+   *
+   * Since: 1.0
+   */
+  props[PROP_MIN_WORKERS]
+      = g_param_spec_uint ("min-workers", NULL, NULL, 0, G_MAXUINT, 1, SETTABLE);
+
+  /**
+   * GForkPool:max-workers: (getter get_max_workers) (setter set_max_workers)
+   *
+   * How many workers there may be. More than [property@GFork.Pool:min-workers] are started
+   * when jobs or borrowers wait. Initially the number of processors.
+   *
+   * Lowering it below [property@GFork.Pool:min-workers] lowers that, too, and ends those that
+   * are too many when they have finished what they have.
+   *
+   * Since: 1.0
+   */
+  props[PROP_MAX_WORKERS]
+      = g_param_spec_uint ("max-workers", NULL, NULL, 1, G_MAXUINT,
+                           g_get_num_processors (), SETTABLE);
+
+  /**
+   * GForkPool:idle-timeout: (getter get_idle_timeout) (setter set_idle_timeout)
+   *
+   * After how many milliseconds an idle worker above [property@GFork.Pool:min-workers] is
+   * ended; 0 means never.
+   *
+   * Since: 1.0
+   */
+  props[PROP_IDLE_TIMEOUT]
+      = g_param_spec_uint ("idle-timeout", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
+
+  /**
+   * GForkPool:max-jobs: (getter get_max_jobs) (setter set_max_jobs)
+   *
+   * After how many jobs, or loans, a worker is replaced; 0 means no limit.
+   *
+   * Since: 1.0
+   */
+  props[PROP_MAX_JOBS]
+      = g_param_spec_uint ("max-jobs", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
+
+  /**
+   * GForkPool:jobs-in-flight: (getter get_jobs_in_flight) (setter set_jobs_in_flight)
+   *
+   * How many jobs a worker is sent before it has replied to the first. It does them one
+   * after another, but need not wait for the next one. Short jobs gain from that; a long
+   * one holds up those behind it.
+   *
+   * A worker is sent more than one job only if no other one is idle or can be started.
+   *
+   * Since: 1.0
+   */
+  props[PROP_JOBS_IN_FLIGHT]
+      = g_param_spec_uint ("jobs-in-flight", NULL, NULL, 1, G_MAXUINT, 1, SETTABLE);
+
+  /**
+   * GForkPool:max-restarts: (getter get_max_restarts) (setter set_max_restarts)
+   *
+   * How many early ends of workers there may be within
+   * [property@GFork.Pool:restart-window]. With one more the pool is
+   * %G_FORK_POOL_STATE_FAILED. %G_MAXUINT means no limit.
+   *
+   * An end is early within a second of becoming ready, and, for a worker that was given a
+   * job, before it has finished one. Ends within 100 milliseconds, of workers that were up
+   * together, count as one. Workers that the pool ends itself do not count.
+   *
+   * Since: 1.0
+   */
+  props[PROP_MAX_RESTARTS]
+      = g_param_spec_uint ("max-restarts", NULL, NULL, 0, G_MAXUINT, 5, SETTABLE);
+
+  /**
+   * GForkPool:restart-window: (getter get_restart_window) (setter set_restart_window)
+   *
+   * In how many milliseconds early ends are counted; and how long a worker has to live
+   * until the delay of restarts in its place begins anew.
+   *
+   * Since: 1.0
+   */
+  props[PROP_RESTART_WINDOW]
+      = g_param_spec_uint ("restart-window", NULL, NULL, 0, G_MAXUINT, 10000, SETTABLE);
+
+  /**
+   * GForkPool:restart-delay: (getter get_restart_delay) (setter set_restart_delay)
+   *
+   * How many milliseconds after an early end another worker is started. The delay is doubled
+   * with each early end of a worker in the same place, and up to a quarter of it is left out
+   * at random. After any other end, another worker is started at once.
+   *
+   * Since: 1.0
+   */
+  props[PROP_RESTART_DELAY]
+      = g_param_spec_uint ("restart-delay", NULL, NULL, 0, G_MAXUINT, 100, SETTABLE);
+
+  /**
+   * GForkPool:max-restart-delay: (getter get_max_restart_delay) (setter set_max_restart_delay)
+   *
+   * How many milliseconds the restart of a worker is delayed at most.
+   *
+   * Since: 1.0
+   */
+  props[PROP_MAX_RESTART_DELAY]
+      = g_param_spec_uint ("max-restart-delay", NULL, NULL, 0, G_MAXUINT, 10000, SETTABLE);
+
+  /**
+   * GForkPool:stop-signal: (getter get_stop_signal) (setter set_stop_signal)
+   *
+   * The signal that a worker is sent that is to end, when it has no job and is not on loan;
+   * 0 means none. Its socket is shut down for writing before.
+   *
+   * Since: 1.0
+   */
+  props[PROP_STOP_SIGNAL]
+      = g_param_spec_int ("stop-signal", NULL, NULL, 0, G_MAXINT, SIGTERM, SETTABLE);
+
+  /**
+   * GForkPool:stop-timeout: (getter get_stop_timeout) (setter set_stop_timeout)
+   *
+   * After how many milliseconds a worker that was asked to end is killed.
+   *
+   * Since: 1.0
+   */
+  props[PROP_STOP_TIMEOUT]
+      = g_param_spec_uint ("stop-timeout", NULL, NULL, 0, G_MAXUINT, 5000, SETTABLE);
+
+  /**
+   * GForkPool:wait-for-ready: (getter get_wait_for_ready) (setter set_wait_for_ready)
+   *
+   * Whether a worker is ready only when it says so, by [func@GFork.worker_ready], which
+   * [func@GFork.serve_jobs] calls. Otherwise it is ready when its function is entered.
+   *
+   * Since: 1.0
+   */
+  props[PROP_WAIT_FOR_READY]
+      = g_param_spec_boolean ("wait-for-ready", NULL, NULL, FALSE, SETTABLE);
+
+  /**
+   * GForkPool:retry-lost: (getter get_retry_lost) (setter set_retry_lost)
+   *
+   * How often a job whose worker has died is given to another one, instead of failing with
+   * %G_FORK_ERROR_LOST. The worker may have done it in part, or whole.
+   *
+   * Since: 1.0
+   */
+  props[PROP_RETRY_LOST]
+      = g_param_spec_uint ("retry-lost", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
+
+  /**
+   * GForkPool:restart: (getter get_restart) (setter set_restart)
+   *
+   * Which workers are replaced when they have ended. When none is left and none will come,
+   * the pool is %G_FORK_POOL_STATE_STOPPED.
+   *
+   * Since: 1.0
+   */
+  props[PROP_RESTART] = g_param_spec_enum ("restart", NULL, NULL, G_FORK_TYPE_RESTART,
+                                           G_FORK_RESTART_ALWAYS, SETTABLE);
+
+  /**
+   * GForkPool:state: (getter get_state)
+   *
+   * What the pool is doing.
+   *
+   * Since: 1.0
+   */
+  props[PROP_STATE] = g_param_spec_enum ("state", NULL, NULL, G_FORK_TYPE_POOL_STATE,
+                                         G_FORK_POOL_STATE_STOPPED,
+                                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GForkPool:n-waiting: (getter get_n_waiting)
+   *
+   * How many jobs and borrowers wait for a worker. No notification is emitted for this
+   * property, which may change a great many times a second.
+   *
+   * Since: 1.0
+   */
+  props[PROP_N_WAITING] = g_param_spec_uint ("n-waiting", NULL, NULL, 0, G_MAXUINT, 0,
+                                             G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+
+  /**
+   * GForkPool::prepare:
+   * @self: the pool
+   * @fork: the template that is about to become a worker
+   * @index: the number of the worker's place; see [method@GFork.Worker.get_index]
+   *
+   * Emitted for each worker before it runs the function, to send it what the other ones do
+   * not get.
+   *
+   * A new worker waits until the handlers have been called. That needs the pool's context,
+   * so a pool with handlers makes progress only while that is iterated or a call blocks the
+   * thread that made the pool.
+   *
+   * Since: 1.0
+   */
+  signals[PREPARE] = g_signal_new ("prepare", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
+                                   NULL, NULL, G_TYPE_NONE, 2, G_FORK_TYPE_TEMPLATE, G_TYPE_UINT);
+
+  /**
+   * GForkPool::worker-started:
+   * @self: the pool
+   * @worker: the worker
+   *
+   * Emitted when a worker is ready, and was added to the list.
+   *
+   * Since: 1.0
+   */
+  signals[WORKER_STARTED] = g_signal_new ("worker-started", G_TYPE_FROM_CLASS (klass),
+                                          G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                                          G_FORK_TYPE_WORKER);
+
+  /**
+   * GForkPool::worker-ended:
+   * @self: the pool
+   * @worker: the worker
+   *
+   * Emitted when a worker has ended that had been ready, and was taken off the list.
+   *
+   * Since: 1.0
+   */
+  signals[WORKER_ENDED] = g_signal_new ("worker-ended", G_TYPE_FROM_CLASS (klass),
+                                        G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
+                                        G_FORK_TYPE_WORKER);
+
+  /**
+   * GForkPool::failed:
+   * @self: the pool
+   * @error: why no more workers are started
+   *
+   * Emitted when the pool has become %G_FORK_POOL_STATE_FAILED.
+   *
+   * Since: 1.0
+   */
+  signals[FAILED] = g_signal_new ("failed", G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST, 0, NULL,
+                                  NULL, NULL, G_TYPE_NONE, 1, G_TYPE_ERROR);
+
+  /**
+   * GForkPool::template-lost:
+   * @self: the pool
+   *
+   * Emitted when the template has died, or was closed, and a worker is needed. The workers
+   * that live are kept. If no handler returns a template, the pool fails with
+   * %G_FORK_ERROR_LOST.
+   *
+   * Returns: (transfer full) (nullable): a new template
+   *
+   * Since: 1.0
+   */
+  signals[TEMPLATE_LOST] = g_signal_new ("template-lost", G_TYPE_FROM_CLASS (klass),
+                                         G_SIGNAL_RUN_LAST, 0, accumulate_template, NULL, NULL,
+                                         G_FORK_TYPE_TEMPLATE, 0);
+}
+
+static void
+g_fork_pool_init (GForkPool *self)
+{
+  g_mutex_init (&self->lock);
+  self->workers = g_ptr_array_new_with_free_func (g_object_unref);
+}
+
+/**
+ * g_fork_pool_new:
+ * @template_: what the workers are forked from
+ * @function: the name of the function that they run: `name` or `module:name`; see
+ *   [method@GFork.Template.run]
+ *
+ * Makes a pool, which has no workers until it is started.
+ *
+ * What is sent to the template, all workers get. It must be neither run nor closed.
+ *
+ * Returns: (transfer full): a new pool
+ *
+ * Since: 1.0
+ */
+GForkPool *
+g_fork_pool_new (GForkTemplate *template,
+                 const char    *function)
+{
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (template), NULL);
+  g_return_val_if_fail (function != NULL, NULL);
+
+  return g_object_new (G_FORK_TYPE_POOL, "template", template, "function", function, NULL);
+}
+
+/* ——— Operations ——— */
+
+static void
+submit (GForkPool           *self,
+        GForkPending        *pending,
+        GCancellable        *cancellable,
+        GAsyncReadyCallback  callback,
+        gpointer             user_data,
+        gpointer             source_tag)
+{
+  GTask *task = g_task_new (self, cancellable, callback, user_data);
+
+  g_task_set_source_tag (task, source_tag);
+  g_fork_pending_submit (pending, task);
+}
+
+static gboolean
+finish (GForkPool     *self,
+        GAsyncResult  *result,
+        gpointer       source_tag,
+        GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (g_async_result_is_tagged (result, source_tag), FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/**
+ * g_fork_pool_start_async:
+ * @self: a pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the start
+ * @callback: (scope async) (closure user_data): called when the workers are ready, or
+ *   could not be started
+ * @user_data: data for @callback
+ *
+ * Starts the workers. A pool that has stopped or failed can be started again, and then
+ * forgets what has happened before.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_start_async (GForkPool           *self,
+                         GCancellable        *cancellable,
+                         GAsyncReadyCallback  callback,
+                         gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  submit (self, g_fork_pending_new (self->crew, G_FORK_PENDING_START, cancellable), cancellable,
+          callback, user_data, g_fork_pool_start_async);
+}
+
+/**
+ * g_fork_pool_start_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: the reason why a worker could not be started, as
+ *   for [method@GFork.Template.run_finish]; %G_FORK_ERROR_FAILED if too many have ended
+ *   early; %G_FORK_ERROR_CLOSED if the pool was stopped; or %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.start_async].
+ *
+ * Returns: %TRUE if [property@GFork.Pool:min-workers] workers are ready; %FALSE with
+ *   @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_start_finish (GForkPool     *self,
+                          GAsyncResult  *result,
+                          GError       **error)
+{
+  return finish (self, result, g_fork_pool_start_async, error);
+}
+
+/**
+ * g_fork_pool_start:
+ * @self: a pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the start
+ * @error: return location for an error: as for [method@GFork.Pool.start_finish]
+ *
+ * Starts the workers, and blocks until they are ready.
+ *
+ * Returns: %TRUE if [property@GFork.Pool:min-workers] workers are ready; %FALSE with
+ *   @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_start (GForkPool     *self,
+                   GCancellable  *cancellable,
+                   GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  return g_fork_pending_wait (g_fork_pending_new (self->crew, G_FORK_PENDING_START, cancellable),
+                              error)
+         != NULL;
+}
+
+/**
+ * g_fork_pool_stop_async:
+ * @self: a pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the stop
+ * @callback: (scope async) (closure user_data): called when no worker is left
+ * @user_data: data for @callback
+ *
+ * Ends the workers. What waits for a worker fails with %G_FORK_ERROR_CLOSED; jobs that
+ * workers have are finished. The socket of each worker is shut down for writing, and when
+ * it has no job it is sent [property@GFork.Pool:stop-signal]. Those that have not ended
+ * after [property@GFork.Pool:stop-timeout] are killed.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_stop_async (GForkPool           *self,
+                        GCancellable        *cancellable,
+                        GAsyncReadyCallback  callback,
+                        gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  submit (self, g_fork_pending_new (self->crew, G_FORK_PENDING_STOP, cancellable), cancellable,
+          callback, user_data, g_fork_pool_stop_async);
+}
+
+/**
+ * g_fork_pool_stop_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.stop_async].
+ *
+ * Returns: %TRUE if no worker is left; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_stop_finish (GForkPool     *self,
+                         GAsyncResult  *result,
+                         GError       **error)
+{
+  return finish (self, result, g_fork_pool_stop_async, error);
+}
+
+/**
+ * g_fork_pool_stop:
+ * @self: a pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the stop
+ * @error: return location for an error: as for [method@GFork.Pool.stop_finish]
+ *
+ * Ends the workers, as [method@GFork.Pool.stop_async] does, and blocks until none is left.
+ *
+ * Returns: %TRUE if no worker is left; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_stop (GForkPool     *self,
+                  GCancellable  *cancellable,
+                  GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  return g_fork_pending_wait (g_fork_pending_new (self->crew, G_FORK_PENDING_STOP, cancellable),
+                              error)
+         != NULL;
+}
+
+static GForkPending *
+new_replacement (GForkPool     *self,
+                 GForkTemplate *template,
+                 GCancellable  *cancellable)
+{
+  GForkPending *pending = g_fork_pending_new (self->crew, G_FORK_PENDING_REPLACE, cancellable);
+
+  g_fork_pending_set_template (pending, template);
+  return pending;
+}
+
+/**
+ * g_fork_pool_replace_async:
+ * @self: a pool that runs
+ * @template_: what the new workers are forked from
+ * @cancellable: (nullable): a cancellable; the old workers then stay
+ * @callback: (scope async) (closure user_data): called when the new workers have taken
+ *   over, or could not be started
+ * @user_data: data for @callback
+ *
+ * Replaces all workers by forks of another template, without a gap: as many new ones as
+ * there are old ones are started, and when all of them are ready, the old ones finish what
+ * they have and are ended. Calls that are made after that get new workers only.
+ *
+ * If one of the new workers cannot be started, or ends before all are ready, they are
+ * ended and the old ones stay.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_replace_async (GForkPool           *self,
+                           GForkTemplate       *template,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (G_FORK_IS_TEMPLATE (template));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  submit (self, new_replacement (self, template, cancellable), cancellable, callback, user_data,
+          g_fork_pool_replace_async);
+}
+
+/**
+ * g_fork_pool_replace_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: the reason why a new worker could not be started,
+ *   as for [method@GFork.Template.run_finish]; %G_FORK_ERROR_FAILED if one has ended;
+ *   %G_FORK_ERROR_CLOSED or the reason of the pool's failure if it does not run;
+ *   %G_IO_ERROR_PENDING if the workers are being replaced already; or
+ *   %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.replace_async].
+ *
+ * Returns: %TRUE if the new workers have taken over; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_replace_finish (GForkPool     *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  return finish (self, result, g_fork_pool_replace_async, error);
+}
+
+/**
+ * g_fork_pool_replace:
+ * @self: a pool that runs
+ * @template_: what the new workers are forked from
+ * @cancellable: (nullable): a cancellable; the old workers then stay
+ * @error: return location for an error: as for [method@GFork.Pool.replace_finish]
+ *
+ * Replaces all workers by forks of another template, as
+ * [method@GFork.Pool.replace_async] does, and blocks until they have taken over.
+ *
+ * Returns: %TRUE if the new workers have taken over; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_replace (GForkPool      *self,
+                     GForkTemplate  *template,
+                     GCancellable   *cancellable,
+                     GError        **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (template), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  return g_fork_pending_wait (new_replacement (self, template, cancellable), error) != NULL;
+}
+
+static GForkPending *
+new_call (GForkPool    *self,
+          GBytes       *request,
+          GCancellable *cancellable)
+{
+  GForkPending *pending = g_fork_pending_new (self->crew, G_FORK_PENDING_CALL, cancellable);
+
+  g_fork_pending_set_request (pending, request);
+  return pending;
+}
+
+/**
+ * g_fork_pool_call_async:
+ * @self: a pool that runs, whose workers serve jobs
+ * @request: what the job is about
+ * @cancellable: (nullable): a cancellable; it kills the worker if that has been given the
+ *   job
+ * @callback: (scope async) (closure user_data): called when the job was done, or has
+ *   failed
+ * @user_data: data for @callback
+ *
+ * Has one job done by a worker; see [func@GFork.serve_jobs].
+ *
+ * Requests and replies of more than 64 KiB travel as shared memory. There is no other
+ * limit to their size.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_call_async (GForkPool           *self,
+                        GBytes              *request,
+                        GCancellable        *cancellable,
+                        GAsyncReadyCallback  callback,
+                        gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (request != NULL);
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  submit (self, new_call (self, request, cancellable), cancellable, callback, user_data,
+          g_fork_pool_call_async);
+}
+
+/**
+ * g_fork_pool_call_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: %G_FORK_ERROR_JOB with the message of the
+ *   worker's function if that has failed; %G_FORK_ERROR_LOST, saying how the worker has
+ *   ended, if it died; %G_FORK_ERROR_PROTOCOL if the worker has sent something else than
+ *   a reply; %G_FORK_ERROR_CLOSED or the reason of the pool's failure if it does not
+ *   run; %G_FORK_ERROR_FAILED if there is no memory or descriptor for the request or the
+ *   reply; or %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.call_async].
+ *
+ * Returns: (transfer full): the reply; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GBytes *
+g_fork_pool_call_finish (GForkPool     *self,
+                         GAsyncResult  *result,
+                         GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, g_fork_pool_call_async), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * g_fork_pool_call:
+ * @self: a pool that runs, whose workers serve jobs
+ * @request: what the job is about
+ * @cancellable: (nullable): a cancellable; it kills the worker if that has been given the
+ *   job
+ * @error: return location for an error: as for [method@GFork.Pool.call_finish]
+ *
+ * Has one job done by a worker, as [method@GFork.Pool.call_async] does, and blocks until
+ * it was done.
+ *
+ * Returns: (transfer full): the reply; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GBytes *
+g_fork_pool_call (GForkPool     *self,
+                  GBytes        *request,
+                  GCancellable  *cancellable,
+                  GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (request != NULL, NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  return g_fork_pending_wait (new_call (self, request, cancellable), error);
+}
+
+/**
+ * g_fork_pool_acquire_async:
+ * @self: a pool that runs
+ * @cancellable: (nullable): a cancellable
+ * @callback: (scope async) (closure user_data): called when there is a worker
+ * @user_data: data for @callback
+ *
+ * Borrows a worker: an idle one, else a new one if there may be more, else the next one
+ * that is given back.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_acquire_async (GForkPool           *self,
+                           GCancellable        *cancellable,
+                           GAsyncReadyCallback  callback,
+                           gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  submit (self, g_fork_pending_new (self->crew, G_FORK_PENDING_ACQUIRE, cancellable), cancellable,
+          callback, user_data, g_fork_pool_acquire_async);
+}
+
+/**
+ * g_fork_pool_acquire_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED or the reason of the pool's
+ *   failure if it does not run; %G_FORK_ERROR_FAILED if there is no descriptor for the
+ *   socket; or %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.acquire_async].
+ *
+ * Returns: (transfer full): a worker on loan; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GForkLoan *
+g_fork_pool_acquire_finish (GForkPool     *self,
+                            GAsyncResult  *result,
+                            GError       **error)
+{
+  GForkLease *lease;
+
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, g_fork_pool_acquire_async), NULL);
+
+  lease = g_task_propagate_pointer (G_TASK (result), error);
+  return lease != NULL ? g_fork_loan_new (lease) : NULL;
+}
+
+/**
+ * g_fork_pool_acquire:
+ * @self: a pool that runs
+ * @cancellable: (nullable): a cancellable
+ * @error: return location for an error: as for [method@GFork.Pool.acquire_finish]
+ *
+ * Borrows a worker, as [method@GFork.Pool.acquire_async] does, and blocks until there is
+ * one.
+ *
+ * Returns: (transfer full): a worker on loan; %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GForkLoan *
+g_fork_pool_acquire (GForkPool     *self,
+                     GCancellable  *cancellable,
+                     GError       **error)
+{
+  GForkLease *lease;
+
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  lease = g_fork_pending_wait (g_fork_pending_new (self->crew, G_FORK_PENDING_ACQUIRE,
+                                                   cancellable),
+                               error);
+  return lease != NULL ? g_fork_loan_new (lease) : NULL;
+}
+
+/* ——— About it ——— */
+
+/**
+ * g_fork_pool_get_template: (get-property template)
+ * @self: a pool
+ *
+ * Gets what the workers are forked from.
+ *
+ * Returns: (transfer full): the template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_pool_get_template (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+
+  return g_fork_crew_dup_template (self->crew);
+}
+
+/**
+ * g_fork_pool_get_function: (get-property function)
+ * @self: a pool
+ *
+ * Gets the name of the function that the workers run.
+ *
+ * Returns: (transfer none): the name
+ *
+ * Since: 1.0
+ */
+const char *
+g_fork_pool_get_function (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+
+  return self->function;
+}
+
+/**
+ * g_fork_pool_get_state: (get-property state)
+ * @self: a pool
+ *
+ * Gets what the pool is doing. The property is notified a moment later, in the pool's
+ * context.
+ *
+ * Returns: the state
+ *
+ * Since: 1.0
+ */
+GForkPoolState
+g_fork_pool_get_state (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), G_FORK_POOL_STATE_STOPPED);
+
+  return g_fork_crew_get_state (self->crew);
+}
+
+/**
+ * g_fork_pool_get_n_waiting: (get-property n-waiting)
+ * @self: a pool
+ *
+ * Gets how many jobs and borrowers wait for a worker.
+ *
+ * Returns: their number
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_n_waiting (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_n_waiting (self->crew);
+}
+
+static void
+set_setting (GForkPool    *self,
+             GForkSetting  setting,
+             guint         value,
+             guint         prop)
+{
+  if (g_fork_crew_set_setting (self->crew, setting, value))
+    g_object_notify_by_pspec (G_OBJECT (self), props[prop]);
+}
+
+/**
+ * g_fork_pool_get_min_workers: (get-property min-workers)
+ * @self: a pool
+ *
+ * Gets how many workers the pool keeps.
+ *
+ * Returns: the number of workers
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_min_workers (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MIN_WORKERS);
+}
+
+/**
+ * g_fork_pool_set_min_workers: (set-property min-workers)
+ * @self: a pool
+ * @min_workers: the number of workers
+ *
+ * Sets how many workers the pool keeps; see [property@GFork.Pool:min-workers].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_min_workers (GForkPool *self,
+                             guint     min_workers)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  if (min_workers > g_fork_pool_get_max_workers (self))
+    set_setting (self, G_FORK_SETTING_MAX_WORKERS, min_workers, PROP_MAX_WORKERS);
+  set_setting (self, G_FORK_SETTING_MIN_WORKERS, min_workers, PROP_MIN_WORKERS);
+}
+
+/**
+ * g_fork_pool_get_max_workers: (get-property max-workers)
+ * @self: a pool
+ *
+ * Gets how many workers there may be.
+ *
+ * Returns: the number of workers, 1 at least
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_max_workers (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_WORKERS);
+}
+
+/**
+ * g_fork_pool_set_max_workers: (set-property max-workers)
+ * @self: a pool
+ * @max_workers: the number of workers, 1 at least
+ *
+ * Sets how many workers there may be; see [property@GFork.Pool:max-workers].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_max_workers (GForkPool *self,
+                             guint     max_workers)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (max_workers > 0);
+
+  if (max_workers < g_fork_pool_get_min_workers (self))
+    set_setting (self, G_FORK_SETTING_MIN_WORKERS, max_workers, PROP_MIN_WORKERS);
+  set_setting (self, G_FORK_SETTING_MAX_WORKERS, max_workers, PROP_MAX_WORKERS);
+}
+
+/**
+ * g_fork_pool_get_idle_timeout: (get-property idle-timeout)
+ * @self: a pool
+ *
+ * Gets after which time an idle worker is ended.
+ *
+ * Returns: milliseconds; 0 means never
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_idle_timeout (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_IDLE_TIMEOUT);
+}
+
+/**
+ * g_fork_pool_set_idle_timeout: (set-property idle-timeout)
+ * @self: a pool
+ * @milliseconds: milliseconds; 0 means never
+ *
+ * Sets after which time an idle worker is ended; see [property@GFork.Pool:idle-timeout].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_idle_timeout (GForkPool *self,
+                              guint     milliseconds)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_IDLE_TIMEOUT, milliseconds, PROP_IDLE_TIMEOUT);
+}
+
+/**
+ * g_fork_pool_get_max_jobs: (get-property max-jobs)
+ * @self: a pool
+ *
+ * Gets how many jobs a worker does.
+ *
+ * Returns: the number of jobs; 0 means no limit
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_max_jobs (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_JOBS);
+}
+
+/**
+ * g_fork_pool_set_max_jobs: (set-property max-jobs)
+ * @self: a pool
+ * @max_jobs: the number of jobs; 0 means no limit
+ *
+ * Sets how many jobs a worker does; see [property@GFork.Pool:max-jobs].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_max_jobs (GForkPool *self,
+                          guint     max_jobs)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_MAX_JOBS, max_jobs, PROP_MAX_JOBS);
+}
+
+/**
+ * g_fork_pool_get_jobs_in_flight: (get-property jobs-in-flight)
+ * @self: a pool
+ *
+ * Gets how many jobs a worker has at a time.
+ *
+ * Returns: the number of jobs, 1 at least
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_jobs_in_flight (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_JOBS_IN_FLIGHT);
+}
+
+/**
+ * g_fork_pool_set_jobs_in_flight: (set-property jobs-in-flight)
+ * @self: a pool
+ * @jobs_in_flight: the number of jobs, 1 at least
+ *
+ * Sets how many jobs a worker has at a time; see [property@GFork.Pool:jobs-in-flight].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_jobs_in_flight (GForkPool *self,
+                                guint     jobs_in_flight)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (jobs_in_flight > 0);
+
+  set_setting (self, G_FORK_SETTING_JOBS_IN_FLIGHT, jobs_in_flight, PROP_JOBS_IN_FLIGHT);
+}
+
+/**
+ * g_fork_pool_get_max_restarts: (get-property max-restarts)
+ * @self: a pool
+ *
+ * Gets how many early ends there may be within the restart window.
+ *
+ * Returns: the number of ends; %G_MAXUINT means no limit
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_max_restarts (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_RESTARTS);
+}
+
+/**
+ * g_fork_pool_set_max_restarts: (set-property max-restarts)
+ * @self: a pool
+ * @max_restarts: the number of ends; %G_MAXUINT means no limit
+ *
+ * Sets how many early ends there may be within the restart window; see [property@GFork.Pool:max-restarts].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_max_restarts (GForkPool *self,
+                              guint     max_restarts)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_MAX_RESTARTS, max_restarts, PROP_MAX_RESTARTS);
+}
+
+/**
+ * g_fork_pool_get_restart_window: (get-property restart-window)
+ * @self: a pool
+ *
+ * Gets the time in which early ends are counted.
+ *
+ * Returns: milliseconds
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_restart_window (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART_WINDOW);
+}
+
+/**
+ * g_fork_pool_set_restart_window: (set-property restart-window)
+ * @self: a pool
+ * @milliseconds: milliseconds
+ *
+ * Sets the time in which early ends are counted; see [property@GFork.Pool:restart-window].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_restart_window (GForkPool *self,
+                                guint     milliseconds)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_RESTART_WINDOW, milliseconds, PROP_RESTART_WINDOW);
+}
+
+/**
+ * g_fork_pool_get_restart_delay: (get-property restart-delay)
+ * @self: a pool
+ *
+ * Gets how long the first restart after an early end is delayed.
+ *
+ * Returns: milliseconds
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_restart_delay (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART_DELAY);
+}
+
+/**
+ * g_fork_pool_set_restart_delay: (set-property restart-delay)
+ * @self: a pool
+ * @milliseconds: milliseconds
+ *
+ * Sets how long the first restart after an early end is delayed; see [property@GFork.Pool:restart-delay].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_restart_delay (GForkPool *self,
+                               guint     milliseconds)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_RESTART_DELAY, milliseconds, PROP_RESTART_DELAY);
+}
+
+/**
+ * g_fork_pool_get_max_restart_delay: (get-property max-restart-delay)
+ * @self: a pool
+ *
+ * Gets the longest delay of a restart.
+ *
+ * Returns: milliseconds
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_max_restart_delay (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_RESTART_DELAY);
+}
+
+/**
+ * g_fork_pool_set_max_restart_delay: (set-property max-restart-delay)
+ * @self: a pool
+ * @milliseconds: milliseconds
+ *
+ * Sets the longest delay of a restart; see [property@GFork.Pool:max-restart-delay].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_max_restart_delay (GForkPool *self,
+                                   guint     milliseconds)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_MAX_RESTART_DELAY, milliseconds, PROP_MAX_RESTART_DELAY);
+}
+
+/**
+ * g_fork_pool_get_stop_signal: (get-property stop-signal)
+ * @self: a pool
+ *
+ * Gets the signal that stops a worker.
+ *
+ * Returns: the number of a signal; 0 means none
+ *
+ * Since: 1.0
+ */
+int
+g_fork_pool_get_stop_signal (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_STOP_SIGNAL);
+}
+
+/**
+ * g_fork_pool_set_stop_signal: (set-property stop-signal)
+ * @self: a pool
+ * @signum: the number of a signal; 0 means none
+ *
+ * Sets the signal that stops a worker; see [property@GFork.Pool:stop-signal].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_stop_signal (GForkPool *self,
+                             int       signum)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_STOP_SIGNAL, signum, PROP_STOP_SIGNAL);
+}
+
+/**
+ * g_fork_pool_get_stop_timeout: (get-property stop-timeout)
+ * @self: a pool
+ *
+ * Gets how long a worker may take to end.
+ *
+ * Returns: milliseconds
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_stop_timeout (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_STOP_TIMEOUT);
+}
+
+/**
+ * g_fork_pool_set_stop_timeout: (set-property stop-timeout)
+ * @self: a pool
+ * @milliseconds: milliseconds
+ *
+ * Sets how long a worker may take to end; see [property@GFork.Pool:stop-timeout].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_stop_timeout (GForkPool *self,
+                              guint     milliseconds)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_STOP_TIMEOUT, milliseconds, PROP_STOP_TIMEOUT);
+}
+
+/**
+ * g_fork_pool_get_wait_for_ready: (get-property wait-for-ready)
+ * @self: a pool
+ *
+ * Gets whether a worker has to say that it is ready.
+ *
+ * Returns: %TRUE if it has to
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_pool_get_wait_for_ready (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_WAIT_FOR_READY);
+}
+
+/**
+ * g_fork_pool_set_wait_for_ready: (set-property wait-for-ready)
+ * @self: a pool
+ * @wait_for_ready: %TRUE if it has to
+ *
+ * Sets whether a worker has to say that it is ready; see [property@GFork.Pool:wait-for-ready].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_wait_for_ready (GForkPool *self,
+                                gboolean  wait_for_ready)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_WAIT_FOR_READY, !!wait_for_ready, PROP_WAIT_FOR_READY);
+}
+
+/**
+ * g_fork_pool_get_retry_lost: (get-property retry-lost)
+ * @self: a pool
+ *
+ * Gets how often a lost job is given to another worker.
+ *
+ * Returns: the number of times
+ *
+ * Since: 1.0
+ */
+guint
+g_fork_pool_get_retry_lost (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RETRY_LOST);
+}
+
+/**
+ * g_fork_pool_set_retry_lost: (set-property retry-lost)
+ * @self: a pool
+ * @retry_lost: the number of times
+ *
+ * Sets how often a lost job is given to another worker; see [property@GFork.Pool:retry-lost].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_retry_lost (GForkPool *self,
+                            guint     retry_lost)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_RETRY_LOST, retry_lost, PROP_RETRY_LOST);
+}
+
+/**
+ * g_fork_pool_get_restart: (get-property restart)
+ * @self: a pool
+ *
+ * Gets which workers are replaced.
+ *
+ * Returns: which workers are replaced
+ *
+ * Since: 1.0
+ */
+GForkRestart
+g_fork_pool_get_restart (GForkPool *self)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), G_FORK_RESTART_ALWAYS);
+
+  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART);
+}
+
+/**
+ * g_fork_pool_set_restart: (set-property restart)
+ * @self: a pool
+ * @restart: which workers are replaced
+ *
+ * Sets which workers are replaced; see [property@GFork.Pool:restart].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_set_restart (GForkPool    *self,
+                         GForkRestart restart)
+{
+  g_return_if_fail (G_FORK_IS_POOL (self));
+
+  set_setting (self, G_FORK_SETTING_RESTART, restart, PROP_RESTART);
+}

@@ -1,0 +1,172 @@
+/* crew.c: the beginning and the end of a pool's inside, and its settings
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "pool/crew.h"
+
+#include "base/generation.h"
+
+#include <signal.h>
+
+/* What is not here is 0. */
+static const guint defaults[G_FORK_N_SETTINGS] = {
+  [G_FORK_SETTING_MIN_WORKERS] = 1,
+  [G_FORK_SETTING_JOBS_IN_FLIGHT] = 1,
+  [G_FORK_SETTING_RESTART] = G_FORK_RESTART_ALWAYS,
+  [G_FORK_SETTING_MAX_RESTARTS] = 5,
+  [G_FORK_SETTING_RESTART_WINDOW] = 10000,
+  [G_FORK_SETTING_RESTART_DELAY] = 100,
+  [G_FORK_SETTING_MAX_RESTART_DELAY] = 10000,
+  [G_FORK_SETTING_STOP_SIGNAL] = SIGTERM,
+  [G_FORK_SETTING_STOP_TIMEOUT] = 5000,
+};
+
+GForkCrew *
+g_fork_crew_new (GForkPool     *pool,
+                 GForkTemplate *template,
+                 const char    *function,
+                 GForkNewsFunc  on_news)
+{
+  GForkCrew *self = g_new0 (GForkCrew, 1);
+  g_autoptr (GError) error = NULL;
+
+  self->ref_count = 1;
+  self->generation = g_fork_generation ();
+  g_mutex_init (&self->lock);
+  g_weak_ref_init (&self->pool, pool);
+  self->on_news = on_news;
+  self->template = g_object_ref (template);
+  self->function = g_strdup (function);
+  for (guint i = 0; i < G_FORK_N_SETTINGS; i++)
+    self->settings[i] = defaults[i];
+  self->settings[G_FORK_SETTING_MAX_WORKERS] = g_get_num_processors ();
+  self->slots = g_array_new (FALSE, TRUE, sizeof (GForkSlot));
+  self->early_ends = g_array_new (FALSE, FALSE, sizeof (gint64));
+  self->by_serial = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->members = g_ptr_array_new ();
+  self->unsent = g_ptr_array_new ();
+  self->closing = g_cancellable_new ();
+
+  /* As GLib does if there is no descriptor for a main context. */
+  if (!g_fork_crew_open_driver (self, &error))
+    g_error ("%s", error->message);
+  return self;
+}
+
+GForkCrew *
+g_fork_crew_ref (GForkCrew *self)
+{
+  g_atomic_int_inc (&self->ref_count);
+  return self;
+}
+
+void
+g_fork_crew_unref (GForkCrew *self)
+{
+  if (!g_atomic_int_dec_and_test (&self->ref_count))
+    return;
+
+  g_fork_crew_free_driver (self);
+  g_object_unref (self->template);
+  g_object_unref (self->closing);
+  g_array_unref (self->slots);
+  g_array_unref (self->early_ends);
+  g_hash_table_unref (self->by_serial);
+  g_ptr_array_unref (self->members);
+  g_ptr_array_unref (self->unsent);
+  g_clear_error (&self->reason);
+  g_free (self->function);
+  g_weak_ref_clear (&self->pool);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+/* Kills the workers at once. Nobody waits for anything any more, as who does keeps the
+ * pool. */
+void
+g_fork_crew_close (GForkCrew *self)
+{
+  /* They are not this process's, and neither is the epoll descriptor. */
+  if (self->generation != g_fork_generation ())
+    return;
+
+  g_fork_crew_lock (self);
+  self->is_closed = TRUE;
+  self->state = G_FORK_POOL_STATE_STOPPED;
+  while (self->members->len > 0)
+    {
+      GForkMember *member = g_ptr_array_index (self->members, self->members->len - 1);
+
+      g_fork_member_end (self, member);
+      g_fork_member_remove (self, member);
+    }
+  g_fork_crew_unlock (self);
+
+  g_cancellable_cancel (self->closing);
+  g_fork_crew_close_driver (self);
+}
+
+GForkTemplate *
+g_fork_crew_dup_template (GForkCrew *self)
+{
+  GForkTemplate *template;
+
+  g_fork_crew_lock (self);
+  template = g_object_ref (self->template);
+  g_mutex_unlock (&self->lock);
+  return template;
+}
+
+GForkPoolState
+g_fork_crew_get_state (GForkCrew *self)
+{
+  GForkPoolState state;
+
+  g_fork_crew_lock (self);
+  state = self->state;
+  g_mutex_unlock (&self->lock);
+  return state;
+}
+
+guint
+g_fork_crew_get_n_waiting (GForkCrew *self)
+{
+  guint n;
+
+  g_fork_crew_lock (self);
+  n = self->waiting.length;
+  g_mutex_unlock (&self->lock);
+  return n;
+}
+
+guint
+g_fork_crew_get_setting (GForkCrew    *self,
+                         GForkSetting  setting)
+{
+  guint value;
+
+  g_fork_crew_lock (self);
+  value = self->settings[setting];
+  g_mutex_unlock (&self->lock);
+  return value;
+}
+
+/* Returns whether it has changed. */
+gboolean
+g_fork_crew_set_setting (GForkCrew    *self,
+                         GForkSetting  setting,
+                         guint         value)
+{
+  gboolean has_changed;
+
+  g_fork_crew_lock (self);
+  has_changed = self->settings[setting] != value;
+  self->settings[setting] = value;
+  self->is_dirty = TRUE;
+  g_fork_crew_unlock (self);
+  return has_changed;
+}
