@@ -30,7 +30,9 @@ G_BEGIN_DECLS
  * @G_FORK_ERROR_SPAWN: the helper program could not be executed, or is none
  * @G_FORK_ERROR_FORK: the template could not fork
  * @G_FORK_ERROR_THREADED: the process has more than one thread and therefore
- *   cannot be forked; the message names the threads
+ *   cannot be forked; the message names the threads with their IDs, and the last
+ *   module or function after which they were seen. Under an emulator such as
+ *   qemu-user, the emulator has a thread in each process
  * @G_FORK_ERROR_MODULE: a module could not be found or loaded
  * @G_FORK_ERROR_FUNCTION: no loaded module has the function
  * @G_FORK_ERROR_CALL: a called function reported a failure

@@ -14,18 +14,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__ ((visibility ("default")))
 
 EXPORT int tell_snapshot (int socket, const GForkArg *args, size_t n_args);
 EXPORT int use_main_loop (int socket, const GForkArg *args, size_t n_args);
+EXPORT int check_eventfd (int socket, const GForkArg *args, size_t n_args);
 EXPORT int tell_title_of_worker (int socket, const GForkArg *args, size_t n_args);
 EXPORT int wait_for_the_end_under_a_name_that_is_rather_long (int             socket,
                                                               const GForkArg *args,
@@ -699,6 +703,65 @@ test_title_of_short_name (void)
   g_assert_true (g_str_has_prefix ("gspawnfork: " LONG_NAME, title));
 }
 
+/* Its status is 0 if the descriptor with that number is none of a file, a socket and so on. */
+EXPORT int
+check_eventfd (int             socket,
+               const GForkArg *args,
+               size_t          n_args)
+{
+  struct stat st;
+
+  return fstat (atoi (args[0].data), &st) != 0 || (st.st_mode & S_IFMT) != 0;
+}
+
+static int
+find_eventfd (void)
+{
+  for (int fd = 3; fd < 100; fd++)
+    {
+      g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
+      g_autofree char *kind = g_file_read_link (path, NULL);
+
+      if (g_strcmp0 (kind, "anon_inode:[eventfd]") == 0)
+        return fd;
+    }
+  g_assert_not_reached ();
+}
+
+/* The numbers of GLib's wake-up descriptors are not used for something else, also where
+ * there is no list of descriptors. */
+static void
+test_no_proc (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *number = NULL;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED)
+  g_test_skip ("the address sanitizer needs /proc");
+  return;
+#endif
+  if (!test_in_subprocess ())
+    return;
+
+  g_main_context_iteration (NULL, FALSE);
+  number = g_strdup_printf ("%d", find_eventfd ());
+  if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+      || mount ("tmpfs", "/proc", "tmpfs", 0, "size=64k") != 0)
+    {
+      test_skip_in_subprocess ("it takes root to hide /proc");
+      return;
+    }
+
+  template = new_from_main ();
+  g_fork_template_send_arg (template, number);
+  socket = test_run (template, "check_eventfd", &process);
+  g_assert_true (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_no_error (error);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -726,6 +789,7 @@ main (int    argc,
   g_test_add_func ("/from-main/signals", test_signals);
   g_test_add_func ("/from-main/main-loop", test_main_loop_in_worker);
   g_test_add_func ("/from-main/as-default", test_as_default);
+  g_test_add_func ("/from-main/no-proc", test_no_proc);
   g_test_add_func ("/from-main/title/any", test_title);
   g_test_add_func ("/from-main/title/in-worker", test_title_in_worker);
   g_test_add_func ("/from-main/title/of-short-name", test_title_of_short_name);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,10 +286,148 @@ test_fixed_address (void)
   test_assert_all_is (socket, "the fixed one");
 }
 
+static const struct
+{
+  const char *runtime;
+  const char *module;
+  const char *function;
+  const char *code;
+} leavings[] = {
+  { "c", "test-guest", "print_text", NULL },
+  { "python3", NULL, NULL, "open(args[0], 'w').write('printed;')" },
+  { "gjs", NULL, NULL, "imports.gi.GLib.file_set_contents(args[0], 'printed;')" },
+};
+
+#define REJECTING "globalThis.reject = () => { Promise.reject(new Error('nobody cares')); }"
+
+/* An application that has a template do something and ends at once. */
+static int
+leave_at_once (const char *which,
+               const char *path)
+{
+  int i = atoi (which);
+  const char *args[] = { path, NULL };
+  GForkTemplate *template = g_fork_template_new_for_runtime (leavings[i].runtime);
+
+  if (leavings[i].code != NULL)
+    g_fork_template_eval (template, leavings[i].code, args);
+  else
+    {
+      g_fork_template_require (template, leavings[i].module);
+      g_fork_template_call (template, leavings[i].function, args);
+    }
+  g_object_unref (template);
+  return 0;
+}
+
+/* What a template has received it does, also if the application has ended before the
+ * template could say HELLO; and then it ends silently. */
+static void
+test_hello (gconstpointer index)
+{
+  int i = GPOINTER_TO_INT (index);
+  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime (leavings[i].runtime);
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *which = g_strdup_printf ("%d", i);
+  g_autofree char *path = make_file ();
+  const char *argv[] = { program, "--leave-at-once", which, path, NULL };
+  g_autofree char *output = NULL;
+  g_autofree char *errors = NULL;
+  g_autoptr (GError) error = NULL;
+  int wait_status;
+
+  if (!g_fork_template_prepare (template, NULL, &error))
+    {
+      g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN);
+      g_test_skip (error->message);
+      g_assert_no_errno (unlink (path));
+      return;
+    }
+
+  /* The template has these streams, too, so they are at their end when it has ended. */
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &output,
+                               &errors, &wait_status, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (wait_status, ==, 0);
+  g_assert_cmpstr (output, ==, "");
+  g_assert_cmpstr (errors, ==, "");
+  assert_contents (path, "printed;");
+}
+
+/* Runs a worker that leaves a rejected promise. */
+static int
+run_rejecting (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("gjs");
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+
+  g_fork_template_eval (template, REJECTING, NULL);
+  socket = test_run (template, "reject", &process);
+  return g_fork_process_wait (process, NULL, NULL) ? 0 : 1;
+}
+
+static gboolean
+have_gjs (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("gjs");
+  g_autoptr (GError) error = NULL;
+
+  if (g_fork_template_prepare (template, NULL, &error))
+    return TRUE;
+  g_test_skip (error->message);
+  return FALSE;
+}
+
+/* The interpreter warns of a promise that was rejected without anybody handling that. */
+static void
+test_rejection (void)
+{
+  g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+  const char *argv[] = { program, "--run-rejecting", NULL };
+  g_autofree char *errors = NULL;
+  g_autoptr (GError) error = NULL;
+  int wait_status;
+
+  if (!have_gjs ())
+    return;
+
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL,
+                               &errors, &wait_status, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (wait_status, ==, 0);
+  g_assert_nonnull (strstr (errors, "Unhandled promise rejection"));
+}
+
+/* GLib ignores SIGPIPE when a socket is made. */
+static void
+test_signals_after_socket (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *program = test_build_path ("show");
+
+  if (!have_gjs ())
+    return;
+
+  template = g_fork_template_new_for_runtime ("gjs");
+  g_fork_template_eval (template, "imports.gi.Gio.Socket.new(1, 1, 0)", NULL);
+  socket = g_fork_template_execv (template, (const char *[]){ program, "1", "signals", NULL },
+                                  G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
+  g_assert_no_error (error);
+  test_assert_all_is (socket, "shown");
+}
+
 int
 main (int    argc,
       char **argv)
 {
+  if (argc == 2 && strcmp (argv[1], "--run-rejecting") == 0)
+    return run_rejecting ();
+  if (argc == 4 && strcmp (argv[1], "--leave-at-once") == 0)
+    return leave_at_once (argv[2], argv[3]);
+
   g_test_init (&argc, &argv, NULL);
 
   test_add_kinds ("/guests/programs/not-reaped", test_programs_are_not_reaped);
@@ -303,6 +442,14 @@ main (int    argc,
   g_test_add_func ("/guests/threads/of-the-kernel", test_kernel_threads);
   g_test_add_func ("/guests/threads/named", test_thread_is_named);
   g_test_add_func ("/guests/fixed-address", test_fixed_address);
+  g_test_add_func ("/guests/gjs/rejection", test_rejection);
+  g_test_add_func ("/guests/gjs/signals", test_signals_after_socket);
+  for (gsize i = 0; i < G_N_ELEMENTS (leavings); i++)
+    {
+      g_autofree char *test_path = g_strconcat ("/guests/hello/", leavings[i].runtime, NULL);
+
+      g_test_add_data_func (test_path, GINT_TO_POINTER (i), test_hello);
+    }
 
   return g_test_run ();
 }

@@ -173,7 +173,7 @@ function openValues(values) {
 }
 
 // Enters the worker. What it returns is the exit status, like what main() returns.
-function run(name, socket, args) {
+function enter(name, socket, args) {
     try {
         let result = find(name)(Gio.Socket.new_from_fd(socket), ...args);
         if (result instanceof Promise)
@@ -185,6 +185,15 @@ function run(name, socket, args) {
         logError(error);
         return 1;
     }
+}
+
+// Leaves by the interpreter's own exit(), which warns of promises that were rejected
+// without anybody handling that. It must not be called twice.
+function run(name, socket, args) {
+    const status = enter(name, socket, args);
+    if (exitStatus === null)
+        exit(status);
+    return status;
 }
 
 function handle(request, name, values, socket) {
