@@ -596,7 +596,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:wait-for-ready: (getter get_wait_for_ready) (setter set_wait_for_ready)
    *
-   * Whether a worker is ready only when it says so, by [func@GFork.worker_ready], which
+   * Whether a worker is ready only when it says so, by [func@GFork.Worker.ready], which
    * [func@GFork.serve_jobs] calls. Otherwise it is ready when its function is entered.
    *
    * Since: 1.0

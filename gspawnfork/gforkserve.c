@@ -9,6 +9,7 @@
 #include "gforkserve.h"
 
 #include "gforkerror.h"
+#include "gforkworker.h"
 #include "serve/serve.h"
 
 #include <glib/gi18n-lib.h>
@@ -114,4 +115,58 @@ g_fork_serve (const char * const  *arguments,
   g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
                _("This program is started by the gspawnfork library"));
   return FALSE;
+}
+
+/* ——— Jobs ——— */
+
+typedef struct
+{
+  GForkBytesFunc func;
+  gpointer user_data;
+} Jobs;
+
+static int
+on_job (const void *request,
+        size_t      length,
+        GForkReply *reply,
+        void       *data)
+{
+  Jobs *jobs = data;
+  g_autoptr (GBytes) bytes = g_bytes_new (request, length);
+  g_autoptr (GBytes) answer = NULL;
+  g_autofree char *message = NULL;
+
+  answer = jobs->func (bytes, &message, jobs->user_data);
+  if (message != NULL)
+    g_fork_reply_fail (reply, message);
+  else if (answer != NULL)
+    g_fork_reply_set (reply, g_bytes_get_data (answer, NULL), g_bytes_get_size (answer));
+  return 0;
+}
+
+/**
+ * g_fork_serve_bytes:
+ * @socket: the descriptor of the communication socket
+ * @func: (scope call) (closure user_data): does one job
+ * @user_data: data for @func
+ *
+ * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more for
+ * this worker: what [func@GFork.serve_jobs] is in C, for the bindings of other languages.
+ *
+ * Returns: the exit status for the worker: 0 if the pool, or the application, has closed the
+ *   connection; 1 if the connection cannot be used
+ *
+ * Since: 1.0
+ */
+int
+g_fork_serve_bytes (int            socket,
+                    GForkBytesFunc func,
+                    gpointer       user_data)
+{
+  Jobs jobs = { func, user_data };
+
+  g_return_val_if_fail (socket >= 0, 1);
+  g_return_val_if_fail (func != NULL, 1);
+
+  return g_fork_serve_jobs (socket, on_job, &jobs);
 }

@@ -67,6 +67,29 @@ typedef int (*GForkRequestFunc) (GForkRequest   request,
                                  char         **reason,
                                  gpointer       user_data);
 
+/**
+ * GForkBytesFunc:
+ * @request: what was given to [method@GFork.Pool.call]
+ * @message: (out) (optional) (nullable) (transfer full): return location for the reason of a
+ *   failure
+ * @user_data: what was given to [func@GFork.serve_bytes]
+ *
+ * Does one job in an interpreter.
+ *
+ * Returns: (transfer full) (nullable): the reply; %NULL for an empty one, or if there is a
+ *   message
+ *
+ * Since: 1.0
+ */
+typedef GBytes *(*GForkBytesFunc) (GBytes    *request,
+                                   char     **message,
+                                   gpointer   user_data);
+
+GFORK_AVAILABLE_IN_1_0
+int      g_fork_serve_bytes (int              socket,
+                             GForkBytesFunc   func,
+                             gpointer         user_data);
+
 GFORK_AVAILABLE_IN_1_0
 gboolean g_fork_serve (const char * const  *arguments,
                        GForkRequestFunc     func,

@@ -194,7 +194,7 @@ void g_fork_reply_fail (GForkReply *reply,
  *
  * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more
  * for this worker. Says first that the worker is ready, as
- * [func@GFork.worker_ready] does.
+ * [func@GFork.Worker.ready] does.
  *
  * ```c
  * static int
@@ -224,8 +224,8 @@ int g_fork_serve_jobs (int          socket,
                        void        *user_data);
 
 /**
- * g_fork_worker_ready: (skip)
- * @socket: the communication socket
+ * g_fork_worker_ready:
+ * @socket: the descriptor of the communication socket
  *
  * Says that this worker is ready: for workers of pools of which
  * [property@GFork.Pool:wait-for-ready] is set. A pool without it leaves the message in

@@ -354,6 +354,24 @@ tests['js/kill'] = async () => {
     assertEqual(process.get_term_sig(), 9);
 };
 
+tests['js/jobs'] = async () => {
+    const pool = GFork.Pool.new(js.fork(), 'js-jobs:worker');
+    const bytes = text => new TextEncoder().encode(text);
+    const ask = async text => new TextDecoder().decode(await pool.call(bytes(text)));
+
+    pool.max_workers = 1;
+    pool.wait_for_ready = true;
+    await pool.start_async(null);
+    assertEqual(await ask('abc'), 'cba');
+    assertEqual(await ask('nothing'), '');
+    assertEqual(await ask('later'), 'late');
+    assertEqual((await ask('x'.repeat(100000))).length, 100000);
+    await assertError(GFork.Error.JOB, /^TypeError: of no use$/, () => ask('fail'));
+    await assertError(GFork.Error.JOB, /^RangeError: too late$/, () => ask('later fail'));
+    assertEqual(await Promise.all(['ab', 'cd', 'ef'].map(ask)), ['ba', 'dc', 'fe']);
+    await pool.stop_async(null);
+};
+
 // Running them
 
 const loop = new GLib.MainLoop(null, false);

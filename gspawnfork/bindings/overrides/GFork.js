@@ -38,8 +38,44 @@ function sendOne(template, thing) {
         throw new TypeError(`${thing} cannot be sent`);
 }
 
+// What a function returns for bytes.
+function toBytes(data) {
+    return data instanceof GLib.Bytes ? data : new GLib.Bytes(data ?? []);
+}
+
+// Iterates the main loop until the promise is settled.
+function settle(promise) {
+    const context = GLib.MainContext.default();
+    let outcome = null;
+
+    promise.then(value => (outcome = {value}), error => (outcome = {error}));
+    while (outcome === null)
+        context.iteration(true);
+    if ('error' in outcome)
+        throw outcome.error;
+    return outcome.value;
+}
+
+function describe(error) {
+    return error instanceof Error && !(error instanceof GLib.Error)
+        ? `${error.name}: ${error.message}`
+        : error?.message ?? `${error}`;
+}
+
+// Does the jobs of a pool. The function takes and returns bytes; it may be asynchronous.
+function serveJobs(serveBytes, socket, func) {
+    return serveBytes(socket.get_fd(), request => {
+        try {
+            const reply = func(request.toArray());
+            return [toBytes(reply instanceof Promise ? settle(reply) : reply), null];
+        } catch (error) {
+            return [null, describe(error)];
+        }
+    });
+}
+
 function _init() {
-    const {Template, Process} = this;
+    const {Template, Process, Pool, Worker} = this;
     const prototype = Template.prototype;
 
     for (const name of ['require', 'send_arg', 'send_fd', 'take_fd', 'send_socket', 'send_fd_list',
@@ -63,4 +99,15 @@ function _init() {
         Gio._promisify(prototype, `${name}_async`, `${name}_finish`);
     for (const name of ['wait', 'wait_check'])
         Gio._promisify(Process.prototype, `${name}_async`, `${name}_finish`);
+    for (const name of ['start', 'stop', 'replace', 'call', 'acquire'])
+        Gio._promisify(Pool.prototype, `${name}_async`, `${name}_finish`);
+
+    Pool.prototype.call = async function (request, cancellable = null) {
+        const reply = await this.call_async(toBytes(request), cancellable);
+        return reply.toArray();
+    };
+
+    const serveBytes = this.serve_bytes;
+    this.serveJobs = (socket, func) => serveJobs(serveBytes, socket, func);
+    this.workerReady = socket => Worker.ready(socket.get_fd());
 }

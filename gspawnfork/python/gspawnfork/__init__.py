@@ -8,7 +8,9 @@
 
 """Worker processes forked from prepared templates."""
 
-__all__ = ['take_args']
+from .jobs import serve_jobs, worker_ready
+
+__all__ = ['serve_jobs', 'take_args', 'worker_ready']
 
 # What the runtime python3 serves in this process.
 _template_here = None

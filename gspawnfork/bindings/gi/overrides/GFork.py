@@ -190,3 +190,51 @@ class Process(_GFork.Process):
 
 Process = override(Process)
 __all__.append('Process')
+
+
+class Pool(_GFork.Pool):
+    def start(self, cancellable=None):
+        return super().start(cancellable)
+
+    def stop(self, cancellable=None):
+        return super().stop(cancellable)
+
+    def replace(self, template, cancellable=None):
+        return super().replace(template, cancellable)
+
+    def call(self, request, cancellable=None):
+        """Has a worker do a job, and returns its reply, both bytes."""
+        if not isinstance(request, GLib.Bytes):
+            request = GLib.Bytes.new(bytes(request))
+        return super().call(request, cancellable).get_data() or b''
+
+    def acquire(self, cancellable=None):
+        """A worker on loan. With `with`, it is released at the end, and discarded if there
+        was an exception."""
+        return super().acquire(cancellable)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+
+Pool = override(Pool)
+__all__.append('Pool')
+
+
+class Loan(_GFork.Loan):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *rest):
+        if kind is None:
+            self.release()
+        else:
+            self.discard()
+
+
+Loan = override(Loan)
+__all__.append('Loan')

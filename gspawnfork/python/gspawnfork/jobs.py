@@ -1,0 +1,165 @@
+# jobs.py: does the jobs of a GFork.Pool, in a worker in Python
+#
+# The frames are those of wire/job.h.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import array
+import os
+import socket
+import struct
+
+__all__ = ['serve_jobs', 'worker_ready']
+
+JOB_VERB, READY, REPLY, FAILED = 96, 112, 113, 114
+
+HEADER = struct.Struct('=IBBH')
+JOB = struct.Struct('=IIQ')
+JOB_HEAD = struct.Struct('=IBBHIIQ')
+READY_FRAME = struct.Struct('=IBBHiI')
+
+# More bytes travel as a file, with a NUL behind them.
+MAX_INLINE = 64 * 1024
+
+READ_SIZE = 64 * 1024
+CONTROL_SIZE = socket.CMSG_SPACE(8 * 4)
+
+F_ADD_SEALS = 1033
+ALL_SEALS = 1 | 2 | 4 | 8
+
+
+def worker_ready(sock):
+    """Says that this worker is ready, to a pool that has wait-for-ready set. serve_jobs()
+    does so itself."""
+    sock.sendall(READY_FRAME.pack(8, READY, 0, 0, os.getpid(), 0))
+
+
+def serve_jobs(sock, func):
+    """Does the jobs of a GFork.Pool, one after another, until the pool has no more for this
+    worker. The function is called with the bytes of a request and returns those of the reply,
+    or None for an empty one. If it raises an exception, the job fails with its type and
+    message.
+
+        def worker(sock):
+            return gspawnfork.serve_jobs(sock, lambda request: request.upper())
+
+    Returns the exit status for the worker."""
+    worker_ready(sock)
+    reader = _Reader(sock)
+    while True:
+        job = reader.read_job()
+        if job is None:
+            return 0
+
+        number, request = job
+        verb = REPLY
+        try:
+            reply = func(request)
+            # What has no bytes is a mistake of the function's.
+            data = b'' if reply is None else memoryview(reply).cast('B')
+        except Exception as error:
+            verb, data = FAILED, _describe(error)
+        _send(sock, verb, number, data)
+
+
+def _describe(error):
+    text = f'{type(error).__name__}: {error}' if str(error) else type(error).__name__
+    return text.encode('utf-8', 'replace')
+
+
+def _send(sock, verb, number, data):
+    length = len(data)
+    if length <= MAX_INLINE:
+        sock.sendall(JOB_HEAD.pack(16 + length, verb, 0, 0, number, 0, length) + data)
+        return
+
+    try:
+        fd = _make_memory(data)
+    except OSError as error:
+        _send(sock, FAILED, number, _describe(error))
+        return
+    try:
+        head = JOB_HEAD.pack(16, verb, 1, 0, number, 0, length)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))
+        sent = sock.sendmsg([head], [rights])
+        sock.sendall(head[sent:])
+    finally:
+        os.close(fd)
+
+
+def _make_memory(data):
+    """A file that nobody can change, as the pool maps it."""
+    import fcntl
+
+    fd = os.memfd_create('gspawnfork', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, len(data) + 1)
+        done = 0
+        while done < len(data):
+            done += os.write(fd, data[done:done + (1 << 30)])
+        fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _read_memory(fd, length):
+    parts = []
+    done = 0
+    while done < length:
+        part = os.pread(fd, min(length - done, 1 << 30), done)
+        if not part:
+            raise ConnectionError('the shared memory is shorter than it should be')
+        parts.append(part)
+        done += len(part)
+    return parts[0] if len(parts) == 1 else b''.join(parts)
+
+
+class _Reader:
+    """Takes frames from the socket. More than one may come at a time."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.data = b''
+        self.fds = []
+
+    def read_job(self):
+        """The number and the bytes of the next job; None at the end of file."""
+        while len(self.data) < HEADER.size:
+            if not self.fill():
+                return None
+        length, verb, n_fds, zero = HEADER.unpack_from(self.data)
+        if verb != JOB_VERB or zero or n_fds > 1 or not 16 <= length <= 16 + MAX_INLINE:
+            raise ConnectionError('the pool does not speak the protocol of jobs')
+        while len(self.data) < HEADER.size + length:
+            if not self.fill():
+                return None
+
+        number, _, size = JOB.unpack_from(self.data, HEADER.size)
+        end = HEADER.size + length
+        request, self.data = self.data[JOB_HEAD.size:end], self.data[end:]
+        if n_fds:
+            fd = self.fds.pop(0)
+            try:
+                request = _read_memory(fd, size)
+            finally:
+                os.close(fd)
+        return number, request
+
+    def fill(self):
+        try:
+            data, ancillary, flags, _ = self.sock.recvmsg(READ_SIZE, CONTROL_SIZE,
+                                                          socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            return False
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds = array.array('i')
+                fds.frombytes(content[:len(content) - len(content) % fds.itemsize])
+                self.fds.extend(fds)
+        if flags & socket.MSG_CTRUNC:
+            raise ConnectionError('a descriptor was lost: too many are open')
+        self.data = self.data + data if self.data else data
+        return bool(data)
