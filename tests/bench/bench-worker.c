@@ -141,3 +141,23 @@ bench_free (const GForkArg *args,
   snprintf (error, error_size, "There are no %zu KB of memory", n);
   return -1;
 }
+
+/* Jobs of bench-pool. */
+
+static int
+echo_job (const void *request,
+          size_t      length,
+          GForkReply *reply,
+          void       *user_data)
+{
+  g_fork_reply_set (reply, request, length);
+  return 0;
+}
+
+int
+bench_jobs (int             socket,
+            const GForkArg *args,
+            size_t          n_args)
+{
+  return g_fork_serve_jobs (socket, echo_job, NULL);
+}

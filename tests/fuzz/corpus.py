@@ -132,8 +132,8 @@ COMMANDS = {
  ITERATE, LISTEN, HANG_UP, SPARES, PROCESSES, SELECT) = range(17)
 
 
-def do(*bytes):
-    return bytes(bytes)
+def do(*numbers):
+    return bytes(numbers)
 
 
 def answer(bytes, n_fds=0, kind=NULL):
@@ -229,7 +229,41 @@ def write(target, name, bytes):
         file.write(bytes)
 
 
+def job(text, identifier=1, length=None, zero=0):
+    head = struct.pack('=IIQ', identifier, zero, len(text) if length is None else length)
+    return frame(96, head + text)
+
+
+def long_job(length, kind):
+    return with_fds(96, struct.pack('=IIQ', 1, 0, length), kind=kind)
+
+
+def write_jobs():
+    for name, seed in {
+        'one': message(job(b'abc')),
+        'empty': message(job(b'')),
+        'fails': message(job(b'f') + job(b'x', 2)),
+        'large-reply': message(job(b'l')),
+        'many': message(b''.join(job(b'n', i) for i in range(20))),
+        'apart': message(job(b'abc')[:5]) + message(job(b'abc')[5:]),
+        'cut': message(job(b'abc')[:-1]),
+        'wrong-length': message(job(b'abc', length=2)),
+        'too-long': message(job(b'abc', length=1 << 60)),
+        'not-zero': message(job(b'abc', zero=1)),
+        'no-job': message(frame(113, bytes(16))),
+        'short': message(frame(96, bytes(15))),
+        'sealed': long_job(70000, SEALED),
+        'open': long_job(70000, OPEN),
+        'no-nul': long_job(70000, NO_NUL),
+        'too-short-memory': long_job(70001, SEALED),
+        'socket': long_job(70000, SOCKET),
+        'no-descriptor': message(frame(96, struct.pack('=IIQ', 1, 0, 70000))),
+    }.items():
+        write('jobs', name, seed)
+
+
 def main():
+    write_jobs()
     for name, messages in COMMANDS.items():
         bytes = b''.join(messages)
         write('reader', f'command-{name}', b'\1' + bytes)

@@ -18,7 +18,7 @@ then
   quick=--quick
   shift
 fi
-[ $# -gt 0 ] || set -- faults limits kill soak threads fuzz
+[ $# -gt 0 ] || set -- faults limits kill pool soak threads fuzz
 
 sh "$top/tests/setup.sh" build test ci
 if [ ! -f "$build/build.ninja" ]

@@ -80,3 +80,25 @@ hold_out (int             socket,
         fds[1].fd = -1;
     }
 }
+
+/* Jobs of load-pool. */
+
+static int
+echo_job (const void *request,
+          size_t      length,
+          GForkReply *reply,
+          void       *user_data)
+{
+  g_fork_reply_set (reply, request, length);
+  return 0;
+}
+
+EXPORT int do_jobs (int socket, const GForkArg *args, size_t n_args);
+
+int
+do_jobs (int             socket,
+         const GForkArg *args,
+         size_t          n_args)
+{
+  return g_fork_serve_jobs (socket, echo_job, NULL);
+}
