@@ -1,8 +1,7 @@
-/* pool.c: ten servers at one socket, each a fork of one prepared template
+/* pool.c: ten servers at one socket, which a pool keeps up
  *
- * First a single worker is made and talked to. Then the servers answer a
- * thousand requests. Last comes what processes cost, next to other ways of
- * making them.
+ * First a single worker is made and talked to. Then the servers answer a thousand
+ * requests, while one of them is killed and another one takes its place.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,12 +13,17 @@
 
 #include <gspawnfork/gspawnfork.h>
 
-#include "ballast.h"
-#include "contenders.h"
-
 #define N_SERVERS 10
 #define N_REQUESTS 1000
 #define N_CONCURRENT 50
+
+static void
+must (const char *what,
+      GError     *error)
+{
+  if (error != NULL)
+    g_error ("%s: %s", what, error->message);
+}
 
 /* One worker */
 
@@ -73,13 +77,6 @@ talk_to_one (void)
 
 /* The servers */
 
-typedef struct
-{
-  GForkProcess *process;
-  GSocket *socket;
-  guint n_answered;
-} Server;
-
 static GSocket *
 listen_somewhere (void)
 {
@@ -101,62 +98,43 @@ listen_somewhere (void)
   return socket;
 }
 
-static void
-start_servers (Server        *servers,
-               GForkTemplate *template)
-{
-  for (guint i = 0; i < N_SERVERS; i++)
-    {
-      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
-      GError *error = NULL;
+/* Who has answered how many requests, by process. */
+static GHashTable *n_answered;
 
-      servers[i].socket = g_fork_template_run (fork, "serve", &servers[i].process,
-                                               NULL, &error);
-      must ("run", error);
-    }
+static void
+on_started (GForkPool   *pool,
+            GForkWorker *worker)
+{
+  g_print ("  server %u is process %d\n", g_fork_worker_get_index (worker),
+           g_fork_process_get_pid (g_fork_worker_get_process (worker)));
 }
 
 static void
-print_server (Server *server)
+on_ended (GForkPool   *pool,
+          GForkWorker *worker)
 {
-  GForkProcess *process = server->process;
+  GForkProcess *process = g_fork_worker_get_process (worker);
+  int pid = g_fork_process_get_pid (process);
   g_autofree char *end = NULL;
-  gint64 time = g_fork_process_get_user_time (process) +
-                g_fork_process_get_system_time (process);
 
   if (g_fork_process_get_if_exited (process))
     end = g_strdup_printf ("exit status %d", g_fork_process_get_exit_status (process));
   else
-    end = g_strdup_printf ("signal %d (%s)", g_fork_process_get_term_sig (process),
-                           strsignal (g_fork_process_get_term_sig (process)));
+    end = g_strdup_printf ("signal %d", g_fork_process_get_term_sig (process));
 
-  g_print ("  %8d %10u   %-22s 0x%04x %8.1f ms %6" G_GUINT64_FORMAT " KiB\n",
-           g_fork_process_get_pid (process), server->n_answered, end,
-           g_fork_process_get_wait_status (process), (double) time / 1000,
-           g_fork_process_get_max_rss (process) / 1024);
+  g_print ("  process %d ended with %s, after %u requests and %.1f ms of CPU time\n", pid, end,
+           GPOINTER_TO_UINT (g_hash_table_lookup (n_answered, GINT_TO_POINTER (pid))),
+           (double) (g_fork_process_get_user_time (process)
+                     + g_fork_process_get_system_time (process))
+               / 1000);
 }
 
-/* A server whose socket is closed ends by itself. */
 static void
-end_servers (Server *servers)
+kill_one (GForkPool *pool)
 {
-  GError *error = NULL;
+  g_autoptr (GForkWorker) worker = g_list_model_get_item (G_LIST_MODEL (pool), 0);
 
-  g_fork_process_send_signal (servers[0].process, SIGKILL, &error);
-  must ("kill", error);
-
-  g_print ("  %8s %10s   %-22s %6s %11s %10s\n",
-           "worker", "answered", "ended with", "status", "CPU time", "memory");
-
-  for (guint i = 0; i < N_SERVERS; i++)
-    {
-      g_clear_object (&servers[i].socket);
-      g_fork_process_wait (servers[i].process, NULL, &error);
-      must ("wait", error);
-
-      print_server (&servers[i]);
-      g_clear_object (&servers[i].process);
-    }
+  g_fork_process_force_exit (g_fork_worker_get_process (worker));
 }
 
 /* Requests, many at a time, each of which ends with the server's answer */
@@ -165,7 +143,7 @@ typedef struct
 {
   GSocketClient *client;
   GSocketAddress *address;
-  Server *servers;
+  GForkPool *pool;
   guint n_started;
   guint n_ended;
   gboolean done;
@@ -182,15 +160,13 @@ typedef struct
 static void start_request (Requests *requests);
 
 static void
-count_answer (Requests   *requests,
-              const char *answer)
+count_answer (const char *answer)
 {
   const char *body = strstr (answer, "\r\n\r\n");
-  GPid pid = body != NULL ? atoi (body) : 0;
+  gpointer pid = GINT_TO_POINTER (body != NULL ? atoi (body) : 0);
+  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (n_answered, pid));
 
-  for (guint i = 0; i < N_SERVERS; i++)
-    if (g_fork_process_get_pid (requests->servers[i].process) == pid)
-      requests->servers[i].n_answered++;
+  g_hash_table_insert (n_answered, pid, GUINT_TO_POINTER (n + 1));
 }
 
 static void
@@ -203,6 +179,8 @@ end_request (Request *request)
   g_free (request);
 
   requests->n_ended++;
+  if (requests->n_ended == N_REQUESTS / 2)
+    kill_one (requests->pool);
   requests->done = requests->n_ended == N_REQUESTS;
   if (requests->n_started < N_REQUESTS)
     start_request (requests);
@@ -216,10 +194,10 @@ on_answered (GObject      *source,
   Request *request = data;
   GError *error = NULL;
 
-  g_input_stream_read_all_finish (G_INPUT_STREAM (source), result, NULL, &error);
-  must ("read", error);
-
-  count_answer (request->requests, request->answer);
+  /* What the server was about to answer that is killed is lost. */
+  if (g_input_stream_read_all_finish (G_INPUT_STREAM (source), result, NULL, &error))
+    count_answer (request->answer);
+  g_clear_error (&error);
   end_request (request);
 }
 
@@ -272,23 +250,24 @@ start_request (Requests *requests)
 }
 
 static void
-ask_servers (Server  *servers,
-             GSocket *listener)
+ask_servers (GForkPool *pool,
+             GSocket   *listener)
 {
   g_autoptr (GSocketClient) client = g_socket_client_new ();
   g_autoptr (GSocketAddress) address = g_socket_get_local_address (listener, NULL);
-  Requests requests = { client, address, servers, 0, 0, FALSE };
-  gint64 start = clock_ns ();
+  Requests requests = { client, address, pool, 0, 0, FALSE };
+  gint64 start = g_get_monotonic_time ();
   double seconds;
 
   for (guint i = 0; i < N_CONCURRENT; i++)
     start_request (&requests);
-  loop_until (&requests.done);
+  while (!requests.done)
+    g_main_context_iteration (NULL, TRUE);
 
-  seconds = (double) (clock_ns () - start) / 1e9;
-  g_print ("  %u requests to port %u, answered in %.3f s: %.0f a second\n",
-           N_REQUESTS, g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (address)),
-           seconds, N_REQUESTS / seconds);
+  seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  g_print ("  %u requests to port %u in %.3f s: %.0f a second\n", N_REQUESTS,
+           g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (address)), seconds,
+           N_REQUESTS / seconds);
 }
 
 static void
@@ -296,75 +275,26 @@ run_servers (void)
 {
   g_autoptr (GSocket) listener = listen_somewhere ();
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  Server servers[N_SERVERS] = { 0 };
+  g_autoptr (GForkPool) pool = NULL;
+  GError *error = NULL;
 
-  g_print ("\nTen servers, one of which is killed at the end\n");
+  g_print ("\nTen servers, one of which is killed meanwhile\n");
 
-  g_fork_template_require (template, "pool-worker");
   g_fork_template_send_socket (template, listener);
+  pool = g_fork_pool_new (template, "pool-worker:serve");
+  g_fork_pool_set_min_workers (pool, N_SERVERS);
+  g_signal_connect (pool, "worker-started", G_CALLBACK (on_started), NULL);
+  g_signal_connect (pool, "worker-ended", G_CALLBACK (on_ended), NULL);
 
-  start_servers (servers, template);
-  ask_servers (servers, listener);
-  end_servers (servers);
-}
-
-/* What processes cost */
-
-static int
-compare_doubles (const void *a,
-                 const void *b)
-{
-  double x = *(const double *) a;
-  double y = *(const double *) b;
-
-  return (x > y) - (x < y);
-}
-
-static void
-print_rates (guint megabytes)
-{
-  enum { N_CONTENDERS = 4, N_ROUNDS = 3 };
-  g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autofree char *program = g_find_program_in_path ("true");
-  const char *argv[] = { program, NULL };
-  LaunchPlan plan = { template, "pool-worker", "leave", argv };
-  Contender *contenders[N_CONTENDERS];
-  double times[N_CONTENDERS][N_ROUNDS];
-  void *ballast;
-
-  g_fork_template_require (template, plan.module);
-  ballast = ballast_new (megabytes);
-
-  contenders[0] = contender_new_gspawnfork ("gspawnfork", &plan);
-  contenders[1] = contender_new_fork ("fork");
-  contenders[2] = contender_new_spawn ("posix_spawn", &plan);
-  contenders[3] = contender_new_subprocess ("GSubprocess", &plan, G_SUBPROCESS_FLAGS_NONE);
-
-  for (guint round = 0; round < N_ROUNDS; round++)
-    for (guint i = 0; i < N_CONTENDERS; i++)
-      times[i][round] = contender_measure_warm (contenders[i], 100, 100, 1);
-
-  g_print ("  %7u MB", megabytes);
-  for (guint i = 0; i < N_CONTENDERS; i++)
-    {
-      qsort (times[i], N_ROUNDS, sizeof (double), compare_doubles);
-      g_print (" %12.0f", 1e9 / times[i][N_ROUNDS / 2]);
-      contender_free (contenders[i]);
-    }
-  g_print ("\n");
-
-  ballast_free (ballast, megabytes);
-}
-
-static void
-compare_rates (void)
-{
-  g_print ("\nProcesses a second, one after another, by the size of this program\n");
-  g_print ("  %10s %12s %12s %12s %12s\n",
-           "", "gspawnfork", "fork", "posix_spawn", "GSubprocess");
-
-  print_rates (0);
-  print_rates (1000);
+  n_answered = g_hash_table_new (NULL, NULL);
+  g_fork_pool_start (pool, NULL, &error);
+  must ("start", error);
+  ask_servers (pool, listener);
+  g_fork_pool_stop (pool, NULL, &error);
+  must ("stop", error);
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+  g_hash_table_unref (n_answered);
 }
 
 int
@@ -373,7 +303,6 @@ main (int    argc,
 {
   talk_to_one ();
   run_servers ();
-  compare_rates ();
 
   return 0;
 }

@@ -31,5 +31,5 @@ meson compile -C "$build"
 heading "The README's example: hello.c and hello-worker.c"
 run hello
 
-heading "A pool of servers: pool.c and pool-worker.c"
+heading "Ten servers in a pool: pool.c and pool-worker.c"
 run pool

@@ -12,7 +12,8 @@ set -eu
 cd "$1"
 
 # The blocks of code, in the order in which the files are shown.
-set -- hello-worker.c hello.c hello_worker.py hello.py hello-worker.js hello.js
+set -- hello-worker.c hello.c hello_worker.py hello.py hello-worker.js hello.js \
+  digests_worker.py
 awk -v work="$work" -v names="$*" '
   BEGIN { split (names, name, " ") }
   /^```(c|python|js)$/ { inside = 1; n++; printf "" >work "/" name[n]; next }
