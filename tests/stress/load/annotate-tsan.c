@@ -45,6 +45,19 @@ g_mutex_trylock (GMutex *mutex)
   return locked;
 }
 
+/* Unlocks the mutex while it waits. */
+void
+g_cond_wait (GCond  *cond,
+             GMutex *mutex)
+{
+  NEXT (g_cond_wait, void, GCond *, GMutex *);
+  __tsan_mutex_pre_unlock (mutex, 0);
+  __tsan_mutex_post_unlock (mutex, 0);
+  next (cond, mutex);
+  __tsan_mutex_pre_lock (mutex, 0);
+  __tsan_mutex_post_lock (mutex, 0, 0);
+}
+
 void
 g_mutex_unlock (GMutex *mutex)
 {
