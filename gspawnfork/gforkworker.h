@@ -145,7 +145,7 @@ typedef struct _GForkReply GForkReply;
  * The request is valid until the function returns.
  *
  * Returns: 0 if the job succeeded; an empty reply is sent if none was set. Anything
- *   else if it failed; a general message is sent if [func@GFork.reply_fail] was not
+ *   else if it failed; a general message is sent if `g_fork_reply_fail()` was not
  *   called
  *
  * Since: 1.0
