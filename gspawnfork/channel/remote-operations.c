@@ -1,0 +1,291 @@
+/* remote-operations.c: the operations that await the answers of a template process
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "channel/remote-private.h"
+
+#include "base/error.h"
+
+#include <glib/gi18n-lib.h>
+#include <signal.h>
+#include <unistd.h>
+
+static GError *
+cancelled_error (void)
+{
+  return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled"));
+}
+
+static gboolean
+on_cancelled (GCancellable *cancellable,
+              gpointer      task)
+{
+  g_autoptr (GForkRemote) remote = g_fork_remote_ref (g_task_get_task_data (task));
+  GForkOperation *operation = NULL;
+  GList *link;
+
+  if (!g_fork_channel_is_ours (remote->channel))
+    return G_SOURCE_REMOVE;
+
+  g_fork_remote_lock (remote);
+  for (link = remote->operations.head; link != NULL; link = link->next)
+    if (g_fork_operation_is_of (link->data, task))
+      {
+        operation = link->data;
+        break;
+      }
+
+  if (operation != NULL && g_fork_operation_get_await (operation) == G_FORK_AWAIT_SYNCED)
+    {
+      /* Its answer comes all the same, in its turn. */
+      link->data = g_fork_operation_cancel (operation);
+      g_fork_operation_fail (operation, cancelled_error ());
+      g_fork_remote_finish (remote, operation);
+    }
+  else if (operation != NULL)
+    {
+      g_fork_remote_condemn (remote);
+      g_fork_remote_die (remote, cancelled_error ());
+    }
+  g_fork_remote_unlock (remote);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+destroy_source (gpointer source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+/* Not under a lock: the cancellable has one of its own, which it may hold while handlers run. */
+static void
+watch_cancellable (GForkOperation *operation,
+                   GTask          *task)
+{
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  GSource *source;
+
+  if (cancellable == NULL)
+    return;
+
+  source = g_cancellable_source_new (cancellable);
+  g_task_attach_source (task, source, G_SOURCE_FUNC (on_cancelled));
+  g_fork_operation_keep (operation, source, destroy_source);
+}
+
+/* The program that was executed for this process, or for the first of its templates. */
+static GForkRemote *
+get_root (GForkRemote *remote)
+{
+  while (remote->parent != NULL)
+    remote = remote->parent;
+  return remote;
+}
+
+/* Whether it is still unknown if the program is a helper. */
+static gboolean
+is_starting (GForkRemote *root)
+{
+  gboolean starting;
+
+  if (root->program == NULL)
+    return FALSE;
+
+  g_fork_remote_lock (root);
+  starting = !root->answered;
+  g_fork_remote_unlock (root);
+  return starting;
+}
+
+/* Ends the program, which has not answered, and the process that waits for it. Commands that it
+ * has not read may stay where they are, with the sockets of forks that there will never be. */
+static void
+end_silent (GForkRemote *root,
+            GForkRemote *waiting)
+{
+  g_autofree char *process = g_fork_remote_name_process (root);
+  GForkRemote *ended[] = { root, waiting };
+  g_autoptr (GError) error = NULL;
+
+  error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
+                             _("%s has not answered within %u seconds; it may be another "
+                               "program (GSPAWNFORK_START_TIMEOUT sets the limit)"),
+                             process, root->start_timeout);
+  g_fork_child_kill (root->child, SIGKILL, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (ended); i++)
+    {
+      g_fork_remote_lock (ended[i]);
+      if (ended[i]->state != GONE)
+        g_fork_remote_die (ended[i], g_error_copy (error));
+      g_fork_remote_unlock (ended[i]);
+    }
+}
+
+static gboolean
+on_start_timeout (gpointer task)
+{
+  g_autoptr (GForkRemote) remote = g_fork_remote_ref (g_task_get_task_data (task));
+  GForkRemote *root = get_root (remote);
+
+  if (!g_fork_channel_is_ours (remote->channel))
+    return G_SOURCE_REMOVE;
+
+  g_fork_channel_pump (root->channel, FALSE);
+  if (is_starting (root))
+    end_silent (root, remote);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+release_watch (gpointer watch)
+{
+  g_fork_watch_release (watch);
+}
+
+/* Has the sockets read and written in the operation's context: its own, and those of the
+ * templates above that have not yet been sent all of their commands: the one that makes this
+ * process may be among them. */
+static void
+watch_sockets (GForkRemote    *remote,
+               GForkOperation *operation)
+{
+  GMainContext *context = g_fork_operation_get_context (operation);
+
+  for (GForkRemote *above = remote; above != NULL; above = above->parent)
+    {
+      gsize unsent = 1, n_fds;
+
+      if (above != remote)
+        {
+          g_fork_remote_lock (above);
+          unsent = g_fork_channel_n_unsent (above->channel, &n_fds);
+          g_fork_remote_unlock (above);
+        }
+      if (unsent > 0)
+        g_fork_operation_keep (operation, g_fork_channel_watch (above->channel, context),
+                               release_watch);
+    }
+}
+
+/* Claims the right to end the template by an operation: nothing may follow on its socket. Returns
+ * %FALSE if it has children, which it stays to reap; a template that is detached does that for
+ * another application. */
+gboolean
+g_fork_remote_claim (GForkRemote *remote,
+                     GForkAwait   await)
+{
+  gboolean claimed, has_children;
+
+  if (!g_fork_channel_is_ours (remote->channel))
+    return TRUE;
+
+  g_fork_remote_lock (remote);
+  has_children = remote->children != NULL && g_hash_table_size (remote->children) > 0;
+  g_fork_remote_unlock (remote);
+  /* Some may have ended meanwhile. */
+  if (has_children)
+    g_fork_channel_pump (remote->channel, FALSE);
+
+  g_fork_remote_lock (remote);
+  claimed = await == G_FORK_AWAIT_DETACHED || remote->children == NULL
+            || g_hash_table_size (remote->children) == 0;
+  if (claimed && remote->state == OPEN)
+    g_fork_remote_set_state (remote, FINAL);
+  g_fork_remote_unlock (remote);
+  return claimed;
+}
+
+/* What the program gets as its standard streams. Takes the descriptors. */
+static void
+append_streams (GForkRemote *remote,
+                int         *streams)
+{
+  for (gint32 stream = 0; streams != NULL && stream <= 2; stream++)
+    if (streams[stream] >= 0)
+      {
+        g_fork_channel_append (remote->channel, GFORK_MAP_FD, &stream, sizeof stream,
+                               &streams[stream], 1);
+        streams[stream] = -1;
+      }
+}
+
+/* Sends the command that @await says, and returns @task, which it takes, when the answer has
+ * come. Before it, @streams are placed, which are taken if they are sent; it may be %NULL. */
+void
+g_fork_remote_await (GForkRemote *remote,
+                     GForkAwait   await,
+                     const void  *payload,
+                     gsize        length,
+                     int         *streams,
+                     GTask       *task)
+{
+  GForkOperation *operation = g_fork_operation_new (await, payload, task);
+  GForkRemote *root = get_root (remote);
+  GError *error = NULL;
+  int fd = -1;
+
+  g_task_set_task_data (task, g_fork_remote_ref (remote), g_fork_remote_unref_owner);
+  if (!g_fork_channel_is_ours (remote->channel))
+    {
+      g_fork_operation_fail (operation, g_fork_remote_inherited_error ());
+      g_fork_operation_return (operation);
+      return;
+    }
+
+  g_fork_operation_then (operation, g_fork_remote_refill_later, g_fork_remote_ref (remote));
+  if (await == G_FORK_AWAIT_READY && remote->parent != NULL)
+    g_fork_remote_take_hint (remote->parent, payload);
+  if (await == G_FORK_AWAIT_EXECUTED)
+    g_fork_operation_make_socket (operation, &fd, &error);
+  watch_sockets (remote, operation);
+  watch_cancellable (operation, task);
+  if (root->start_timeout > 0 && is_starting (root))
+    g_fork_operation_call_later (operation, "[gspawnfork] start", root->start_timeout * 1000,
+                                 on_start_timeout);
+  g_fork_remote_settle (remote);
+
+  g_fork_remote_lock (remote);
+  if (error == NULL)
+    error = g_fork_remote_refusal (remote, await == G_FORK_AWAIT_SYNCED ? OPEN : FINAL);
+  if (error == NULL && length > GFORK_MAX_PAYLOAD)
+    error = g_fork_remote_too_long_error (length);
+  if (error == NULL && g_cancellable_is_cancelled (g_task_get_cancellable (task)))
+    {
+      error = cancelled_error ();
+      if (await != G_FORK_AWAIT_SYNCED)
+        g_fork_remote_die (remote, g_fork_remote_closed_error ());
+    }
+
+  if (error != NULL)
+    {
+      g_fork_operation_fail (operation, error);
+      g_fork_remote_finish (remote, operation);
+    }
+  else
+    {
+      g_fork_operation_set_n_sent (operation, remote->trace.n_sent);
+      g_queue_push_tail (&remote->operations, operation);
+      if (remote->ended_at != 0)
+        g_fork_remote_await_cause (operation, remote);
+      else
+        {
+          append_streams (remote, streams);
+          g_fork_channel_append (remote->channel, g_fork_await_get_verb (await), payload, length,
+                                 &fd, fd >= 0);
+          fd = -1;
+          if (await != G_FORK_AWAIT_SYNCED)
+            g_fork_channel_read_exactly (remote->channel);
+          g_fork_channel_flush (remote->channel);
+        }
+    }
+  g_fork_remote_unlock (remote);
+
+  if (fd >= 0)
+    close (fd);
+}

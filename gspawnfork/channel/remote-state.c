@@ -1,0 +1,256 @@
+/* remote-state.c: what a template process has come to, and how its operations are ended
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "channel/remote-private.h"
+
+#include "base/error.h"
+#include "channel/log.h"
+#include "channel/spares.h"
+
+#include <glib/gi18n-lib.h>
+#include <unistd.h>
+
+GForkRemote *
+g_fork_remote_ref (GForkRemote *remote)
+{
+  g_atomic_ref_count_inc (&remote->ref_count);
+  return remote;
+}
+
+void
+g_fork_remote_unref (GForkRemote *remote)
+{
+  /* What belongs to the process that this one was forked from is not touched. */
+  if (!g_atomic_ref_count_dec (&remote->ref_count) || !g_fork_channel_is_ours (remote->channel))
+    return;
+
+  g_fork_channel_free (remote->channel);
+  g_clear_pointer (&remote->children, g_hash_table_unref);
+  g_clear_pointer (&remote->child, g_fork_child_unref);
+  g_clear_pointer (&remote->parent, g_fork_remote_unref);
+  g_clear_pointer (&remote->spares, g_fork_spares_free);
+  g_clear_pointer (&remote->log, g_fork_log_free);
+  g_strfreev (remote->words);
+  g_fork_trace_clear (&remote->trace);
+  g_clear_error (&remote->error);
+  g_clear_error (&remote->reported);
+  g_free (remote->hint);
+  g_free (remote->program);
+  g_free (remote);
+}
+
+gpointer
+g_fork_remote_ref_owner (gpointer remote)
+{
+  return g_fork_remote_ref (remote);
+}
+
+void
+g_fork_remote_unref_owner (gpointer remote)
+{
+  g_fork_remote_unref (remote);
+}
+
+void
+g_fork_remote_lock (GForkRemote *remote)
+{
+  g_fork_channel_lock (remote->channel);
+}
+
+void
+g_fork_remote_unlock (GForkRemote *remote)
+{
+  g_fork_channel_unlock (remote->channel);
+}
+
+/* Does @func with the remote process when the lock is released; it takes a reference. */
+void
+g_fork_remote_defer (GForkRemote    *remote,
+                     GDestroyNotify  func)
+{
+  g_fork_channel_defer (remote->channel, func, g_fork_remote_ref (remote));
+}
+
+/* Why nothing can be asked of it any more, unless it is in @state; %NULL if something can. */
+GError *
+g_fork_remote_refusal (GForkRemote *remote,
+                       State        state)
+{
+  if (remote->closed)
+    return g_fork_remote_closed_error ();
+  if (remote->error != NULL)
+    return g_error_copy (remote->error);
+  return remote->state == state || remote->ended_at != 0 ? NULL : g_fork_remote_closed_error ();
+}
+
+GError *
+g_fork_remote_closed_error (void)
+{
+  return g_fork_reason_new (G_FORK_ERROR_CLOSED,
+                            _("the template was closed, run, executed or detached before"));
+}
+
+GError *
+g_fork_remote_inherited_error (void)
+{
+  return g_fork_reason_new (G_FORK_ERROR_LOST,
+                            _("the template belongs to the process that this one was forked from"));
+}
+
+GError *
+g_fork_remote_too_long_error (gsize length)
+{
+  return g_fork_reason_new (G_FORK_ERROR_FAILED,
+                            _("%zu bytes are more than the %d that a command may have"), length,
+                            GFORK_MAX_PAYLOAD);
+}
+
+/* Who is at the other end, in the middle of a sentence. */
+char *
+g_fork_remote_name_process (GForkRemote *remote)
+{
+  if (remote->program != NULL)
+    return g_strdup_printf (_("the helper “%s”"), remote->program);
+  return g_strdup (remote->children != NULL ? _("the template") : _("the process"));
+}
+
+static void
+set_orphan (gpointer data)
+{
+  g_autoptr (GForkChild) child = data;
+
+  g_fork_child_set_orphan (child);
+}
+
+static void
+leave_process (gpointer data)
+{
+  g_autoptr (GForkRemote) remote = data;
+  g_autoptr (GForkRemote) listening G_GNUC_UNUSED = NULL;
+
+  listening = g_fork_child_set_end_func (remote->child, NULL, NULL);
+  g_fork_child_leave (remote->child);
+}
+
+void
+g_fork_remote_end_spares (gpointer data)
+{
+  g_autoptr (GForkRemote) remote = data;
+  GForkSpares *spares = g_atomic_pointer_get (&remote->spares);
+
+  if (spares != NULL)
+    g_fork_spares_end (spares);
+}
+
+/* From here on it is not forked any more, so nothing is kept for forks. */
+void
+g_fork_remote_set_state (GForkRemote *remote,
+                         State        state)
+{
+  remote->state = state;
+  if (remote->log != NULL)
+    g_fork_log_clear (remote->log);
+}
+
+/* The connection is over. Returns the socket, for the caller to close or to hand out. */
+int
+g_fork_remote_take_socket (GForkRemote *remote)
+{
+  g_fork_remote_set_state (remote, GONE);
+  if (remote->children != NULL)
+    {
+      GHashTableIter iter;
+      gpointer child;
+
+      g_hash_table_iter_init (&iter, remote->children);
+      while (g_hash_table_iter_next (&iter, NULL, &child))
+        {
+          g_hash_table_iter_steal (&iter);
+          g_fork_channel_defer (remote->channel, set_orphan, child);
+        }
+    }
+  if (remote->child != NULL && g_fork_child_is_direct (remote->child))
+    g_fork_remote_defer (remote, leave_process);
+  if (g_atomic_pointer_get (&remote->spares) != NULL)
+    g_fork_remote_defer (remote, g_fork_remote_end_spares);
+  return g_fork_channel_take_fd (remote->channel);
+}
+
+void
+g_fork_remote_close_socket (GForkRemote *remote)
+{
+  int fd = g_fork_remote_take_socket (remote);
+
+  if (fd >= 0)
+    close (fd);
+}
+
+void
+g_fork_remote_finish (GForkRemote    *remote,
+                      GForkOperation *operation)
+{
+  g_fork_channel_defer (remote->channel, g_fork_operation_return, operation);
+}
+
+/* Takes the error. */
+void
+g_fork_remote_fail_operations (GForkRemote *remote,
+                               GError      *error)
+{
+  GForkOperation *operation;
+
+  while ((operation = g_queue_pop_head (&remote->operations)) != NULL)
+    {
+      g_fork_operation_fail (operation, g_error_copy (error));
+      g_fork_remote_finish (remote, operation);
+    }
+  g_error_free (error);
+}
+
+/* Everything under way ends with the error that there was before, or else @error, which is
+ * taken. */
+void
+g_fork_remote_end (GForkRemote *remote,
+                   GError      *error)
+{
+  remote->ended_at = 0;
+  if (remote->error == NULL)
+    remote->error = g_error_copy (error);
+  g_error_free (error);
+  g_fork_remote_fail_operations (remote, g_error_copy (remote->error));
+}
+
+void
+g_fork_remote_die (GForkRemote *remote,
+                   GError      *error)
+{
+  g_fork_remote_close_socket (remote);
+  g_fork_remote_end (remote, error);
+}
+
+static void
+kill_process (gpointer data)
+{
+  g_autoptr (GForkChild) child = data;
+
+  g_fork_child_force_exit (child);
+}
+
+/* Kills a process that may be in its function already, or on the way. It cannot answer any more,
+ * and leaves when it finds that out; if it has answered, the answer says which process to kill.
+ * So none remains, even if the template is not there to do it. */
+void
+g_fork_remote_condemn (GForkRemote *remote)
+{
+  if (remote->child == NULL || !g_fork_channel_is_open (remote->channel))
+    return;
+
+  remote->condemned = TRUE;
+  g_fork_channel_stop (remote->channel);
+  g_fork_channel_defer (remote->channel, kill_process, g_fork_child_ref (remote->child));
+}

@@ -1,0 +1,53 @@
+/* child-private.h: the struct of a process, for the files of this folder
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "base/upkeep.h"
+#include "process/child.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  DIRECT,  /* a child of this process */
+  FORKED,  /* a template's to reap, which reports it */
+  ORPHAN,  /* whose template is gone */
+  FOREIGN, /* another application's */
+} Origin;
+
+typedef enum
+{
+  ALIVE,
+  ENDED,
+  LOST,
+} State;
+
+struct _GForkChild
+{
+  gatomicrefcount ref_count;
+  guint generation;
+
+  GMutex lock;
+  Origin origin;
+  State state; /* written under the lock, read anywhere */
+  pid_t pid;
+  int pidfd;
+  const GForkReaper *funcs;
+  gpointer reaper;
+  guint32 id;
+  gboolean leads_group;  /* a process group of its own, and a session */
+  gboolean forgotten;    /* nobody will ask how it has ended, nor signal it */
+  gint64 unreaped_since; /* when it was first seen to have ended, or 0 */
+  struct gfork_exited exited;
+  GSList *listeners;
+
+  GDestroyNotify end_func; /* of the one at the other end of its control socket */
+  gpointer end_data;
+  GForkUpkeep upkeep; /* of a direct child that is no template any more */
+};
+
+G_END_DECLS
