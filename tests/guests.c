@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static GForkTemplate *
@@ -286,6 +287,52 @@ test_fixed_address (void)
   test_assert_all_is (socket, "the fixed one");
 }
 
+/* Workers outlive their templates' objects, whose processes stay for them. */
+static void
+test_dropped (gconstpointer kind)
+{
+  GSocket *sockets[5];
+  GPid pids[5];
+
+  if (!test_in_subprocess ())
+    return;
+
+  /* As PID 1 of a container is the parent of those whose parent has ended. */
+  g_assert_no_errno (prctl (PR_SET_CHILD_SUBREAPER, 1));
+  for (int i = 0; i < 5; i++)
+    {
+      g_autoptr (GForkTemplate) template = make (kind);
+      g_autoptr (GForkProcess) process = NULL;
+      GPid parent;
+
+      sockets[i] = run_stubborn (template, i < 3 ? "be_stubborn" : "depend_on_parent", &process);
+      pids[i] = g_fork_process_get_pid (process);
+      parent = test_process_parent (pids[i]);
+      g_clear_object (&process);
+      g_clear_object (&template);
+
+      /* Until what was sent on dropping it was carried out. */
+      for (int j = 0; j < 20; j++)
+        {
+          g_autoptr (GForkTemplate) other = test_template_new ();
+
+          test_prepare (other);
+        }
+      g_assert_cmpint (test_process_parent (pids[i]), ==, parent);
+    }
+  for (int i = 0; i < 5; i++)
+    {
+      g_assert_true (test_process_exists (pids[i]));
+      test_send (sockets[i], "\n");
+      test_assert_eof (sockets[i]);
+    }
+  for (int i = 0; i < 5; i++)
+    {
+      test_wait_until_reaped (pids[i]);
+      g_object_unref (sockets[i]);
+    }
+}
+
 static const struct
 {
   const char *runtime;
@@ -442,6 +489,7 @@ main (int    argc,
   g_test_add_func ("/guests/threads/of-the-kernel", test_kernel_threads);
   g_test_add_func ("/guests/threads/named", test_thread_is_named);
   g_test_add_func ("/guests/fixed-address", test_fixed_address);
+  test_add_kinds ("/guests/dropped", test_dropped);
   g_test_add_func ("/guests/gjs/rejection", test_rejection);
   g_test_add_func ("/guests/gjs/signals", test_signals_after_socket);
   for (gsize i = 0; i < G_N_ELEMENTS (leavings); i++)

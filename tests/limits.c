@@ -689,6 +689,26 @@ test_no_proc (gconstpointer data)
   check_signal (executed);
 }
 
+/* It is said that /dev/null is missing, and not that the helper is. */
+static void
+test_no_dev_null (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!begin ())
+    return;
+  if (!mount_here ("tmpfs", "/dev", "size=64k"))
+    {
+      test_skip_in_subprocess ("it takes root to hide /dev");
+      return;
+    }
+
+  template = g_fork_template_new_exec ();
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_SPAWN, "/dev/null", g_strerror (ENOENT));
+}
+
 /* Where there is no memfd, a file in the temporary directory has to do. */
 static void
 test_disk_full (void)
@@ -752,6 +772,7 @@ main (int    argc,
     g_test_add_data_func (filters[i].path, &filters[i], test_filter);
   g_test_add_func ("/limits/filter/waitid/unknown", test_filter_waitid);
   g_test_add_func ("/limits/filter/clone3/forbidden", test_filter_clone3_forbidden);
+  g_test_add_func ("/limits/no-dev-null", test_no_dev_null);
   for (gsize i = 0; i < G_N_ELEMENTS (without_proc); i++)
     g_test_add_data_func (without_proc[i].path, &without_proc[i], test_no_proc);
   g_test_add_func ("/limits/disk-full", test_disk_full);

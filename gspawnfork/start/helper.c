@@ -192,17 +192,21 @@ spawn (pid_t              *pid,
   return result;
 }
 
-static const char *
+static char *
 why_not_spawned (int error_number)
 {
+  /* The process has it as standard input. */
+  if (access ("/dev/null", R_OK) != 0)
+    return g_strdup_printf ("/dev/null: %s", g_strerror (errno));
+
 #ifdef SYS_clone3
   /* The C library does without clone3() if the answer is ENOSYS, and only then. The
    * size is none that the kernel takes. */
   if (error_number == EPERM && syscall (SYS_clone3, NULL, 0) != 0 && errno == EPERM)
-    return _("a seccomp filter forbids clone3(), and does not say ENOSYS");
+    return g_strdup (_("a seccomp filter forbids clone3(), and does not say ENOSYS"));
 #endif
 
-  return g_strerror (error_number);
+  return g_strdup (g_strerror (error_number));
 }
 
 /* How many seconds a program has to say HELLO; 0 if there is no limit. */
@@ -243,12 +247,13 @@ start (const char         *program,
   if (result != 0)
     {
       g_autofree char *name = g_filename_display_name (program);
+      g_autofree char *reason = why_not_spawned (result);
 
       if (fds[0] >= 0)
         close (fds[0]);
       return g_fork_remote_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
                                                     _("Could not execute the helper “%s”: %s"),
-                                                    name, why_not_spawned (result)));
+                                                    name, reason));
     }
 
   child = g_fork_child_new_direct (pid);
