@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "channel/remote.h"
 #include "gforkprocess-private.h"
+#include "gforksandbox-private.h"
 #include "process/streams.h"
 #include "start/default.h"
 #include "start/modulepath.h"
@@ -1069,6 +1070,53 @@ g_fork_template_die_with_application (GForkTemplate *self)
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
 
   g_fork_remote_send (get_remote (self), GFORK_DIE, NULL, 0, NULL, 0);
+}
+
+/**
+ * g_fork_template_confine:
+ * @self: a template
+ * @sandbox: (transfer none): what it may still do
+ *
+ * Confines the template, and all that is forked from it, their workers and the programs
+ * that they execute, to what @sandbox allows.
+ *
+ * This is a command like others: what was told to the template before, like to load
+ * modules, is done outside the sandbox, and what comes after it inside. It cannot be undone.
+ * Confining a template, or a fork of it, again allows what both sandboxes allow; that
+ * can be done about fifteen times.
+ *
+ * Each worker is separated besides: it can signal and trace what it has started itself,
+ * but not its template, the other forks of that, nor the application.
+ *
+ * @sandbox is copied. If it cannot be had, the next operation fails: with
+ * %G_FORK_ERROR_NOT_SUPPORTED if the kernel lacks something that is required, or if the
+ * library was built without libseccomp; with %G_FORK_ERROR_THREADED if the process has
+ * more than one thread, as interpreters of JavaScript always do; with
+ * %G_FORK_ERROR_FAILED if a path cannot be found, a system call has no such name, or the
+ * kernel refuses.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_confine (GForkTemplate *self,
+                         GForkSandbox  *sandbox)
+{
+  g_auto (GForkConfinement) confinement = { 0 };
+  GError *error = NULL;
+
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (G_FORK_IS_SANDBOX (sandbox));
+
+  if (!g_fork_sandbox_compile (sandbox, &confinement, &error))
+    {
+      g_fork_remote_fail (get_remote (self), error);
+      return;
+    }
+
+  /* The descriptors belong to the remote from here on. */
+  g_fork_remote_send (get_remote (self), GFORK_CONFINE, confinement.payload->data,
+                       confinement.payload->len, confinement.fds, confinement.n_fds);
+  confinement.n_fds = 0;
 }
 
 /* ——— Awaiting an answer ——— */

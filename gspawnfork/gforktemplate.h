@@ -13,6 +13,7 @@
 #include <gio/gio.h>
 #include <gio/gunixfdlist.h>
 #include <gspawnfork/gforkprocess.h>
+#include <gspawnfork/gforksandbox.h>
 #include <gspawnfork/gforkversion.h>
 
 G_BEGIN_DECLS
@@ -158,6 +159,9 @@ void     g_fork_template_die_with_application (GForkTemplate   *self);
 GFORK_AVAILABLE_IN_1_0
 void     g_fork_template_set_cwd        (GForkTemplate         *self,
                                          const char            *directory);
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_confine        (GForkTemplate         *self,
+                                         GForkSandbox          *sandbox);
 
 GFORK_AVAILABLE_IN_1_0
 void     g_fork_template_prepare_async  (GForkTemplate         *self,

@@ -12,6 +12,7 @@
 #include <gspawnfork/gforkerror.h>
 #include <gspawnfork/gforkpool.h>
 #include <gspawnfork/gforkprocess.h>
+#include <gspawnfork/gforksandbox.h>
 #include <gspawnfork/gforkserve.h>
 #include <gspawnfork/gforktemplate.h>
 #undef GFORK_INSIDE

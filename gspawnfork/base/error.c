@@ -99,6 +99,8 @@ sentence (uint32_t verb)
       return N_("Could not have the process end with the application%s: %s");
     case GFORK_MAP_FD:
       return N_("Could not place a descriptor at %s: %s");
+    case GFORK_CONFINE:
+      return N_("Could not confine the template%s: %s");
     case GFORK_FORK:
       return N_("Could not fork%s: %s");
     case GFORK_SYNC:
@@ -209,6 +211,10 @@ g_fork_error_new_from_frame (const struct gfork_frame *frame,
 
   if (error.verb == 0)
     return g_fork_reason_new (error.code, _("%s gave up: %s"), process, valid_reason);
+  if (error.code == G_FORK_ERROR_THREADED && error.verb == GFORK_CONFINE)
+    return g_error_new (G_FORK_ERROR, G_FORK_ERROR_THREADED,
+                        _("The process cannot be confined, because it has other threads: %s"),
+                        valid_reason);
   if (error.code == G_FORK_ERROR_THREADED)
     return g_fork_error_new_threaded (valid_reason, -1, valid_subject);
   if (error.code == G_FORK_ERROR_MODULE && error.verb != GFORK_REQUIRE)

@@ -28,6 +28,7 @@ start (int                          socket,
   template->language = language;
   template->pid = getpid ();
   template->parent = getppid ();
+  template->scope = -1;
   template->forked = (flags & GFORK_SERVE_FROM_MAIN) != 0;
   template->unknown_code_ran = true; /* the program's own */
   template->children.signals = -1;

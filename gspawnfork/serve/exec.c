@@ -128,13 +128,13 @@ gfork_exec (struct gfork_template *template,
   struct gfork_placements *placements = &template->placements;
   const char *program = (const char *) frame->payload + sizeof (uint32_t);
   char reason[sizeof template->failure.reason] = "";
-  int *movable[] = { &template->socket };
+  int *movable[] = { &template->socket, &template->scope };
   char path[PATH_MAX];
   int *keep;
   uint32_t flags;
   GForkArg *args;
   char **argv, **shell_argv = NULL;
-  size_t n_args = template->arguments.n, n_words = 0;
+  size_t n_args = template->arguments.n, n_words = 0, n_keep = 0;
   bool placed;
 
   memcpy (&flags, frame->payload, sizeof flags);
@@ -150,13 +150,14 @@ gfork_exec (struct gfork_template *template,
     n_words++;
   if (argv != NULL)
     shell_argv = calloc (n_words + 2, sizeof *shell_argv);
-  keep = calloc (placements->n + n_args + 4, sizeof *keep);
+  keep = calloc (placements->n + n_args + 5, sizeof *keep);
   placed = shell_argv != NULL && keep != NULL
            && collect_placements (placements, &template->arguments, frame->fds[0], flags,
                                   reason, sizeof reason);
   /* Its copies are what the program gets, perhaps at this very number. */
   gfork_frame_close_fds (frame);
-  placed = placed && gfork_place (placements, movable, 1, reason, sizeof reason);
+  placed = placed && gfork_place (placements, movable, template->scope >= 0 ? 2 : 1, reason,
+                                  sizeof reason);
   if (placed && (flags & GFORK_EXEC_STDERR_MERGE) != 0 && dup2 (1, 2) < 0)
     {
       snprintf (reason, sizeof reason, "%s", strerror (errno));
@@ -171,12 +172,15 @@ gfork_exec (struct gfork_template *template,
       return;
     }
 
-  for (size_t i = 0; i < placements->n; i++)
-    keep[i] = placements->items[i].target;
-  keep[placements->n] = template->socket;
-  gfork_close_all_but (keep, placements->n + 1);
+  for (; n_keep < placements->n; n_keep++)
+    keep[n_keep] = placements->items[n_keep].target;
+  keep[n_keep++] = template->socket;
+  if (template->scope >= 0)
+    keep[n_keep++] = template->scope;
+  gfork_close_all_but (keep, n_keep);
 
-  if (!gfork_attributes_apply (template))
+  if (!gfork_attributes_apply (template)
+      || !gfork_confine_worker (template, GFORK_EXEC, program))
     {
       free_all (argv, shell_argv, keep, args, n_args);
       gfork_attributes_give_up (template);

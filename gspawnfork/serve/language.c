@@ -115,7 +115,7 @@ run (struct gfork_template *template,
       return;
     }
 
-  if (!gfork_attributes_apply (template))
+  if (!gfork_attributes_apply (template) || !gfork_confine_worker (template, GFORK_RUN, name))
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);

@@ -29,7 +29,7 @@ gfork_place_for_run (struct gfork_template *template,
   /* What code of modules has printed goes where it printed it, not to what comes next. */
   fflush (NULL);
 
-  movable = calloc (arguments->n + 1, sizeof *movable);
+  movable = calloc (arguments->n + 2, sizeof *movable);
   if (movable == NULL)
     {
       snprintf (reason, reason_size, "%s", strerror (errno));
@@ -37,6 +37,8 @@ gfork_place_for_run (struct gfork_template *template,
     }
 
   movable[n++] = &template->socket;
+  if (template->scope >= 0)
+    movable[n++] = &template->scope;
   for (size_t i = 0; i < arguments->n; i++)
     if (arguments->sent[i].fd >= 0)
       movable[n++] = &arguments->sent[i].fd;
@@ -90,7 +92,8 @@ gfork_run (struct gfork_template *template,
       return;
     }
 
-  if (!gfork_attributes_apply (template))
+  /* In this order: the worker must not reach what kills it with the application. */
+  if (!gfork_attributes_apply (template) || !gfork_confine_worker (template, GFORK_RUN, name))
     gfork_attributes_give_up (template);
 
   gfork_title_set (&template->title, name, template->parent);

@@ -375,6 +375,7 @@ static const struct
   [GFORK_SETSID] = { on_setsid, 0, 0, PREPARES },
   [GFORK_LIMIT] = { on_limit, sizeof (struct gfork_limit), 0, PREPARES },
   [GFORK_DIE] = { on_die, 0, 0, PREPARES },
+  [GFORK_CONFINE] = { gfork_confine, sizeof (struct gfork_confine), 0, PREPARES | ANY_FDS },
 };
 
 static bool

@@ -99,6 +99,7 @@ struct gfork_template
   const struct gfork_language *language; /* NULL if modules are shared objects */
   pid_t pid;
   pid_t parent;
+  int scope; /* the ruleset for workers, if this is confined; else -1 */
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
   bool is_fork_of_template; /* so its parent has one thread, and ends when the application does */
@@ -181,6 +182,13 @@ int gfork_children_reap_in_time (struct gfork_template *template);
 void gfork_children_kill (const struct gfork_children *children,
                           uint32_t                     id,
                           int                          signum);
+
+/* confine.c */
+void gfork_confine (struct gfork_template *template,
+                    struct gfork_frame    *frame);
+bool gfork_confine_worker (struct gfork_template *template,
+                           uint8_t                verb,
+                           const char            *subject);
 
 /* exec.c */
 void gfork_exec (struct gfork_template *template,

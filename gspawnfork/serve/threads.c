@@ -124,7 +124,7 @@ gfork_count_threads (char  *names,
   for (int i = 0;; i++)
     {
       const struct timespec pause = { .tv_nsec = 1000000 };
-      struct stat st;
+      struct stat st = { 0 };
       int n;
 
       /* The directory has a link for each of them and two of its own, which is
@@ -133,6 +133,13 @@ gfork_count_threads (char  *names,
         return 1;
 
       n = list_threads (names, size);
+      if (n == 0 && st.st_nlink > 3)
+        {
+          /* A confined process cannot read the directory. */
+          snprintf (names, size, "%s" GFORK_DETAIL "%s", N_("their names cannot be read"),
+                    strerror (EACCES));
+          n = st.st_nlink - 2;
+        }
       if (n <= 1 || i == PATIENCE_MS)
         return n;
       nanosleep (&pause, NULL);

@@ -50,6 +50,7 @@ enum gfork_verb
   GFORK_SETSID = 19,     /* — */
   GFORK_LIMIT = 20,      /* struct gfork_limit */
   GFORK_DIE = 21,        /* — */
+  GFORK_CONFINE = 22,    /* struct gfork_confine, a seccomp filter +Landlock rulesets */
 
   /* from the process */
   GFORK_READY = 64,      /* struct gfork_pid +1 descriptor: its pidfd, if it has one */
@@ -92,6 +93,19 @@ struct gfork_limit
   uint32_t resource; /* enum gfork_resource */
   uint32_t zero;
   uint64_t value;
+};
+
+enum gfork_confine_has
+{
+  GFORK_CONFINE_ACCESS = 1 << 0, /* the first ruleset, for the process and all its forks */
+  GFORK_CONFINE_SCOPE = 1 << 1,  /* the next, for each that runs or executes */
+};
+
+/* An array of struct sock_filter follows, as long as the payload is. It may be empty. */
+struct gfork_confine
+{
+  uint32_t has; /* enum gfork_confine_has: what the descriptors are */
+  uint32_t zero;
 };
 
 struct gfork_pid

@@ -78,5 +78,6 @@ void       run_scale        (Bench      *self);
 void       run_memory       (Bench      *self);
 void       run_big          (Bench      *self);
 void       run_work         (Bench      *self);
+void       run_confined     (Bench      *self);
 
 G_END_DECLS

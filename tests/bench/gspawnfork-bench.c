@@ -23,7 +23,8 @@ static const struct
   { "scale", run_scale },
   { "memory", run_memory },
   { "big", run_big },
-  { "work", run_work }
+  { "work", run_work },
+  { "confined", run_confined }
 };
 
 static gboolean
@@ -120,7 +121,7 @@ main (int    argc,
   context = g_option_context_new ("- what processes cost");
   g_option_context_set_description (context,
                                     "Sections: cycle, flight, spares, scale, memory, "
-                                    "big, work");
+                                    "big, work, confined");
   g_option_context_add_main_entries (context, options, NULL);
   g_option_context_parse (context, &argc, &argv, &error);
   must ("options", error);

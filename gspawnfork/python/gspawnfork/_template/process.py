@@ -56,7 +56,9 @@ def list_threads():
     try:
         tasks = os.listdir('/proc/self/task')
     except OSError as error:
-        return [f'/proc/self/task: {error.strerror}']
+        # A confined process cannot read it.
+        names.pop(os.getpid(), None)
+        return list(names.values()) or [f'/proc/self/task: {error.strerror}']
 
     threads = []
     for task in sorted(map(int, tasks)):
@@ -107,7 +109,8 @@ def close_between(first, end):
     try:
         there = [int(fd) for fd in os.listdir('/proc/self/fd')]
     except OSError:
-        there = range(first, end or min(os.sysconf('SC_OPEN_MAX'), 65536))
+        os.closerange(first, end or min(os.sysconf('SC_OPEN_MAX'), 65536))
+        return
     for fd in there:
         if fd >= first and (end is None or fd < end):
             try:

@@ -15,13 +15,14 @@ from .arguments import Bytes, Descriptor, open_socket, take_memory
 from .attributes import Attributes, Refused
 from .children import UNKNOWN_STATUS, Children
 from .clibrary import CLibrary
+from .confine import HEAD, Confinement
 from .ending import Ending, Files, flush_streams, run
 from .execute import execute
 from .modules import describe
 from .placing import place
 from .process import close_all_but, has_threads, wait_for_threads
-from .wire import (ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, DETAIL, DIE, ENVIRON,
-                   EVAL, EXEC, EXEC_FAILED, FAILED, FORK, FORK_FAILED, ID, KILL, KILL_BODY, LIMIT,
+from .wire import (ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, CONFINE, DETAIL, DIE,
+                   ENVIRON, EVAL, EXEC, EXEC_FAILED, FAILED, FORK, FORK_FAILED, ID, KILL, KILL_BODY, LIMIT,
                    LIMIT_BODY, MAP_FD, MEMFD, MODULE_PATH, PID, PROTOCOL, REQUIRE, RUN,
                    SEARCH_PATH, SETENV, SETSID, SOCKET_STDIN, STDERR_MERGE, SYNC, SYNCED, TARGET, THREADED, UNSETENV, Failure, Report, decode,
                    decode_name)
@@ -44,6 +45,7 @@ class Template:
         self.dispositions = dispositions
         self.files = Files()
         self.clibrary = CLibrary()
+        self.confinement = Confinement()
         self.ending = Ending(self.files, self.clibrary)
         self.pid = os.getpid()
 
@@ -204,6 +206,12 @@ class Template:
         except OSError as error:
             self.fail(FAILED, CHDIR, directory, error.strerror)
 
+    def on_confine(self, payload, fds):
+        try:
+            self.confinement.confine(payload, fds)
+        except Failure as failure:
+            self.fail(failure.code, CONFINE, b'', failure.reason)
+
     def on_map_fd(self, payload, fds):
         target, = TARGET.unpack_from(payload)
         fd = fds.pop()
@@ -322,18 +330,26 @@ class Template:
         set_dispositions()
         try:
             self.attributes.apply(self.template)
+            # After those: the worker must not reach what kills it with the application.
+            self.confinement.confine_worker()
         except Refused as refused:
             self.fail(refused.code, refused.verb, refused.subject, refused.reason)
+            self.channel.answer_failure(self.report)
+            self.leave(1)
+        except Failure as failure:
+            self.fail(failure.code, CONFINE, b'', failure.reason)
             self.channel.answer_failure(self.report)
             self.leave(1)
         return self.channel.answer_ready(self.attributes.ready_flags)
 
     def place_control(self, movable):
         """Places what is to be placed. The control socket may have to move."""
-        control, *fds = place(self.placements, [self.channel.socket.detach()] + movable)
+        own = [self.channel.socket.detach()] + self.confinement.scope
+        moved = place(self.placements, own + movable)
+        control, *self.confinement.scope = moved[:len(own)]
         self.channel.socket = open_socket(control, True)
         self.poll = None
-        return fds
+        return moved[len(own):]
 
     def place_for_run(self):
         if not self.placements:
@@ -422,7 +438,8 @@ class Template:
                 os.dup2(1, 2)
         except OSError as error:
             raise Failure(EXEC_FAILED, error.strerror) from error
-        close_all_but([target for _, target in self.placements] + [self.channel.socket.fileno()])
+        close_all_but([target for _, target in self.placements]
+                      + [self.channel.socket.fileno()] + self.confinement.scope)
 
     # The table and the loop
 
@@ -452,6 +469,7 @@ class Template:
         SETSID: (on_setsid, 0, 0, PREPARES),
         LIMIT: (on_limit, LIMIT_BODY.size, 0, PREPARES),
         DIE: (on_die, 0, 0, PREPARES),
+        CONFINE: (on_confine, HEAD.size, 0, PREPARES | ANY_FDS),
     }
 
     def handle_frames(self):

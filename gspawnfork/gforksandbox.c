@@ -1,0 +1,602 @@
+/* gforksandbox.c: what a template and its workers may still do
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "gforksandbox.h"
+
+#include "gforkerror.h"
+#include "gforksandbox-private.h"
+#include "sandbox/filter.h"
+#include "sandbox/landlock.h"
+#include "wire/frame.h"
+
+#include <errno.h>
+#include <glib/gi18n-lib.h>
+#include <unistd.h>
+
+/**
+ * GForkSandbox:
+ *
+ * What a template, all that is forked from it, their workers and programs may still do.
+ *
+ * A new sandbox lets a process compute, and use what it has open: its standard streams,
+ * its communication socket, what it was sent, and what the template opened before it was
+ * confined. It cannot open any file but `/dev/null` and `/dev/urandom`, reach no network,
+ * and send no signal to, trace or read the memory of any process that it has not started
+ * itself. What it needs besides is allowed here.
+ *
+ * ```c
+ * static GForkTemplate *
+ * new_decoder (void)
+ * {
+ *   g_autoptr (GForkTemplate) template = g_fork_template_new ();
+ *   g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+ *
+ *   g_fork_template_require (template, "decoder");    // still unconfined
+ *   g_fork_template_confine (template, sandbox);
+ *
+ *   return g_steal_pointer (&template);               // to be forked for each picture
+ * }
+ * ```
+ *
+ * A template is confined once, by [method@GFork.Template.confine], and all of its forks are
+ * as it is; so a confined worker starts as fast as any worker. Modules that it needs are
+ * loaded before.
+ *
+ * The kernel enforces this with Landlock, a filter of system calls and
+ * `no_new_privs`, without privileges and without namespaces. Calls that are refused fail, mostly with
+ * `EPERM` or `EACCES`, and nothing is killed. See
+ * [Confined workers](confined-workers.html) for what it protects from what, and recipes.
+ *
+ * A sandbox may be changed after a template was confined with it; that does not change the
+ * template. All methods may be called from any thread.
+ *
+ * Since: 1.0
+ */
+
+/* A path, and what is allowed there. */
+typedef struct
+{
+  char *path;
+  GForkAllow allow;
+} Rule;
+
+struct _GForkSandbox
+{
+  GObject parent_instance;
+
+  GMutex lock;
+  GArray *rules;
+  GPtrArray *names;
+  gboolean network;
+  gboolean required;
+
+  GBytes *filter; /* for the options that there are now; %NULL if it was not built yet */
+};
+
+G_DEFINE_FINAL_TYPE (GForkSandbox, g_fork_sandbox, G_TYPE_OBJECT)
+
+enum
+{
+  PROP_0,
+  PROP_REQUIRED,
+  N_PROPS
+};
+
+static GParamSpec *props[N_PROPS];
+
+static void
+g_fork_sandbox_get_property (GObject    *object,
+                             guint       prop_id,
+                             GValue     *value,
+                             GParamSpec *pspec)
+{
+  GForkSandbox *self = G_FORK_SANDBOX (object);
+
+  switch (prop_id)
+    {
+    case PROP_REQUIRED:
+      g_value_set_boolean (value, g_fork_sandbox_get_required (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_sandbox_set_property (GObject      *object,
+                             guint         prop_id,
+                             const GValue *value,
+                             GParamSpec   *pspec)
+{
+  GForkSandbox *self = G_FORK_SANDBOX (object);
+
+  switch (prop_id)
+    {
+    case PROP_REQUIRED:
+      g_fork_sandbox_set_required (self, g_value_get_boolean (value));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+    }
+}
+
+static void
+g_fork_sandbox_finalize (GObject *object)
+{
+  GForkSandbox *self = G_FORK_SANDBOX (object);
+
+  g_array_unref (self->rules);
+  g_ptr_array_unref (self->names);
+  g_clear_pointer (&self->filter, g_bytes_unref);
+  g_mutex_clear (&self->lock);
+
+  G_OBJECT_CLASS (g_fork_sandbox_parent_class)->finalize (object);
+}
+
+static void
+g_fork_sandbox_class_init (GForkSandboxClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->get_property = g_fork_sandbox_get_property;
+  object_class->set_property = g_fork_sandbox_set_property;
+  object_class->finalize = g_fork_sandbox_finalize;
+
+  /**
+   * GForkSandbox:required:
+   *
+   * Whether confining fails if the kernel cannot enforce all of it.
+   *
+   * Since: 1.0
+   */
+  props[PROP_REQUIRED] =
+    g_param_spec_boolean ("required", NULL, NULL, TRUE,
+                          G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
+
+  g_object_class_install_properties (object_class, N_PROPS, props);
+}
+
+static void
+rule_clear (gpointer rule)
+{
+  g_free (((Rule *) rule)->path);
+}
+
+static void
+g_fork_sandbox_init (GForkSandbox *self)
+{
+  g_mutex_init (&self->lock);
+  self->rules = g_array_new (FALSE, FALSE, sizeof (Rule));
+  g_array_set_clear_func (self->rules, rule_clear);
+  self->names = g_ptr_array_new_null_terminated (0, g_free, TRUE);
+  self->required = TRUE;
+}
+
+/**
+ * g_fork_sandbox_new:
+ *
+ * Creates a sandbox in which nothing is allowed but to compute, and to use what the
+ * process has open.
+ *
+ * Returns: (transfer full): a new sandbox
+ *
+ * Since: 1.0
+ */
+GForkSandbox *
+g_fork_sandbox_new (void)
+{
+  return g_object_new (G_FORK_TYPE_SANDBOX, NULL);
+}
+
+static void
+allow (GForkSandbox *self,
+       const char   *path,
+       GForkAllow    what)
+{
+  Rule rule = { g_strdup (path), what };
+
+  g_mutex_lock (&self->lock);
+  g_array_append_val (self->rules, rule);
+  if (what == G_FORK_ALLOW_EXECUTE)
+    g_clear_pointer (&self->filter, g_bytes_unref);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * g_fork_sandbox_allow_read:
+ * @self: a sandbox
+ * @path: (type filename): an absolute path
+ *
+ * Allows to read what is at the path and all beneath it: the contents of files, and lists
+ * of directories. Files may also be mapped executable, so that modules can be loaded.
+ *
+ * The path is resolved, links followed, when a template is confined; if there is nothing,
+ * the template's next operation fails with %G_FORK_ERROR_FAILED and names it.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_allow_read (GForkSandbox *self,
+                           const char   *path)
+{
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+  g_return_if_fail (path != NULL);
+
+  allow (self, path, G_FORK_ALLOW_READ);
+}
+
+/**
+ * g_fork_sandbox_allow_write:
+ * @self: a sandbox
+ * @path: (type filename): an absolute path
+ *
+ * Allows to write to what is at the path and all beneath it: to create, change, truncate,
+ * rename, link and remove files, directories and symbolic links. It does not allow to read
+ * them.
+ *
+ * There are no devices to be made, and modes, owners, times and extended attributes
+ * cannot be changed. A link that is made there may point anywhere; it leads an application
+ * that follows it to what the worker could not reach.
+ *
+ * The path is resolved as by [method@GFork.Sandbox.allow_read].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_allow_write (GForkSandbox *self,
+                            const char   *path)
+{
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+  g_return_if_fail (path != NULL);
+
+  allow (self, path, G_FORK_ALLOW_WRITE);
+}
+
+/**
+ * g_fork_sandbox_allow_execute:
+ * @self: a sandbox
+ * @path: (type filename): an absolute path
+ *
+ * Allows to execute, and to read, the program at the path, or all programs beneath it. They
+ * are confined as well.
+ *
+ * A program that is linked dynamically needs its loader (`/lib64/ld-linux-x86-64.so.2` on
+ * x86-64) executable, too, and its libraries readable.
+ *
+ * No program can be executed if this is not called. If it is, memory that has no name
+ * (`memfd_create()`) has to be made with `MFD_NOEXEC_SEAL`.
+ *
+ * The path is resolved as by [method@GFork.Sandbox.allow_read].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_allow_execute (GForkSandbox *self,
+                              const char   *path)
+{
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+  g_return_if_fail (path != NULL);
+
+  allow (self, path, G_FORK_ALLOW_EXECUTE);
+}
+
+/**
+ * g_fork_sandbox_allow_network:
+ * @self: a sandbox
+ *
+ * Allows connections by TCP and datagrams by UDP, over IPv4 and IPv6, to any address. There
+ * is no binding to an address and no listening. A listening socket that was sent
+ * accepts connections also without this.
+ *
+ * To find addresses by names, the files for that have to be readable, like
+ * `/etc/resolv.conf`, `/etc/hosts`, `/etc/nsswitch.conf` and `/etc/gai.conf`, and the
+ * libraries that they name.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_allow_network (GForkSandbox *self)
+{
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+
+  g_mutex_lock (&self->lock);
+  self->network = TRUE;
+  g_clear_pointer (&self->filter, g_bytes_unref);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * g_fork_sandbox_allow_system_calls:
+ * @self: a sandbox
+ * @names: (array zero-terminated=1): names of system calls, like `mlock`
+ *
+ * Allows system calls that a sandbox refuses otherwise, whatever their arguments.
+ *
+ * Landlock goes on to decide about files, connections by TCP, signals and tracing. Beyond that a
+ * call may open a door: `socket`, `connect` and `bind` to all services that listen on a
+ * socket with a path, `chmod`, `chown`, `setxattr` and `utimensat` to all files of the user,
+ * `inotify_add_watch` to who uses which file, `prlimit64`, `setpriority` and
+ * `ioprio_set` to other processes of the user, `unshare`, `setns`, `clone` and `clone3` to new namespaces,
+ * `mount` and `open_by_handle_at` to all files, `io_uring_setup`, `bpf`, `userfaultfd` and
+ * `perf_event_open` to large parts of the kernel.
+ *
+ * If there is no system call of a name, the next operation of a template that is confined
+ * fails with %G_FORK_ERROR_FAILED and names it.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_allow_system_calls (GForkSandbox       *self,
+                                   const char * const *names)
+{
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+  g_return_if_fail (names != NULL);
+
+  g_mutex_lock (&self->lock);
+  for (; *names != NULL; names++)
+    g_ptr_array_add (self->names, g_strdup (*names));
+  g_clear_pointer (&self->filter, g_bytes_unref);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * g_fork_sandbox_get_required:
+ * @self: a sandbox
+ *
+ * Whether confining fails if the kernel cannot enforce all of it.
+ *
+ * Returns: whether all features are required
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_sandbox_get_required (GForkSandbox *self)
+{
+  gboolean required;
+
+  g_return_val_if_fail (G_FORK_IS_SANDBOX (self), TRUE);
+
+  g_mutex_lock (&self->lock);
+  required = self->required;
+  g_mutex_unlock (&self->lock);
+  return required;
+}
+
+/**
+ * g_fork_sandbox_set_required:
+ * @self: a sandbox
+ * @required: %TRUE if all features are required, %FALSE if a template is confined as far as
+ *   the kernel can
+ *
+ * Sets what happens where the kernel cannot enforce all of [flags@GFork.SandboxFeatures]. If
+ * they are required, which is the default, the next operation of a template that is
+ * confined fails with %G_FORK_ERROR_NOT_SUPPORTED and names what is missing.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_sandbox_set_required (GForkSandbox *self,
+                             gboolean      required)
+{
+  gboolean changed;
+
+  g_return_if_fail (G_FORK_IS_SANDBOX (self));
+
+  required = !!required;
+  g_mutex_lock (&self->lock);
+  changed = self->required != required;
+  self->required = required;
+  g_mutex_unlock (&self->lock);
+
+  if (changed)
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_REQUIRED]);
+}
+
+/**
+ * g_fork_sandbox_get_features:
+ *
+ * Tells what the kernel enforces, for this process and those that it starts.
+ *
+ * Returns: the features that it has
+ *
+ * Since: 1.0
+ */
+GForkSandboxFeatures
+g_fork_sandbox_get_features (void)
+{
+  GForkSandboxFeatures features = G_FORK_SANDBOX_NONE;
+  int version = g_fork_landlock_get_version ();
+
+  if (version >= G_FORK_LANDLOCK_FILES)
+    features |= G_FORK_SANDBOX_FILES;
+  if (version >= G_FORK_LANDLOCK_NETWORK)
+    features |= G_FORK_SANDBOX_NETWORK;
+  if (version >= G_FORK_LANDLOCK_SIGNALS)
+    features |= G_FORK_SANDBOX_SIGNALS;
+  if (g_fork_filter_is_available ())
+    features |= G_FORK_SANDBOX_SYSTEM_CALLS;
+
+  return features;
+}
+
+/* ——— For a template process ——— */
+
+static gboolean
+check_features (GForkSandboxFeatures   features,
+                GError               **error)
+{
+  static const struct
+  {
+    GForkSandboxFeatures feature;
+    const char *name;
+  } all[] = {
+    { G_FORK_SANDBOX_FILES, N_("files (Landlock 3)") },
+    { G_FORK_SANDBOX_NETWORK, N_("network (Landlock 4)") },
+    { G_FORK_SANDBOX_SIGNALS, N_("signals (Landlock 6)") },
+    { G_FORK_SANDBOX_SYSTEM_CALLS, N_("system calls (seccomp)") },
+  };
+  g_autoptr (GString) missing = g_string_new (NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
+    if ((features & all[i].feature) == 0)
+      g_string_append_printf (missing, "%s%s", missing->len > 0 ? ", " : "", _(all[i].name));
+  if (missing->len == 0)
+    return TRUE;
+
+  g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
+               /* Translators: a list of features */
+               _("Could not confine the template, as the kernel does not enforce: %s"),
+               missing->str);
+  return FALSE;
+}
+
+static gboolean
+add_rule (int          ruleset,
+          const Rule  *rule,
+          GError     **error)
+{
+  if (!g_path_is_absolute (rule->path))
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not confine the template, as the path “%s” is not absolute"),
+                   rule->path);
+      return FALSE;
+    }
+
+  if (!g_fork_landlock_allow_path (ruleset, rule->path, rule->allow))
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not confine the template, as “%s” cannot be allowed: %s"), rule->path,
+                   g_strerror (errno));
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+static gboolean
+add_rules (GForkSandbox  *self,
+           int            ruleset,
+           GError       **error)
+{
+  /* Where there are no such devices, there is nothing to allow. */
+  g_fork_landlock_allow_path (ruleset, "/dev/null", G_FORK_ALLOW_READ | G_FORK_ALLOW_WRITE);
+  g_fork_landlock_allow_path (ruleset, "/dev/urandom", G_FORK_ALLOW_READ);
+
+  for (guint i = 0; i < self->rules->len; i++)
+    if (!add_rule (ruleset, &g_array_index (self->rules, Rule, i), error))
+      return FALSE;
+
+  return TRUE;
+}
+
+static gboolean
+may_execute (GForkSandbox *self)
+{
+  for (guint i = 0; i < self->rules->len; i++)
+    if (g_array_index (self->rules, Rule, i).allow == G_FORK_ALLOW_EXECUTE)
+      return TRUE;
+
+  return FALSE;
+}
+
+static gboolean
+build_filter (GForkSandbox  *self,
+              GError       **error)
+{
+  GForkFilterOptions options = {
+    .network = self->network,
+    .execute = may_execute (self),
+    .names = (const char *const *) self->names->pdata,
+  };
+
+  if (self->filter == NULL)
+    self->filter = g_fork_filter_new (&options, error);
+  return self->filter != NULL;
+}
+
+static gboolean
+take_ruleset (GForkConfinement  *confinement,
+              int                ruleset,
+              GError           **error)
+{
+  if (ruleset < 0)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not confine the template, as Landlock refused: %s"),
+                   g_strerror (errno));
+      return FALSE;
+    }
+
+  confinement->fds[confinement->n_fds++] = ruleset;
+  return TRUE;
+}
+
+static gboolean
+compile (GForkSandbox      *self,
+         GForkConfinement  *confinement,
+         GError           **error)
+{
+  struct gfork_confine head = { 0 };
+  GForkSandboxFeatures features = g_fork_sandbox_get_features ();
+
+#ifndef HAVE_SECCOMP
+  return g_fork_filter_new (NULL, error) != NULL;
+#endif
+
+  if (self->required && !check_features (features, error))
+    return FALSE;
+
+  if (g_fork_landlock_get_version () > 0)
+    {
+      head.has |= GFORK_CONFINE_ACCESS;
+      if (!take_ruleset (confinement, g_fork_landlock_new_access (self->network), error)
+          || !add_rules (self, confinement->fds[0], error))
+        return FALSE;
+    }
+  if ((features & G_FORK_SANDBOX_SIGNALS) != 0)
+    {
+      head.has |= GFORK_CONFINE_SCOPE;
+      if (!take_ruleset (confinement, g_fork_landlock_new_scope (), error))
+        return FALSE;
+    }
+
+  confinement->payload = g_byte_array_new ();
+  g_byte_array_append (confinement->payload, (const guint8 *) &head, sizeof head);
+  if ((features & G_FORK_SANDBOX_SYSTEM_CALLS) != 0)
+    {
+      if (!build_filter (self, error))
+        return FALSE;
+      g_byte_array_append (confinement->payload, g_bytes_get_data (self->filter, NULL),
+                           g_bytes_get_size (self->filter));
+    }
+
+  return TRUE;
+}
+
+/* Makes what a template process needs, which can do without files and libraries then. */
+gboolean
+g_fork_sandbox_compile (GForkSandbox      *self,
+                        GForkConfinement  *confinement,
+                        GError           **error)
+{
+  gboolean compiled;
+
+  g_mutex_lock (&self->lock);
+  compiled = compile (self, confinement, error);
+  g_mutex_unlock (&self->lock);
+  return compiled;
+}
+
+void
+g_fork_confinement_clear (GForkConfinement *confinement)
+{
+  g_clear_pointer (&confinement->payload, g_byte_array_unref);
+  while (confinement->n_fds > 0)
+    close (confinement->fds[--confinement->n_fds]);
+}

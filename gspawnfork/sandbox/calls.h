@@ -1,0 +1,262 @@
+/* calls.h: the system calls that a confined process may make, and why
+ *
+ * All others fail. Names that an architecture does not have are left out, so that the
+ * table serves x86-64, arm64 and i386. What takes a path is allowed if Landlock decides
+ * about it, or if it tells no more than that the name exists.
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+typedef enum
+{
+  ALWAYS,
+  WITH_NETWORK,
+  WITH_EXECUTE,
+  WITHOUT_EXECUTE
+} When;
+
+typedef struct
+{
+  const char *name;
+  When when;
+  unsigned n_checks;
+  struct scmp_arg_cmp checks[3];
+} AllowedCall;
+
+/* The kernel looks at the lower half of an argument that is an int. */
+#define IS(argument, value) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, 0xffffffffu, (guint32) (value))
+#define HAS_NONE_OF(argument, bits) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, (bits), 0)
+#define HAS_ALL_OF(argument, bits) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, (bits), (bits))
+
+/* The C library's names for these depend on the architecture and its version. */
+#define CREATES_FILE (00000100 | 020000000) /* O_CREAT, the kernel's __O_TMPFILE */
+#define NEW_NAMESPACES 0x7e020000           /* CLONE_NEWNS, …CGROUP, …UTS, …IPC, …USER, …PID, …NET */
+#define NOEXEC_SEAL 0x8                     /* MFD_NOEXEC_SEAL */
+#define SET_VMA 0x53564d41                  /* PR_SET_VMA */
+
+static const AllowedCall allowed_calls[] = {
+  /* Memory of its own. Code may be generated: whoever has taken the process over has
+   * code. */
+  { "brk" }, { "mmap" }, { "mmap2" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "madvise" },
+  { "msync" }, { "membarrier" }, { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
+
+  /* Descriptors that it has. */
+  { "read" }, { "readv" }, { "pread64" }, { "preadv" }, { "preadv2" },
+  { "write" }, { "writev" }, { "pwrite64" }, { "pwritev" }, { "pwritev2" },
+  { "lseek" }, { "_llseek" }, { "close" }, { "close_range" }, { "dup" }, { "dup2" }, { "dup3" },
+  { "ftruncate" }, { "ftruncate64" }, { "fallocate" }, { "fsync" }, { "fdatasync" },
+  { "fadvise64" }, { "fadvise64_64" }, { "arm_fadvise64_64" }, { "readahead" },
+  { "sync_file_range" }, { "flock" },
+  { "sendfile" }, { "sendfile64" }, { "copy_file_range" }, { "splice" }, { "tee" },
+  { "vmsplice" },
+
+  /* Descriptors that reach nobody else. */
+  { "pipe" }, { "pipe2" }, { "eventfd" }, { "eventfd2" },
+  { "signalfd" }, { "signalfd4" },
+  { "timerfd_create" }, { "timerfd_settime" }, { "timerfd_gettime" },
+  { "timerfd_settime64" }, { "timerfd_gettime64" },
+  { "epoll_create" }, { "epoll_create1" }, { "epoll_ctl" }, { "epoll_wait" }, { "epoll_pwait" },
+  { "epoll_pwait2" },
+  { "poll" }, { "ppoll" }, { "ppoll_time64" }, { "select" }, { "_newselect" }, { "pselect6" },
+  { "pselect6_time64" },
+
+  /* Sealed memory is how large replies travel. What could be executed is not to come to be
+   * if programs can be executed at all. */
+  { "memfd_create", WITHOUT_EXECUTE },
+  { "memfd_create", WITH_EXECUTE, 1, { HAS_ALL_OF (1, NOEXEC_SEAL) } },
+
+  /* What an fcntl() does to the descriptor itself. No owner can be set, to whom the kernel
+   * would send signals, nor O_ASYNC, which sends them to one that is set; and no lease,
+   * for which others would have to wait. */
+  { "fcntl", ALWAYS, 1, { IS (1, F_DUPFD) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_DUPFD_CLOEXEC) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_GETFD) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_SETFD) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_GETFL) } },
+  { "fcntl", ALWAYS, 2, { IS (1, F_SETFL), HAS_NONE_OF (2, O_ASYNC) } },
+  { "fcntl", ALWAYS, 1, { IS (1, 5) } }, /* F_GETLK, F_SETLK, F_SETLKW: the 32-bit ones */
+  { "fcntl", ALWAYS, 1, { IS (1, 6) } },
+  { "fcntl", ALWAYS, 1, { IS (1, 7) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_OFD_GETLK) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_OFD_SETLK) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_OFD_SETLKW) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_GETPIPE_SZ) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_SETPIPE_SZ) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_ADD_SEALS) } },
+  { "fcntl", ALWAYS, 1, { IS (1, F_GET_SEALS) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_DUPFD) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_DUPFD_CLOEXEC) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_GETFD) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_SETFD) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_GETFL) } },
+  { "fcntl64", ALWAYS, 2, { IS (1, F_SETFL), HAS_NONE_OF (2, O_ASYNC) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, 5) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, 6) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, 7) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, 12) } }, /* F_GETLK64, F_SETLK64, F_SETLKW64 */
+  { "fcntl64", ALWAYS, 1, { IS (1, 13) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, 14) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_OFD_GETLK) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_OFD_SETLK) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_OFD_SETLKW) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_GETPIPE_SZ) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_SETPIPE_SZ) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_ADD_SEALS) } },
+  { "fcntl64", ALWAYS, 1, { IS (1, F_GET_SEALS) } },
+
+  /* How a descriptor is used, whether it is a terminal, and how large that is; nothing
+   * that a device does, and no typing on a terminal (TIOCSTI). */
+  { "ioctl", ALWAYS, 1, { IS (1, FIONREAD) } },
+  { "ioctl", ALWAYS, 1, { IS (1, FIONBIO) } },
+  { "ioctl", ALWAYS, 1, { IS (1, FIOCLEX) } },
+  { "ioctl", ALWAYS, 1, { IS (1, FIONCLEX) } },
+  { "ioctl", ALWAYS, 1, { IS (1, TCGETS) } },
+  { "ioctl", ALWAYS, 1, { IS (1, TIOCGWINSZ) } },
+  { "ioctl", ALWAYS, 1, { IS (1, TIOCOUTQ) } },
+
+  /* Files that Landlock lets it open, create and remove. None is created that runs with
+   * its owner's rights (S_ISUID). */
+  { "open", ALWAYS, 1, { HAS_NONE_OF (1, CREATES_FILE) } },
+  { "open", ALWAYS, 1, { HAS_NONE_OF (2, S_ISUID | S_ISGID) } },
+  { "openat", ALWAYS, 1, { HAS_NONE_OF (2, CREATES_FILE) } },
+  { "openat", ALWAYS, 1, { HAS_NONE_OF (3, S_ISUID | S_ISGID) } },
+  { "creat", ALWAYS, 1, { HAS_NONE_OF (1, S_ISUID | S_ISGID) } },
+  { "truncate" }, { "truncate64" },
+  { "mkdir" }, { "mkdirat" }, { "rmdir" }, { "unlink" }, { "unlinkat" },
+  { "rename" }, { "renameat" }, { "renameat2" },
+  { "link" }, { "linkat" }, { "symlink" }, { "symlinkat" },
+  { "getdents" }, { "getdents64" },
+
+  /* That a name exists, what it is and how large: Landlock does not withhold it. */
+  { "stat" }, { "stat64" }, { "lstat" }, { "lstat64" }, { "fstat" }, { "fstat64" },
+  { "newfstatat" }, { "fstatat64" }, { "statx" }, { "access" }, { "faccessat" },
+  { "faccessat2" }, { "readlink" }, { "readlinkat" },
+  { "statfs" }, { "statfs64" }, { "fstatfs" }, { "fstatfs64" },
+  { "getcwd" }, { "chdir" }, { "fchdir" }, { "umask" },
+
+  /* The sockets that it has been given, and what comes to a listening one. A datagram
+   * socket could send to any other by its path, so there are no pairs of those; and a
+   * stream must not be connected by sending (MSG_FASTOPEN), which Landlock does not see. */
+  { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM) } },
+  { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_SEQPACKET) } },
+  { "accept" }, { "accept4" }, { "shutdown" }, { "getsockname" }, { "getpeername" },
+  { "getsockopt" }, { "recv" }, { "recvfrom" }, { "recvmsg" }, { "recvmmsg" },
+  { "recvmmsg_time64" },
+#ifdef __i386__
+  /* The flags are in memory, where a filter cannot look at them. */
+  { "send" }, { "sendto" }, { "sendmsg" }, { "sendmmsg" },
+#else
+  { "sendto", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN) } },
+  { "sendmsg", ALWAYS, 1, { HAS_NONE_OF (2, MSG_FASTOPEN) } },
+  { "sendmmsg", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN) } },
+#endif
+  { "setsockopt", ALWAYS, 1, { IS (1, SOL_SOCKET) } },
+  { "setsockopt", ALWAYS, 1, { IS (1, IPPROTO_TCP) } },
+
+  /* The network, if it is allowed: streams and datagrams of IP, nothing raw. There is no
+   * bind() and no listen(). */
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM), IS (2, 0) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM), IS (2, IPPROTO_TCP) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, 0) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, IPPROTO_UDP) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM), IS (2, 0) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM), IS (2, IPPROTO_TCP) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, 0) } },
+  { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, IPPROTO_UDP) } },
+  { "connect", WITH_NETWORK },
+  { "setsockopt", WITH_NETWORK, 1, { IS (1, IPPROTO_IP) } },
+  { "setsockopt", WITH_NETWORK, 1, { IS (1, IPPROTO_IPV6) } },
+
+  /* Threads and processes of its own, in no new namespace, and none that would be the
+   * template's child (CLONE_PARENT). */
+  { "clone", ALWAYS, 1, { HAS_NONE_OF (0, NEW_NAMESPACES | CLONE_PARENT) } },
+  { "fork" }, { "vfork" }, { "exit" }, { "exit_group" }, { "wait4" }, { "waitid" },
+  { "waitpid" }, { "pidfd_open" },
+  { "futex" }, { "futex_time64" }, { "futex_waitv" }, { "futex_wait" }, { "futex_wake" },
+  { "futex_requeue" }, { "set_robust_list" }, { "set_tid_address" }, { "rseq" },
+  { "arch_prctl" }, { "set_thread_area" }, { "get_thread_area" }, { "restart_syscall" },
+  { "sched_yield" },
+
+  /* Programs, if some may be executed: Landlock says which. Those that have no path do not
+   * come to be (memfd_create). */
+  { "execve", WITH_EXECUTE },
+
+  /* What it is, and what it may have. Others' limits, priorities and processors are theirs. */
+  { "getpid" }, { "gettid" }, { "getppid" }, { "getpgrp" }, { "getpgid" }, { "getsid" },
+  { "setsid" }, { "setpgid" },
+  { "getuid" }, { "getuid32" }, { "geteuid" }, { "geteuid32" }, { "getgid" }, { "getgid32" },
+  { "getegid" }, { "getegid32" }, { "getresuid" }, { "getresuid32" }, { "getresgid" },
+  { "getresgid32" }, { "getgroups" }, { "getgroups32" }, { "capget" },
+  { "getrlimit" }, { "ugetrlimit" }, { "setrlimit" },
+  { "prlimit64", ALWAYS, 1, { IS (0, 0) } },
+  { "getrusage" }, { "times" }, { "sysinfo" }, { "uname" }, { "getcpu" },
+  { "getpriority", ALWAYS, 2, { IS (0, PRIO_PROCESS), IS (1, 0) } },
+  { "setpriority", ALWAYS, 2, { IS (0, PRIO_PROCESS), IS (1, 0) } },
+  { "sched_getaffinity" },
+  { "sched_setaffinity", ALWAYS, 1, { IS (0, 0) } },
+  { "sched_getattr", ALWAYS, 1, { IS (0, 0) } },
+  { "sched_setattr", ALWAYS, 1, { IS (0, 0) } },
+  { "sched_getscheduler" }, { "sched_getparam" }, { "sched_get_priority_max" },
+  { "sched_get_priority_min" },
+
+  /* Signals: Landlock says to whom. */
+  { "kill" }, { "tkill" }, { "tgkill" }, { "rt_sigqueueinfo" }, { "rt_tgsigqueueinfo" },
+  { "pidfd_send_signal" },
+  { "sigaction" }, { "rt_sigaction" }, { "sigprocmask" }, { "rt_sigprocmask" },
+  { "sigreturn" }, { "rt_sigreturn" }, { "sigaltstack" }, { "sigpending" },
+  { "rt_sigpending" }, { "sigsuspend" }, { "rt_sigsuspend" }, { "rt_sigtimedwait" },
+  { "rt_sigtimedwait_time64" }, { "pause" },
+
+  /* Tracing: Landlock says whom. Its parent, the template, is not asked to trace it
+   * (PTRACE_TRACEME), and so to wait for its stops. */
+  { "ptrace", ALWAYS, 1, { SCMP_CMP (0, SCMP_CMP_NE, 0) } },
+
+  /* Time: to read it, and to wait. */
+  { "time" }, { "gettimeofday" }, { "clock_gettime" }, { "clock_gettime64" },
+  { "clock_getres" }, { "clock_getres_time64" }, { "clock_nanosleep" },
+  { "clock_nanosleep_time64" }, { "nanosleep" }, { "alarm" }, { "getitimer" },
+  { "setitimer" }, { "timer_create" }, { "timer_settime" }, { "timer_settime64" },
+  { "timer_gettime" }, { "timer_gettime64" }, { "timer_getoverrun" }, { "timer_delete" },
+
+  /* Random numbers. */
+  { "getrandom" },
+
+  /* Names of threads and memory; and that it is killed when its parent ends, which it cannot
+   * take back. Then confining again, which can only narrow. */
+  { "prctl", ALWAYS, 1, { IS (0, PR_SET_NAME) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_NAME) } },
+  { "prctl", ALWAYS, 2, { IS (0, PR_SET_PDEATHSIG), IS (1, SIGKILL) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_PDEATHSIG) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_DUMPABLE) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_SET_TIMERSLACK) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_TIMERSLACK) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_CAPBSET_READ) } },
+  { "prctl", ALWAYS, 1, { IS (0, SET_VMA) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_SECCOMP) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_SET_SECCOMP) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_GET_NO_NEW_PRIVS) } },
+  { "prctl", ALWAYS, 1, { IS (0, PR_SET_NO_NEW_PRIVS) } },
+  { "seccomp", ALWAYS, 2, { IS (0, SECCOMP_SET_MODE_FILTER), IS (1, 0) } },
+  { "landlock_create_ruleset" }, { "landlock_add_rule" }, { "landlock_restrict_self" },
+};
+
+/* Their arguments are in memory, where a filter cannot look at them. C libraries do
+ * without them if there are none. */
+static const char *const missing_calls[] = { "clone3", "openat2" };

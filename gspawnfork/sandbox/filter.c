@@ -1,0 +1,179 @@
+/* filter.c: the filter of system calls, which libseccomp builds
+ *
+ * SPDX-FileCopyrightText: The gspawnfork developers
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "sandbox/filter.h"
+
+#include "gforkerror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n-lib.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#ifdef HAVE_SECCOMP
+
+#include "sandbox/calls.h"
+
+#include <linux/seccomp.h>
+
+/* Whether the kernel has filters, and lets this process have one. It fails for want of
+ * a filter then, and otherwise for want of filters. */
+gboolean
+g_fork_filter_is_available (void)
+{
+  return prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) != 0 && errno == EFAULT;
+}
+
+static gboolean
+is_among (const char * const *names,
+          const char         *name)
+{
+  return names != NULL && g_strv_contains (names, name);
+}
+
+/* Allows the calls that the table has for these options. Those that this architecture, or
+ * this libseccomp, does not know are left out. Returns 0 or a negative errno. */
+static int
+add_rules (scmp_filter_ctx           filter,
+           const GForkFilterOptions *options)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (allowed_calls); i++)
+    {
+      const AllowedCall *call = &allowed_calls[i];
+      int number = seccomp_syscall_resolve_name (call->name);
+      int result;
+
+      if (number == __NR_SCMP_ERROR || is_among (options->names, call->name)
+          || (call->when == WITH_NETWORK && !options->network)
+          || (call->when == WITH_EXECUTE && !options->execute)
+          || (call->when == WITHOUT_EXECUTE && options->execute))
+        continue;
+      /* A call with several numbers has no arguments to look at on some architectures:
+       * i386 passes those of sockets in memory. */
+      if (call->n_checks > 0 && number < 0)
+        continue;
+      result = seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, number, call->n_checks,
+                                       call->checks);
+      if (result != 0)
+        return result;
+    }
+
+  for (gsize i = 0; i < G_N_ELEMENTS (missing_calls); i++)
+    {
+      int number = seccomp_syscall_resolve_name (missing_calls[i]);
+      int result;
+
+      if (number == __NR_SCMP_ERROR || is_among (options->names, missing_calls[i]))
+        continue;
+      result = seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS), number, 0);
+      if (result != 0)
+        return result;
+    }
+
+  for (const char *const *name = options->names; name != NULL && *name != NULL; name++)
+    {
+      int result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name (*name),
+                                     0);
+
+      /* It may be one that only other architectures have. */
+      if (result != 0 && result != -EDOM)
+        return result;
+    }
+
+  return 0;
+}
+
+static GBytes *
+export_filter (scmp_filter_ctx   filter,
+               GError          **error)
+{
+  FILE *file = tmpfile (); /* as that is where libseccomp writes to */
+  g_autofree guint8 *program = NULL;
+  off_t length = 0;
+  int result = file == NULL ? -errno : seccomp_export_bpf (filter, fileno (file));
+
+  if (result == 0)
+    {
+      length = lseek (fileno (file), 0, SEEK_CUR);
+      program = g_malloc (MAX (length, 1));
+      if (length <= 0 || pread (fileno (file), program, length, 0) != length)
+        result = -EIO;
+    }
+  if (file != NULL)
+    fclose (file);
+
+  if (result != 0)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not build the filter of system calls: %s"), g_strerror (-result));
+      return NULL;
+    }
+  return g_bytes_new_take (g_steal_pointer (&program), length);
+}
+
+/* Returns the filter as the kernel takes it: an array of struct sock_filter. */
+GBytes *
+g_fork_filter_new (const GForkFilterOptions  *options,
+                   GError                   **error)
+{
+  scmp_filter_ctx filter;
+  GBytes *program = NULL;
+  int result;
+
+  for (const char *const *name = options->names; name != NULL && *name != NULL; name++)
+    if (seccomp_syscall_resolve_name (*name) == __NR_SCMP_ERROR)
+      {
+        g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                     _("Could not confine the template, as there is no system call “%s”"), *name);
+        return NULL;
+      }
+
+  filter = seccomp_init (SCMP_ACT_ERRNO (EPERM));
+  if (filter == NULL)
+    {
+      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                   _("Could not build the filter of system calls: %s"), g_strerror (ENOMEM));
+      return NULL;
+    }
+
+  /* Calls of another architecture that the processor knows are refused, too, and do not
+   * kill. */
+  result = seccomp_attr_set (filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO (EPERM));
+  if (result == 0)
+    result = add_rules (filter, options);
+  if (result == 0)
+    program = export_filter (filter, error);
+  else
+    g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                 _("Could not build the filter of system calls: %s"), g_strerror (-result));
+
+  seccomp_release (filter);
+  return program;
+}
+
+#else
+
+gboolean
+g_fork_filter_is_available (void)
+{
+  return FALSE;
+}
+
+GBytes *
+g_fork_filter_new (const GForkFilterOptions  *options,
+                   GError                   **error)
+{
+  g_set_error_literal (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
+                       _("Could not confine the template, as the library was built without "
+                         "libseccomp"));
+  return NULL;
+}
+
+#endif
