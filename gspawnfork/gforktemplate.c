@@ -615,9 +615,9 @@ g_fork_template_require (GForkTemplate *self,
 /**
  * g_fork_template_call:
  * @self: a template
- * @function: the name of a function, `name` or `module:name`, of the type
+ * @function: (type filename): the name of a function, `name` or `module:name`, of the type
  *   [callback@GFork.CallFunc]
- * @args: (array zero-terminated=1) (nullable): strings for the function
+ * @args: (array zero-terminated=1) (element-type filename) (nullable): strings for the function
  *
  * Calls a function in the template, so that what it sets up is there in all forks.
  * Its name and the strings may have up to 16 MiB together; what is longer can be
@@ -644,8 +644,8 @@ g_fork_template_call (GForkTemplate      *self,
 /**
  * g_fork_template_eval:
  * @self: a template
- * @code: code in the language of the runtime
- * @args: (array zero-terminated=1) (nullable): strings for the code
+ * @code: (type filename): code in the language of the runtime
+ * @args: (array zero-terminated=1) (element-type filename) (nullable): strings for the code
  *
  * Evaluates code in the template.
  *
@@ -703,7 +703,7 @@ send_bytes (GForkTemplate       *self,
 /**
  * g_fork_template_send_arg:
  * @self: a template
- * @arg: a string in UTF-8
+ * @arg: (type filename): a string, in UTF-8 unless the function is to have other bytes
  *
  * Sends a string, which is passed to the function that is run, or appended to the
  * arguments of the program that is executed.
@@ -1308,7 +1308,7 @@ g_fork_template_prepare (GForkTemplate  *self,
 /**
  * g_fork_template_run_async:
  * @self: a template
- * @function: the name of a function, `name` or `module:name`, of the type
+ * @function: (type filename): the name of a function, `name` or `module:name`, of the type
  *   [callback@GFork.RunFunc]; the second form loads the module if need be
  * @cancellable: (nullable): a cancellable; it ends the process
  * @callback: (scope async) (closure user_data): called when the process is about to
@@ -1370,7 +1370,7 @@ g_fork_template_run_finish (GForkTemplate  *self,
 /**
  * g_fork_template_run:
  * @self: a template
- * @function: the name of a function, `name` or `module:name`, of the type
+ * @function: (type filename): the name of a function, `name` or `module:name`, of the type
  *   [callback@GFork.RunFunc]; the second form loads the module if need be
  * @process: (out) (optional) (transfer full): return location for the process
  * @cancellable: (nullable): a cancellable; it ends the process

@@ -254,6 +254,9 @@ GFORK_AVAILABLE_IN_1_0
 void     g_fork_set_interpreter (const char  *runtime,
                                  const char  *interpreter);
 GFORK_AVAILABLE_IN_1_0
+void     g_fork_set_interpreter_argv (const char         *runtime,
+                                      const char * const *argv);
+GFORK_AVAILABLE_IN_1_0
 void     g_fork_embed_helper    (int          argc,
                                  char       **argv);
 GFORK_AVAILABLE_IN_1_0

@@ -9,6 +9,7 @@
 #define GFORK_INSIDE
 #include <gspawnfork/gforkversion.h>
 #include <gspawnfork/gforkenumtypes.h>
+#include <gspawnfork/gforkbinding.h>
 #include <gspawnfork/gforkerror.h>
 #include <gspawnfork/gforkpool.h>
 #include <gspawnfork/gforkprocess.h>

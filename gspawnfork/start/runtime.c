@@ -20,20 +20,33 @@
 
 #define GROUP "Runtime"
 
-/* Guarded by the globals' lock: runtime → program. */
+/* Guarded by the globals' lock: runtime → the interpreter and its arguments. */
 static GHashTable *interpreters;
 
-static char *
+static char **
 dup_interpreter (const char *runtime)
 {
-  char *interpreter = NULL;
+  char **interpreter = NULL;
 
   g_fork_globals_lock ();
   if (interpreters != NULL)
-    interpreter = g_strdup (g_hash_table_lookup (interpreters, runtime));
+    interpreter = g_strdupv (g_hash_table_lookup (interpreters, runtime));
   g_fork_globals_unlock ();
 
   return interpreter;
+}
+
+/* The words of the command line, with the interpreter in place of the first. Takes @words. */
+static char **
+replace_interpreter (char               **words,
+                     const char * const  *interpreter)
+{
+  g_auto (GStrv) replaced = words;
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  g_strv_builder_addv (builder, (const char **) interpreter);
+  g_strv_builder_addv (builder, (const char **) replaced + 1);
+  return g_strv_builder_end (builder);
 }
 
 /* The file that describes the runtime: of an uninstalled tree, if that has one. */
@@ -91,7 +104,7 @@ find_program (const char  *runtime,
 {
   g_autofree char *name = g_utf8_make_valid (runtime, -1);
   g_autofree char *path = NULL;
-  g_autofree char *interpreter = NULL;
+  g_auto (GStrv) interpreter = NULL;
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) local_error = NULL;
   g_auto (GStrv) words = NULL;
@@ -120,10 +133,7 @@ find_program (const char  *runtime,
 
   interpreter = dup_interpreter (runtime);
   if (interpreter != NULL)
-    {
-      g_free (words[0]);
-      words[0] = g_steal_pointer (&interpreter);
-    }
+    words = replace_interpreter (g_steal_pointer (&words), (const char *const *) interpreter);
 
   *forks = !g_key_file_has_key (file, GROUP, "Forks", NULL)
            || g_key_file_get_boolean (file, GROUP, "Forks", NULL);
@@ -172,13 +182,37 @@ void
 g_fork_set_interpreter (const char *runtime,
                         const char *interpreter)
 {
+  const char *const argv[] = { interpreter, NULL };
+
+  g_fork_set_interpreter_argv (runtime, interpreter != NULL ? argv : NULL);
+}
+
+/**
+ * g_fork_set_interpreter_argv:
+ * @runtime: the name of a runtime, such as `python3`
+ * @argv: (array zero-terminated=1) (element-type filename) (nullable): a program, by
+ *   its path or by a name that is looked up in `PATH`, and its own arguments, such as
+ *   `-I`; %NULL for the usual one
+ *
+ * Names the program that interprets the modules of a runtime, as
+ * [func@GFork.set_interpreter] does, with arguments that come before those of the
+ * runtime's keyfile.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_set_interpreter_argv (const char         *runtime,
+                             const char * const *argv)
+{
   g_return_if_fail (runtime != NULL);
+  g_return_if_fail (argv == NULL || argv[0] != NULL);
 
   g_fork_globals_lock ();
   if (interpreters == NULL)
-    interpreters = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  if (interpreter != NULL)
-    g_hash_table_replace (interpreters, g_strdup (runtime), g_strdup (interpreter));
+    interpreters = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                          (GDestroyNotify) g_strfreev);
+  if (argv != NULL)
+    g_hash_table_replace (interpreters, g_strdup (runtime), g_strdupv ((char **) argv));
   else
     g_hash_table_remove (interpreters, runtime);
   g_fork_globals_unlock ();

@@ -3,14 +3,18 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import _signal
 import functools
+import operator
 import os
 import socket as _socket
+import subprocess as _subprocess
 import sys
+import threading as _threading
 
 from gi.module import get_introspection_module
 from gi.overrides import override
-from gi.repository import Gio, GLib
+from gi.repository import Gio, GLib, GObject
 
 _GFork = get_introspection_module('GFork')
 
@@ -22,32 +26,182 @@ def _export(thing):
     return thing
 
 
-# Workers in Python are run by the interpreter that runs the application, if that is
-# one: a program that embeds Python is not.
-_interpreter = None
+# ——— Strings ———
 
+def _check_nul(data, text):
+    if b'\0' in data:
+        raise ValueError(f'{text!r} holds a NUL character; what holds one can be sent as bytes')
+    return data
+
+
+def _encode(text):
+    """What is not UTF-8 survives: it is decoded in the same way."""
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(f'a string is needed, not a {type(text).__name__}')
+    data = text if isinstance(text, bytes) else text.encode('utf-8', 'surrogateescape')
+    return _check_nul(data, text)
+
+
+def _encode_path(text):
+    return _check_nul(os.fsencode(text), text)
+
+
+def _encode_name(name):
+    """That of a module or function, which may be or begin with a path."""
+    if isinstance(name, str) and not name.startswith('/'):
+        return _encode(name)
+    return _encode_path(name)
+
+
+def _words(args):
+    """The strings of `call ('f', 'a', 'b')` as of `call ('f', ['a', 'b'])`."""
+    if len(args) == 1 and (args[0] is None or not isinstance(args[0], (str, bytes))):
+        args = args[0] or ()
+    return list(map(_encode, args))
+
+
+# ——— Waiting ———
+
+_ALL_SIGNALS = frozenset(map(int, _signal.valid_signals()))
+
+
+class _Alarm:
+    """What wakes up a main context when a signal has come."""
+
+    idle = []
+    inherited = []
+
+    def __init__(self):
+        self.reader, self.writer = _socket.socketpair()
+        self.reader.setblocking(False)
+        self.writer.setblocking(False)
+        self.poll = GLib.PollFD(self.reader.fileno(), GLib.IOCondition.IN)
+
+    @classmethod
+    def forget(cls):
+        """In a fork of the application, which must not share them. Their numbers are not to
+        be used again."""
+        cls.inherited += cls.idle
+        cls.idle = []
+
+    def take(self):
+        """Which signals there were."""
+        try:
+            return self.reader.recv(4096)
+        except BlockingIOError:
+            return b''
+
+
+os.register_at_fork(after_in_child=_Alarm.forget)
+
+
+def _wait(alarm, start, finish, cancellable):
+    """Starts an operation and returns what comes of it. An exception out of the handler of
+    a signal, such as that of Ctrl-C, cancels it."""
+    results = {}
+    started = False
+    seen = b''
+    # Handlers run between two operations of the interpreter, and could get between those
+    # that belong together here. The callback is none that the interpreter has to run.
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
+    context = _GFork.begin_wait()
+    context.add_poll(alarm.poll, GLib.PRIORITY_DEFAULT)
+    previous = _signal.set_wakeup_fd(alarm.writer.fileno(), warn_on_full_buffer=False)
+    try:
+        start(cancellable, functools.partial(operator.setitem, results))
+        started = True
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        while not results:
+            context.iteration(True)
+            seen += alarm.take()
+    except BaseException:
+        cancellable.cancel()
+        while started and not results:
+            context.iteration(True)
+            seen += alarm.take()
+        raise
+    else:
+        result, = results.values()
+        return finish(result)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
+        _signal.set_wakeup_fd(previous)
+        context.remove_poll(alarm.poll)
+        _GFork.end_wait()
+        # They are an event loop's affair, too.
+        if previous != -1 and seen:
+            try:
+                os.write(previous, seen)
+            except OSError:
+                pass
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def _blocking(kind, name):
+    """The method, as one that signals can interrupt where they can: in the main thread."""
+    blocking = getattr(kind, name)
+    start = getattr(kind, name + '_async')
+    finish = getattr(kind, name + '_finish')
+
+    def call(self, *args):
+        *args, given = args
+        if _threading.current_thread() is not _threading.main_thread():
+            return blocking(self, *args, given)
+
+        cancellable = Gio.Cancellable()
+        handler = 0
+        if given is not None:
+            handler = GObject.Object.connect(given, 'cancelled', lambda _: cancellable.cancel())
+            if given.is_cancelled():
+                cancellable.cancel()
+        alarm = _Alarm.idle.pop() if _Alarm.idle else _Alarm()
+        try:
+            return _wait(alarm, functools.partial(start, self, *args),
+                         functools.partial(finish, self), cancellable)
+        finally:
+            _Alarm.idle.append(alarm)
+            if given is not None:
+                GObject.Object.disconnect(given, handler)
+
+    return call
+
+
+# ——— The interpreter ———
 
 def _is_interpreter(path):
     return bool(path) and os.path.basename(path).startswith('python')
 
 
-def _choose_interpreter(path):
-    global _interpreter
-    _interpreter = path
-    _GFork.set_interpreter('python3', path)
-
-
+# Workers in Python are run by the interpreter that runs the application, with the same
+# flags, if that is one: a program that embeds Python is not.
+_usual_interpreter = None
 if _is_interpreter(sys.executable):
-    _choose_interpreter(sys.executable)
+    _usual_interpreter = [sys.executable, *_subprocess._args_from_interpreter_flags()]
+
+_interpreter = None
+
+
+def _choose_interpreter(argv):
+    global _interpreter
+    _interpreter = argv
+    _GFork.set_interpreter_argv('python3', argv and list(map(_encode_path, argv)))
+
+
+_choose_interpreter(_usual_interpreter)
 
 
 @_export
 def set_interpreter(runtime, interpreter):
-    """Names the program that interprets the modules of a runtime."""
+    """Names the program that interprets the modules of a runtime: its path, or a list of
+    it and its arguments. For Python, None is the one that runs this program."""
+    if interpreter is not None and not isinstance(interpreter, (list, tuple)):
+        interpreter = [interpreter]
+    if interpreter is not None and not interpreter:
+        raise ValueError('the list of the interpreter and its arguments is empty')
     if runtime == 'python3':
-        _choose_interpreter(interpreter)
+        _choose_interpreter(_usual_interpreter if interpreter is None else list(interpreter))
     else:
-        _GFork.set_interpreter(runtime, interpreter)
+        _GFork.set_interpreter_argv(runtime, interpreter and list(map(_encode_path, interpreter)))
 
 
 @_export
@@ -59,22 +213,23 @@ def python_socket(socket):
     return result
 
 
-def _words(args):
-    """The strings of `call ('f', 'a', 'b')` as of `call ('f', ['a', 'b'])`."""
-    if len(args) == 1 and (args[0] is None or not isinstance(args[0], str)):
-        return list(args[0] or ())
-    return list(args)
-
-
-def _chain(name):
+def _chain(name, *encode):
+    """The method, returning the template, with strings encoded by these."""
     method = getattr(_GFork.Template, name)
 
     @functools.wraps(method)
     def chained(self, *args, **kwargs):
-        method(self, *args, **kwargs)
+        encoded = [encoder(arg) for encoder, arg in zip(encode, args)]
+        method(self, *encoded, *args[len(encoded):], **kwargs)
         return self
 
     return chained
+
+
+_prepare = _blocking(_GFork.Template, 'prepare')
+_run = _blocking(_GFork.Template, 'run')
+_execv = _blocking(_GFork.Template, 'execv')
+_detach = _blocking(_GFork.Template, 'detach')
 
 
 class Template(_GFork.Template):
@@ -97,24 +252,25 @@ class Template(_GFork.Template):
 
     def _hand_over_path(self):
         # Another interpreter's modules are not this one's.
-        path = sys.path if _interpreter == sys.executable else sys.path[:1]
+        own = _interpreter is not None and _interpreter[0] == sys.executable
+        path = sys.path if own else sys.path[:1]
         self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)',
-                  [os.path.abspath(directory) for directory in path])
+                  [os.path.abspath(directory) for directory in path if isinstance(directory, str)])
 
-    require = _chain('require')
-    send_arg = _chain('send_arg')
+    require = _chain('require', _encode_name)
+    send_arg = _chain('send_arg', _encode)
     send_socket = _chain('send_socket')
     send_fd_list = _chain('send_fd_list')
     send_fd = _chain('send_fd')
     take_fd = _chain('take_fd')
     map_fd = _chain('map_fd')
-    set_environ = _chain('set_environ')
+    set_environ = _chain('set_environ', lambda envp: list(map(_encode_path, envp)))
     setsid = _chain('setsid')
     set_limit = _chain('set_limit')
     die_with_application = _chain('die_with_application')
-    setenv = _chain('setenv')
-    unsetenv = _chain('unsetenv')
-    set_cwd = _chain('set_cwd')
+    setenv = _chain('setenv', _encode_path, _encode_path)
+    unsetenv = _chain('unsetenv', _encode_path)
+    set_cwd = _chain('set_cwd', _encode_path)
 
     def send_bytes(self, data):
         if not isinstance(data, GLib.Bytes):
@@ -123,11 +279,11 @@ class Template(_GFork.Template):
         return self
 
     def call(self, function, *args):
-        super().call(function, _words(args))
+        super().call(_encode_name(function), _words(args))
         return self
 
     def eval(self, code, *args):
-        super().eval(code, _words(args))
+        super().eval(_encode(code), _words(args))
         return self
 
     def send(self, *things):
@@ -157,17 +313,23 @@ class Template(_GFork.Template):
         return self
 
     def prepare(self, cancellable=None):
-        return super().prepare(cancellable)
+        return _prepare(self, cancellable)
 
     def run(self, function, cancellable=None):
         """Returns the communication socket and the process."""
-        return super().run(function, cancellable)
+        return _run(self, _encode_name(function), cancellable)
+
+    def run_async(self, function, *args, **kwargs):
+        return super().run_async(_encode_name(function), *args, **kwargs)
 
     def execv(self, argv, flags=_GFork.ExecFlags.NONE, cancellable=None):
-        return super().execv([os.fspath(word) for word in argv], flags, cancellable)
+        return _execv(self, list(map(_encode_path, argv)), flags, cancellable)
+
+    def execv_async(self, argv, *args, **kwargs):
+        return super().execv_async(list(map(_encode_path, argv)), *args, **kwargs)
 
     def detach(self, cancellable=None):
-        return super().detach(cancellable)
+        return _detach(self, cancellable)
 
     def __enter__(self):
         return self
@@ -180,12 +342,16 @@ Template = override(Template)
 __all__.append('Template')
 
 
+_wait_for_end = _blocking(_GFork.Process, 'wait')
+_wait_check = _blocking(_GFork.Process, 'wait_check')
+
+
 class Process(_GFork.Process):
     def wait(self, cancellable=None):
-        return super().wait(cancellable)
+        return _wait_for_end(self, cancellable)
 
     def wait_check(self, cancellable=None):
-        return super().wait_check(cancellable)
+        return _wait_check(self, cancellable)
 
 
 Process = override(Process)
