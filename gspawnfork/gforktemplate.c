@@ -463,8 +463,40 @@ g_fork_template_new_from_main (GError **error)
 
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  remote = g_fork_main_fork (error);
+  remote = g_fork_main_fork (NULL, NULL, error);
   return remote != NULL ? new_for_remote (remote, NULL) : NULL;
+}
+
+/**
+ * g_fork_template_new_from_main_with: (constructor)
+ * @runtime: the name of the runtime that the fork serves
+ * @func: (scope call) (closure user_data): forks the calling program
+ * @user_data: data for @func
+ * @error: return location for an error: as of [ctor@GFork.Template.new_from_main]
+ *
+ * Forks the calling program, now, by a function of a language's binding: for
+ * interpreters that have to do something before and after a fork, and whose fork
+ * serves templates of that language itself.
+ *
+ * Returns: (transfer full): a new template; %NULL with @error set if the program
+ *   cannot be forked
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_from_main_with (const char     *runtime,
+                                    GForkMainFunc   func,
+                                    gpointer        user_data,
+                                    GError        **error)
+{
+  GForkRemote *remote;
+
+  g_return_val_if_fail (runtime != NULL, NULL);
+  g_return_val_if_fail (func != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  remote = g_fork_main_fork (func, user_data, error);
+  return remote != NULL ? new_for_remote (remote, runtime) : NULL;
 }
 
 /**

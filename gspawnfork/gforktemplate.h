@@ -86,6 +86,21 @@ G_DECLARE_FINAL_TYPE (GForkTemplate, g_fork_template, G_FORK, TEMPLATE, GObject)
 
 /* Making one */
 
+/**
+ * GForkMainFunc:
+ * @socket: the control socket of the fork, which the caller of the function closes
+ * @user_data: what was given to [ctor@GFork.Template.new_from_main_with]
+ *
+ * Forks the calling program. In the fork this function serves the control socket, and
+ * does not return.
+ *
+ * Returns: the process ID of the fork, or an error number with a minus sign
+ *
+ * Since: 1.0
+ */
+typedef GPid (*GForkMainFunc) (int      socket,
+                               gpointer user_data);
+
 GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new             (void);
 GFORK_AVAILABLE_IN_1_0
@@ -94,6 +109,11 @@ GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_for_runtime (const char     *runtime);
 GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_from_main   (GError        **error);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_from_main_with (const char     *runtime,
+                                                   GForkMainFunc   func,
+                                                   gpointer        user_data,
+                                                   GError        **error);
 GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_from_socket (GSocket        *socket);
 GFORK_AVAILABLE_IN_1_0

@@ -26,9 +26,12 @@
 static GForkRemote *early;
 static guint early_generation;
 
-/* Forks the calling program, and makes the fork a template. */
+/* Forks the calling program, and makes the fork a template. A binding has a function for
+ * that, as its interpreter has to know of forks. */
 GForkRemote *
-g_fork_main_fork (GError **error)
+g_fork_main_fork (GForkMainFunc   func,
+                  gpointer        user_data,
+                  GError        **error)
 {
   char threads[512];
   int fds[2], n_threads, error_number;
@@ -58,10 +61,10 @@ g_fork_main_fork (GError **error)
   /* No handler of the application's runs in the fork. */
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);
-  pid = fork ();
+  pid = func != NULL ? func (fds[1], user_data) : fork ();
   if (pid == 0)
     gfork_serve_fork (fds[1]);
-  error_number = errno;
+  error_number = func != NULL ? -pid : errno;
   pthread_sigmask (SIG_SETMASK, &before, NULL);
 
   close (fds[1]);
@@ -112,7 +115,7 @@ g_fork_init_early (GError **error)
   if (early != NULL && early_generation == g_fork_generation ())
     return TRUE;
 
-  early = g_fork_main_fork (error);
+  early = g_fork_main_fork (NULL, NULL, error);
   early_generation = g_fork_generation ();
   return early != NULL;
 }

@@ -8,9 +8,13 @@
 
 #include "channel/remote.h"
 
+#include "gforktemplate.h"
+
 G_BEGIN_DECLS
 
-GForkRemote *g_fork_main_fork       (GError **error);
+GForkRemote *g_fork_main_fork       (GForkMainFunc   func,
+                                     gpointer        user_data,
+                                     GError        **error);
 GForkRemote *g_fork_main_fork_early (void);
 
 G_END_DECLS

@@ -30,11 +30,11 @@ from gi.repository import GFork, GLib
 '''
 
 
-def run_application(code, *flags, **options):
+def run_application(code, *flags, prologue=PROLOGUE, **options):
     """Executes a program that uses the library, and returns how it ended."""
     options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True,
                'timeout': PATIENCE, **options}
-    return subprocess.run([sys.executable, *flags, '-c', PROLOGUE + textwrap.dedent(code)],
+    return subprocess.run([sys.executable, *flags, '-c', prologue + textwrap.dedent(code)],
                           cwd=HERE, **options)
 
 
@@ -518,6 +518,7 @@ class Interrupts(PythonTemplateCase):
     CODE = """
         import os, signal
         def disturb(sock, application):
+            sock.recv(1)
             os.kill(int(application), signal.SIGINT)
             sock.recv(1)
             return 3
@@ -538,8 +539,9 @@ class Interrupts(PythonTemplateCase):
 
     def test_wait(self):
         for wait in GFork.Process.wait, GFork.Process.wait_check:
+            sock, process = run(self.template.fork().send(str(os.getpid())), 'disturb')
             with self.assertRaises(KeyboardInterrupt):
-                sock, process = run(self.template.fork().send(str(os.getpid())), 'disturb')
+                sock.sendall(b'!')
                 wait(process)
             process.force_exit()
             process.wait()
@@ -571,8 +573,10 @@ class Interrupts(PythonTemplateCase):
             fork = self.template.fork().send(str(os.getpid()))
             sock, process = run(self.template.fork(), 'py_worker:echo')
             other, disturbing = run(fork, 'disturb')
+            other.sendall(b'!')
             other.shutdown(socket.SHUT_WR)
             disturbing.wait()
+            self.assertEqual(sock.recv(1), b'!')
             self.assertEqual(disturbing.get_exit_status(), 3)
             self.assertEqual(seen, [1])
             self.assertEqual(reader.recv(100), bytes([signal.SIGINT]))
@@ -603,6 +607,74 @@ class Interrupts(PythonTemplateCase):
         thread.join()
         self.assertEqual(results, [True])
         sock.close()
+
+
+class Flags(PythonTemplateCase):
+    """Those of the application's interpreter are its templates'."""
+
+    CODE = '''
+        template = GFork.Template.new_python().eval("""
+        import sys
+        def tell(sock):
+            import json
+            flags = sys.flags
+            sock.sendall(json.dumps([flags.optimize, flags.dev_mode, flags.no_user_site,
+                                     flags.utf8_mode, flags.isolated, sys.warnoptions]).encode())
+            assert not hasattr(sys, 'customized')
+        """)
+        for fork in template.fork(), template:
+            conversation, process = fork.run('tell')
+            with GFork.python_socket(conversation) as sock:
+                print(sock.recv(1000).decode())
+            process.wait_check()
+    '''
+
+    def tell(self, *flags):
+        # A flag may hide where the bindings are.
+        path = os.environ['PYTHONPATH'].split(':')
+        done = run_application(self.CODE, *flags,
+                               prologue=f'import sys\nsys.path[:0] = {path}\n{PROLOGUE}')
+        self.assertEqual((done.stderr, done.returncode), ('', 0))
+        first, second = map(json.loads, done.stdout.splitlines())
+        self.assertEqual(first, second)
+        return first
+
+    def test_flags(self):
+        # PyGObject gives reason for this one.
+        self.assertEqual(self.tell('-O', '-X', 'dev', '-X', 'utf8', '-W', 'ignore::ImportWarning',
+                                   '-s'),
+                         [1, True, 1, 1, 0, ['default', 'ignore::ImportWarning']])
+
+    def test_warnings_as_errors(self):
+        """The runtime itself gives no reason for any."""
+        self.assertEqual(self.tell('-bb', '-X', 'dev', '-W', 'error', '-W', 'ignore::ImportWarning',
+                                   '-W', 'default::DeprecationWarning')[-1],
+                         ['default', 'error', 'ignore::ImportWarning', 'default::DeprecationWarning',
+                          'error::BytesWarning'])
+
+    def test_isolated(self):
+        """What the environment says is as little heard as in the application."""
+        directory = self.make_directory()
+        self.write(os.path.join(directory, 'sitecustomize.py'), '''
+            import sys
+            sys.customized = True
+        ''')
+        self.set_environment('PYTHONPATH', f'{directory}:{os.environ["PYTHONPATH"]}')
+        self.assertEqual(self.tell('-I'), [0, False, 1, 0, 1, []])
+
+    def test_own_interpreter(self):
+        GFork.set_interpreter('python3', [sys.executable, '-O', '-O'])
+        try:
+            template = make_template('''
+                import sys
+                def tell(sock):
+                    sock.sendall(str(sys.flags.optimize).encode())
+            ''')
+        finally:
+            GFork.set_interpreter('python3', None)
+        self.assertEqual(read_all(run(template, 'tell')[0]), b'2')
+        with self.assertRaises(ValueError):
+            GFork.set_interpreter('python3', [])
 
 
 class Signals(PythonTemplateCase):
@@ -661,6 +733,32 @@ class Signals(PythonTemplateCase):
             conversation, process = template.fork().require('py_worker').run('return_status')
             process.wait()
             assert process.get_exit_status() == 5
+        ''')
+        self.assertEqual((done.stderr, done.returncode), ('', 0))
+
+    def test_ignored_signals(self):
+        """What an application ignores that is in the background, its workers ignore."""
+        done = run_application('''
+            ignored = [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+            for signum in ignored:
+                signal.signal(signum, signal.SIG_IGN)
+            template = GFork.Template.new_python().eval("""
+            import signal
+            def worker(sock):
+                for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+                    assert signal.getsignal(signum) == signal.SIG_IGN
+                assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+            """.replace('\\n            ', '\\n'))
+            template.fork().run('worker')[1].wait_check()
+            flags = GFork.ExecFlags.SEARCH_PATH | GFork.ExecFlags.SOCKET_STDOUT
+            conversation, process = template.execv(['cat', '/proc/self/status'], flags)
+            status = b''
+            sock = GFork.python_socket(conversation)
+            while data := sock.recv(10000):
+                status += data
+            fields = dict(line.split(':\\t') for line in status.decode().splitlines())
+            assert int(fields['SigIgn'], 16) & ~(3 << 31) == sum(1 << signum - 1 for signum in ignored)
+            assert int(fields['SigBlk'], 16) == 0
         ''')
         self.assertEqual((done.stderr, done.returncode), ('', 0))
 

@@ -174,9 +174,8 @@ def _is_interpreter(path):
 
 # Workers in Python are run by the interpreter that runs the application, with the same
 # flags, if that is one: a program that embeds Python is not.
-_usual_interpreter = None
-if _is_interpreter(sys.executable):
-    _usual_interpreter = [sys.executable, *_subprocess._args_from_interpreter_flags()]
+_flags = _subprocess._args_from_interpreter_flags()
+_usual_interpreter = [sys.executable, *_flags] if _is_interpreter(sys.executable) else None
 
 _interpreter = None
 
@@ -193,9 +192,10 @@ _choose_interpreter(_usual_interpreter)
 @_export
 def set_interpreter(runtime, interpreter):
     """Names the program that interprets the modules of a runtime: its path, or a list of
-    it and its arguments. For Python, None is the one that runs this program."""
+    it and its arguments. For Python, a path alone is that of an interpreter which gets the
+    flags of the one that runs this program, and None is that one itself."""
     if interpreter is not None and not isinstance(interpreter, (list, tuple)):
-        interpreter = [interpreter]
+        interpreter = [interpreter, *(_flags if runtime == 'python3' else ())]
     if interpreter is not None and not interpreter:
         raise ValueError('the list of the interpreter and its arguments is empty')
     if runtime == 'python3':
@@ -206,7 +206,7 @@ def set_interpreter(runtime, interpreter):
 
 @_export
 def python_socket(socket):
-    """Makes a Gio.Socket, which is closed, a socket.socket that waits."""
+    """Makes a blocking socket.socket of a Gio.Socket, which is closed."""
     result = _socket.socket(fileno=os.dup(socket.get_fd()))
     socket.close()
     result.setblocking(True)
@@ -249,6 +249,14 @@ class Template(_GFork.Template):
         if runtime == 'python3':
             template._hand_over_path()
         return template
+
+    @classmethod
+    def new_from_main(cls):
+        """A template that is a fork of this interpreter, made now, with all that is imported.
+        The functions of this program are its own."""
+        from gspawnfork import _template
+
+        return _GFork.Template.new_from_main_with('python3', lambda sock, *_: _template.fork_main(sock))
 
     def _hand_over_path(self):
         # Another interpreter's modules are not this one's.

@@ -8,15 +8,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import os
+import signal
 import socket
+import stat
 import sys
 import types
 
 import gspawnfork
 
+from . import signals
 from .arguments import open_socket
+from .ending import Files, flush_streams
 from .modules import Modules
-from .process import Title, close_all_but
+from .process import Title, close_all_but, list_descriptors, make_eventfd
 from .signals import Dispositions
 from .template import Template
 from .wire import (DETAIL, HELLO, ID, PROTOCOL, PROTOCOL_VERSION, SERVE_OPTION, Report,
@@ -67,3 +71,50 @@ def send(sock, frame):
         sock.send(frame, socket.MSG_NOSIGNAL)
     except OSError:
         pass
+
+
+def fork_main(sock):
+    """Forks the application, for GFork.Template.new_from_main(), with all signals blocked: the
+    fork serves the socket, and does not return. Returns the PID, or a negative error number."""
+    # What was written so far is written once.
+    flush_streams(True)
+    Files().flush()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        return -error.errno
+    if pid == 0:
+        serve_fork(sock)
+    return pid
+
+
+def serve_fork(sock):
+    try:
+        signal.set_wakeup_fd(-1)
+        leave_descriptors(sock)
+        dispositions = Dispositions(False)
+        template = Template(open_socket(sock, True), Title(), Modules(), dispositions)
+        template.ending.begin_fork()
+        template.seed()
+        gspawnfork._template_here = template
+        template.serve()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        os._exit(127)
+
+
+def leave_descriptors(keep):
+    """Lets go of all that the application has open. Its objects close them by their numbers
+    one day, which must not be another's by then, so something else takes their places."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    for fd in list_descriptors():
+        if fd > 2 and fd not in (keep, null):
+            # GLib waits for its eventfds; those that are not their like have a type.
+            other = null if stat.S_IFMT(os.fstat(fd).st_mode) else make_eventfd()
+            os.dup2(other, fd, False)
+            if other != null:
+                os.close(other)
+    os.close(null)
+    os.set_inheritable(keep, False)

@@ -10,6 +10,10 @@ import time
 # A thread that was joined is still listed for a moment.
 PATIENCE_MS = 50
 
+# Flags of a thread (field 9 of proc_pid_stat(5)) that the kernel itself has started in the
+# process, as io_uring does. A fork has no need of it.
+KERNEL_FLAGS = 0x200010
+
 
 class Title:
     """What ps and top show."""
@@ -62,18 +66,14 @@ def list_threads():
 
     threads = []
     for task in sorted(map(int, tasks)):
-        if task == os.getpid():
+        try:
+            with open(f'/proc/self/task/{task}/stat', encoding='utf-8', errors='replace') as file:
+                name, fields = file.read().split('(', 1)[1].rsplit(')', 1)
+        except OSError:
+            # It has just ended.
             continue
-        name = names.get(task)
-        if name is None:
-            try:
-                with open(f'/proc/self/task/{task}/comm', encoding='utf-8',
-                          errors='replace') as file:
-                    name = file.read().rstrip('\n')
-            except OSError:
-                # It has just ended.
-                continue
-        threads.append(f'{name} ({task})')
+        if task != os.getpid() and not int(fields.split()[6]) & KERNEL_FLAGS:
+            threads.append(f'{names.get(task, name)} ({task})')
     return threads
 
 
@@ -117,3 +117,27 @@ def close_between(first, end):
                 os.close(fd)
             except OSError:
                 pass
+
+
+def list_descriptors():
+    """Those that are open."""
+    try:
+        candidates = [int(fd) for fd in os.listdir('/proc/self/fd')]
+    except OSError:
+        candidates = range(min(os.sysconf('SC_OPEN_MAX'), 65536))
+    return [fd for fd in candidates if is_open(fd)]
+
+
+def is_open(fd):
+    try:
+        os.fstat(fd)
+        return True
+    except OSError:
+        return False
+
+
+def make_eventfd():
+    if hasattr(os, 'eventfd'):
+        return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    import ctypes
+    return ctypes.CDLL(None).eventfd(0, os.O_CLOEXEC | os.O_NONBLOCK)

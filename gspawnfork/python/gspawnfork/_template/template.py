@@ -35,6 +35,9 @@ WITHOUT_THREADS = {
     'scipy': 'OPENBLAS_NUM_THREADS',
 }
 
+# An error names no more of the code that has started threads.
+MAX_STARTER = 100
+
 
 class Template:
     def __init__(self, sock, title, modules, dispositions):
@@ -54,7 +57,8 @@ class Template:
         self.closed = False             # no more commands will come, but for KILL
         self.report = None              # what has failed
         self.unknown_code_ran = True    # since the last fork
-        self.starter = None             # the command that was followed by threads
+        self.starter = b''              # the code that was followed by threads
+        self.remedy = ''                # what keeps it from that
 
         self.arguments = []
         self.placements = []            # descriptors, and where they are wanted
@@ -91,19 +95,18 @@ class Template:
             self.fail(CALL_FAILED, verb, subject, describe(error))
         self.dispositions.survive_group()
         self.children.recover()
-        self.look_for_threads(verb, subject, before)
+        self.look_for_threads(subject, before)
 
-    def look_for_threads(self, verb, subject, before):
-        """Remembers which command was followed by the first thread."""
+    def look_for_threads(self, subject, before):
+        """Remembers which module or function was followed by the first thread, and how to do
+        without, if that is known."""
         if not has_threads():
-            self.starter = None
-        elif self.starter is None:
-            command = {REQUIRE: 'require', CALL: 'call', EVAL: 'eval'}[verb]
-            self.starter = f'since {command} ("{decode(subject[:100])}")'
+            self.starter, self.remedy = b'', ''
+        elif not self.starter:
+            self.starter = subject[:MAX_STARTER]
             for module, variable in WITHOUT_THREADS.items():
                 if module in sys.modules and module not in before:
-                    self.starter += (f', which imported {module}; setenv ("{variable}", "1")'
-                                     ' before that leaves it without')
+                    self.remedy = f'{module} starts none after setenv ("{variable}", "1")'
                     break
 
     def on_require(self, payload, fds):
@@ -254,7 +257,8 @@ class Template:
                 self.look_after_unknown_code()
             pid = os.fork()
         except Failure as failure:
-            self.refuse_child(child_id, fds[0], Report(failure.code, FORK, b'', failure.reason))
+            self.refuse_child(child_id, fds[0],
+                              Report(failure.code, FORK, self.starter, failure.reason))
         except OSError as error:
             self.refuse_child(child_id, fds[0], Report(FORK_FAILED, FORK, b'', error.strerror))
         else:
@@ -277,8 +281,8 @@ class Template:
         threads = wait_for_threads()
         if threads:
             reason = ', '.join(threads).replace(DETAIL, ' ')
-            if self.starter is not None:
-                reason += DETAIL + self.starter
+            if self.remedy:
+                reason += DETAIL + self.remedy
             raise Failure(THREADED, reason)
 
         flush_streams(True)
@@ -438,6 +442,7 @@ class Template:
                 os.dup2(1, 2)
         except OSError as error:
             raise Failure(EXEC_FAILED, error.strerror) from error
+        self.children.stop()
         close_all_but([target for _, target in self.placements]
                       + [self.channel.socket.fileno()] + self.confinement.scope)
 
