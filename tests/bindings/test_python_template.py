@@ -32,8 +32,11 @@ from gi.repository import GFork, GLib
 
 def run_application(code, *flags, prologue=PROLOGUE, **options):
     """Executes a program that uses the library, and returns how it ended."""
+    # Without buffers, nothing would have to be flushed.
+    environment = dict(word.split('=', 1) for word in GLib.get_environ())
+    environment['PYTHONUNBUFFERED'] = ''
     options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True,
-               'timeout': PATIENCE, **options}
+               'env': environment, 'timeout': PATIENCE, **options}
     return subprocess.run([sys.executable, *flags, '-c', prologue + textwrap.dedent(code)],
                           cwd=HERE, **options)
 
@@ -263,7 +266,8 @@ class Endings(PythonTemplateCase):
         self.set_environment('PYTHONUNBUFFERED', None)
         with open('/dev/full', 'w') as full, tempfile.TemporaryFile('w+') as errors:
             plain = subprocess.run([sys.executable, '-c', 'print(1)'], stdout=full,
-                                   stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONUNBUFFERED': ''})
+                                   stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, 'PYTHONUNBUFFERED': ''})
             self.assertEqual(plain.returncode, 120)
             template = make_template('def worker(sock):\n    print(1)\n')
             template.map_fd(full.fileno(), 1).map_fd(errors.fileno(), 2)

@@ -15,9 +15,13 @@ OWN_MODULES = sysconfig.get_path('platstdlib')
 class CLibrary:
     def __init__(self):
         self.libc = self.glib = None
+        self.n_modules = 0
 
     def look(self):
         """After code has run that may have loaded modules in C."""
+        if len(sys.modules) == self.n_modules:
+            return
+        self.n_modules = len(sys.modules)
         if self.libc is None and any(map(is_foreign, list(sys.modules.values()))):
             try:
                 import ctypes

@@ -129,6 +129,7 @@ class Ending:
         if not flush_streams(False):
             self.status = STREAMS_NOT_FLUSHED
         self.files.flush()
+        self.clibrary.look()
         self.clibrary.flush()
         if self.interrupted:
             # So that a shell knows.
