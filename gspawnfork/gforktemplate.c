@@ -8,6 +8,7 @@
 
 #include "gforktemplate.h"
 
+#include "base/generation.h"
 #include "base/context.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -139,12 +140,25 @@ set_remote (GForkTemplate *self,
     g_fork_remote_disown (remote);
 }
 
-/* A fork of the default template. */
-static GForkRemote *
-fork_default (void)
+static const char *
+get_runtime (GForkTemplate *self)
 {
-  GForkRemote *parent = g_fork_default_own ();
-  GForkRemote *remote = g_fork_remote_fork (parent);
+  return self->runtime != NULL ? self->runtime : "c";
+}
+
+/* A fork of the runtime's default template; for a runtime that cannot be forked, if there is
+ * no such template, a new process. */
+static GForkRemote *
+fork_default (const char *runtime)
+{
+  GForkRemote *parent = g_fork_default_own (runtime, FALSE);
+  GForkRemote *remote;
+
+  if (parent == NULL && !g_fork_runtime_forks (runtime))
+    return g_fork_runtime_start (runtime);
+  if (parent == NULL)
+    parent = g_fork_default_own (runtime, TRUE);
+  remote = g_fork_remote_fork (parent);
 
   g_fork_remote_disown (parent);
   return remote;
@@ -159,9 +173,7 @@ get_remote (GForkTemplate *self)
   if (G_LIKELY (remote != NULL))
     return remote;
 
-  set_remote (self, self->runtime != NULL && strcmp (self->runtime, "c") != 0
-                        ? g_fork_runtime_start (self->runtime)
-                        : fork_default ());
+  set_remote (self, fork_default (get_runtime (self)));
   return g_atomic_pointer_get (&self->remote);
 }
 
@@ -390,7 +402,7 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
 GForkTemplate *
 g_fork_template_new (void)
 {
-  return new_for_remote (fork_default (), NULL);
+  return new_for_remote (fork_default ("c"), NULL);
 }
 
 /**
@@ -418,7 +430,11 @@ g_fork_template_new_exec (void)
  * @runtime: the name of a runtime: "c", "python3", "gjs" or another one that is
  *   installed
  *
- * Executes a fresh process that loads modules of the given language.
+ * Forks a new template off the default one of a runtime: one that loads modules of the
+ * given language. See [func@GFork.Template.dup_default_for_runtime].
+ *
+ * For a runtime that cannot be forked, this starts a new interpreter, which is told
+ * what the default template was told, if there is one.
  *
  * If there is no such runtime, the first operation of the template fails with
  * %G_FORK_ERROR_NOT_SUPPORTED.
@@ -429,6 +445,28 @@ g_fork_template_new_exec (void)
  */
 GForkTemplate *
 g_fork_template_new_for_runtime (const char *runtime)
+{
+  g_return_val_if_fail (runtime != NULL, NULL);
+
+  return new_for_remote (fork_default (runtime), runtime);
+}
+
+/**
+ * g_fork_template_new_exec_for_runtime:
+ * @runtime: the name of a runtime
+ *
+ * Executes a fresh process that loads modules of the given language: a template that
+ * has nothing from another one.
+ *
+ * If there is no such runtime, the first operation of the template fails with
+ * %G_FORK_ERROR_NOT_SUPPORTED.
+ *
+ * Returns: (transfer full): a new template
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_new_exec_for_runtime (const char *runtime)
 {
   g_return_val_if_fail (runtime != NULL, NULL);
 
@@ -562,8 +600,27 @@ g_fork_template_fork (GForkTemplate *self)
   return new_for_remote (g_fork_remote_fork (get_remote (self)), self->runtime);
 }
 
-/* The object of the default template process, if there is one. */
-static GWeakRef default_object;
+/* The object of the runtime's default template process, if there is one. */
+static GWeakRef *
+get_default_object (const char *runtime)
+{
+  static GHashTable *objects;
+  GWeakRef *object;
+
+  g_fork_globals_lock ();
+  if (objects == NULL)
+    objects = g_hash_table_new (g_str_hash, g_str_equal);
+  object = g_hash_table_lookup (objects, runtime);
+  if (object == NULL)
+    {
+      object = g_new0 (GWeakRef, 1);
+      g_weak_ref_init (object, NULL);
+      g_hash_table_insert (objects, g_strdup (runtime), object);
+    }
+  g_fork_globals_unlock ();
+
+  return object;
+}
 
 /**
  * g_fork_template_dup_default:
@@ -581,9 +638,32 @@ static GWeakRef default_object;
 GForkTemplate *
 g_fork_template_dup_default (void)
 {
-  GForkRemote *remote = g_fork_default_own ();
-  GForkTemplate *self = g_weak_ref_get (&default_object);
+  return g_fork_template_dup_default_for_runtime ("c");
+}
 
+/**
+ * g_fork_template_dup_default_for_runtime:
+ * @runtime: the name of a runtime
+ *
+ * Gets the template that [ctor@GFork.Template.new_for_runtime] forks for this runtime, as
+ * [func@GFork.Template.dup_default] does for "c".
+ *
+ * Returns: (transfer full): the default template of the runtime
+ *
+ * Since: 1.0
+ */
+GForkTemplate *
+g_fork_template_dup_default_for_runtime (const char *runtime)
+{
+  GForkRemote *remote;
+  GForkTemplate *self;
+  GWeakRef *object;
+
+  g_return_val_if_fail (runtime != NULL, NULL);
+
+  remote = g_fork_default_own (runtime, TRUE);
+  object = get_default_object (runtime);
+  self = g_weak_ref_get (object);
   if (self != NULL && self->remote == remote)
     {
       g_fork_remote_disown (remote);
@@ -591,17 +671,19 @@ g_fork_template_dup_default (void)
     }
 
   g_clear_object (&self);
-  self = new_for_remote (remote, NULL);
-  g_weak_ref_set (&default_object, self);
+  self = new_for_remote (remote, strcmp (runtime, "c") != 0 ? runtime : NULL);
+  g_weak_ref_set (object, self);
   return self;
 }
 
 /**
  * g_fork_template_set_default:
- * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for a new helper at the next use
+ * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for new
+ *   processes at the next use, for all runtimes
  *
- * Sets the template that [ctor@GFork.Template.new] forks. If it dies, a new helper,
- * with nothing loaded, takes its place.
+ * Sets the template that [ctor@GFork.Template.new] forks, or, if it is one of another
+ * runtime than "c", the one that [ctor@GFork.Template.new_for_runtime] forks for that. If
+ * it dies, a new process, with nothing loaded, takes its place.
  *
  * In other languages this is a function of the class, and not a method, for which there
  * would have to be a template.
@@ -613,10 +695,16 @@ g_fork_template_set_default (GForkTemplate *template_)
 {
   g_return_if_fail (template_ == NULL || G_FORK_IS_TEMPLATE (template_));
 
+  if (template_ == NULL)
+    {
+      g_fork_default_forget_all ();
+      return;
+    }
+
   /* One that g_object_new() has made is forked off the default template now, not
    * when it is that itself. */
-  g_fork_default_set (template_ != NULL ? get_remote (template_) : NULL);
-  g_weak_ref_set (&default_object, template_);
+  g_fork_default_set (get_runtime (template_), get_remote (template_));
+  g_weak_ref_set (get_default_object (get_runtime (template_)), template_);
 }
 
 /* ——— Preparing it ——— */

@@ -108,6 +108,10 @@ GForkTemplate *g_fork_template_new_exec        (void);
 GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_for_runtime (const char     *runtime);
 GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_new_exec_for_runtime    (const char *runtime);
+GFORK_AVAILABLE_IN_1_0
+GForkTemplate *g_fork_template_dup_default_for_runtime (const char *runtime);
+GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_from_main   (GError        **error);
 GFORK_AVAILABLE_IN_1_0
 GForkTemplate *g_fork_template_new_from_main_with (const char     *runtime,

@@ -260,8 +260,8 @@ test_not_supported_eval (gconstpointer kind)
 static void
 test_not_supported_runtime (void)
 {
-  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("cobol");
-  g_autoptr (GForkTemplate) other = g_fork_template_new_for_runtime ("../cobol");
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec_for_runtime ("cobol");
+  g_autoptr (GForkTemplate) other = g_fork_template_new_exec_for_runtime ("../cobol");
 
   g_fork_template_require (template, "test-worker");
   test_assert_prepare_fails (template, G_FORK_ERROR_NOT_SUPPORTED, "cobol");
@@ -273,7 +273,7 @@ static void
 test_names_in_no_encoding (void)
 {
   const char *name = "\xff\xfe";
-  g_autoptr (GForkTemplate) runtime = g_fork_template_new_for_runtime (name);
+  g_autoptr (GForkTemplate) runtime = g_fork_template_new_exec_for_runtime (name);
   g_autoptr (GForkTemplate) runner = test_template_new ();
   g_autoptr (GForkTemplate) closed = test_template_new ();
   g_autoptr (GForkTemplate) module = test_template_new ();

@@ -274,7 +274,7 @@ test_runtime (gconstpointer data)
   g_setenv ("PYTHONPATH", directory, TRUE);
   g_setenv ("PYTHONDONTWRITEBYTECODE", "1", TRUE);
   g_setenv ("GFORK_MODULE_PATH", directory, TRUE);
-  template = g_fork_template_new_for_runtime (language->runtime);
+  template = g_fork_template_new_exec_for_runtime (language->runtime);
   fork = g_fork_template_fork (template);
   socket = test_run (fork, language->function, &process);
   test_send (socket, "hello");

@@ -43,14 +43,14 @@ remove_keyfile (const char *name)
 static GForkTemplate *
 make_unforkable (void)
 {
-  return g_fork_template_new_for_runtime ("unforkable");
+  return g_fork_template_new_exec_for_runtime ("unforkable");
 }
 
 /* A program that forks is told to fork. */
 static void
 test_forks (void)
 {
-  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("forkable");
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec_for_runtime ("forkable");
   g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
 
   g_assert_cmpstr (g_fork_template_get_runtime (fork), ==, "forkable");
@@ -247,7 +247,7 @@ test_silent (void)
   /* What it has started has the socket open, too, and outlives it. */
   g_setenv ("GSPAWNFORK_START_TIMEOUT", "1", TRUE);
   write_keyfile ("silent.runtime", "[Runtime]\nExec=sh;-c;sleep 20 >/dev/null 2>&1\\; true;\n");
-  template = g_fork_template_new_for_runtime ("silent");
+  template = g_fork_template_new_exec_for_runtime ("silent");
   pid = g_fork_template_get_pid (template);
   fork = g_fork_template_fork (template);
   fork_of_fork = g_fork_template_fork (fork);
@@ -281,7 +281,7 @@ test_patient (gconstpointer seconds)
   g_setenv ("GSPAWNFORK_START_TIMEOUT", seconds, TRUE);
   write_keyfile ("late.runtime", "[Runtime]\nExec=sh;-c;sleep 1.2\\; "
                                  "exec \"$GSPAWNFORK_HELPER\" \"$@\";late;\n");
-  template = g_fork_template_new_for_runtime ("late");
+  template = g_fork_template_new_exec_for_runtime ("late");
   g_main_context_push_thread_default (context);
   g_fork_template_prepare_async (template, NULL, test_store_result, &result);
   /* By then both the answer and the limit are there. */
@@ -310,7 +310,7 @@ test_slow (gconstpointer script)
   g_autoptr (GSocket) socket = NULL;
 
   write_keyfile ("slow.runtime", keyfile);
-  template = g_fork_template_new_for_runtime ("slow");
+  template = g_fork_template_new_exec_for_runtime ("slow");
   fork = g_fork_template_fork (template);
   socket = test_run (fork, "test-worker:answer", NULL);
   test_assert_answer (socket, "memory", "nothing");
@@ -345,7 +345,7 @@ test_interpreter (void)
     }
 
   g_fork_set_interpreter ("forkable", NULL);
-  template = g_fork_template_new_for_runtime ("forkable");
+  template = g_fork_template_new_exec_for_runtime ("forkable");
   g_assert_false (g_fork_template_prepare (template, NULL, &error));
   test_assert_error (error, G_FORK_ERROR_SPAWN, HELPER);
   g_fork_set_interpreter ("forkable", g_getenv ("GSPAWNFORK_HELPER"));

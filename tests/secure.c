@@ -98,7 +98,7 @@ check_module_path_from_main (void)
 static void
 check_runtime (void)
 {
-  g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("hostile");
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec_for_runtime ("hostile");
   g_autoptr (GError) error = prepare (template);
 
   g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED);

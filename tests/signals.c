@@ -139,7 +139,7 @@ test_while_starting (gconstpointer runtime)
     {
       g_autoptr (GForkTemplate) template = g_str_equal (runtime, "c")
                                                ? g_fork_template_new_exec ()
-                                               : g_fork_template_new_for_runtime (runtime);
+                                               : g_fork_template_new_exec_for_runtime (runtime);
 
       signal_group ();
       if (!g_fork_template_prepare (template, NULL, &error)

@@ -13,52 +13,96 @@
 
 #include <string.h>
 
-/* Held while a helper is being started, so that two threads do not start two. */
-static GMutex lock;
-static GForkRemote *default_remote;
+typedef struct
+{
+  GForkRemote *remote;
+  guint interpreter; /* which it was started with, or which there was when it was set */
+} Default;
 
-/* The one of the process that this one was forked from. It cannot be freed, because
- * its locks may be held, but leak checkers should find it (volatile, since nothing reads it). */
-static GForkRemote *volatile inherited_remote;
+/* Held while a process is being started, so that two threads do not start two. */
+static GMutex lock;
+
+/* By the name of the runtime. */
+static GHashTable *defaults;
+
+/* Those of the process that this one was forked from. They cannot be freed, because their
+ * locks may be held, but leak checkers should find them (volatile, since nothing reads it). */
+static GHashTable *volatile inherited_defaults;
 
 /* In a fork of the application. Another thread of the parent's may have held the
  * lock; no thread holds it here. */
 static void
-forget_default (void)
+forget_defaults (void)
 {
   memset (&lock, 0, sizeof lock);
-  inherited_remote = default_remote;
-  default_remote = NULL;
+  inherited_defaults = defaults;
+  defaults = NULL;
 }
 
 static void
-lock_default (void)
+lock_defaults (void)
 {
   static gsize hooked;
 
   if (g_once_init_enter (&hooked))
     {
-      g_fork_add_child_hook (forget_default);
+      g_fork_add_child_hook (forget_defaults);
       g_once_init_leave (&hooked, 1);
     }
 
   g_mutex_lock (&lock);
+  if (defaults == NULL)
+    defaults = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
 }
 
-/* The default template process, which the caller owns as well. It is started if there is none,
- * and anew if it has died or was run. */
-GForkRemote *
-g_fork_default_own (void)
+/* Takes @remote, and returns the process that it replaces, which the caller disowns without
+ * the lock. */
+static GForkRemote *
+replace (const char  *runtime,
+         GForkRemote *remote)
 {
-  GForkRemote *old = NULL, *remote;
+  Default *kept = g_hash_table_lookup (defaults, runtime);
+  GForkRemote *old = NULL;
 
-  lock_default ();
-  if (default_remote == NULL || !g_fork_remote_is_usable (default_remote))
+  if (kept == NULL)
     {
-      old = default_remote;
-      default_remote = g_fork_runtime_start (NULL);
+      kept = g_new0 (Default, 1);
+      g_hash_table_insert (defaults, g_strdup (runtime), kept);
     }
-  remote = g_fork_remote_own (default_remote);
+  old = kept->remote;
+  kept->remote = remote;
+  kept->interpreter = g_fork_runtime_get_interpreter_serial (runtime);
+  return old;
+}
+
+static gboolean
+is_usable (const char    *runtime,
+           const Default *kept)
+{
+  return kept != NULL && kept->remote != NULL && g_fork_remote_is_usable (kept->remote)
+         && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime);
+}
+
+/* The default template process of @runtime, which the caller owns as well. If there is none,
+ * or it has died or was run, or if another interpreter was named, it is started if @start is
+ * %TRUE; otherwise this returns %NULL. */
+GForkRemote *
+g_fork_default_own (const char *runtime,
+                    gboolean    start)
+{
+  GForkRemote *old = NULL, *remote = NULL;
+  Default *kept;
+
+  lock_defaults ();
+  kept = g_hash_table_lookup (defaults, runtime);
+  if (!is_usable (runtime, kept) && start)
+    {
+      old = replace (runtime, g_fork_runtime_start (runtime));
+      kept = g_hash_table_lookup (defaults, runtime);
+      remote = g_fork_remote_own (kept->remote);
+    }
+  else if (is_usable (runtime, kept))
+    remote = g_fork_remote_own (kept->remote);
   g_mutex_unlock (&lock);
 
   if (old != NULL)
@@ -66,17 +110,34 @@ g_fork_default_own (void)
   return remote;
 }
 
-/* @remote may be %NULL: then the next use starts another one. */
 void
-g_fork_default_set (GForkRemote *remote)
+g_fork_default_set (const char  *runtime,
+                    GForkRemote *remote)
 {
   GForkRemote *old;
 
-  lock_default ();
-  old = default_remote;
-  default_remote = remote != NULL ? g_fork_remote_own (remote) : NULL;
+  lock_defaults ();
+  old = replace (runtime, g_fork_remote_own (remote));
   g_mutex_unlock (&lock);
 
   if (old != NULL)
     g_fork_remote_disown (old);
+}
+
+/* The next use of each starts another one. */
+void
+g_fork_default_forget_all (void)
+{
+  g_autoptr (GHashTable) old = NULL;
+  GHashTableIter iter;
+  gpointer kept;
+
+  lock_defaults ();
+  old = g_steal_pointer (&defaults);
+  g_mutex_unlock (&lock);
+
+  g_hash_table_iter_init (&iter, old);
+  while (g_hash_table_iter_next (&iter, NULL, &kept))
+    if (((Default *) kept)->remote != NULL)
+      g_fork_remote_disown (((Default *) kept)->remote);
 }

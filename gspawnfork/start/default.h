@@ -10,7 +10,10 @@
 
 G_BEGIN_DECLS
 
-GForkRemote *g_fork_default_own (void);
-void         g_fork_default_set (GForkRemote *remote);
+GForkRemote *g_fork_default_own        (const char  *runtime,
+                                        gboolean     start);
+void         g_fork_default_set        (const char  *runtime,
+                                        GForkRemote *remote);
+void         g_fork_default_forget_all (void);
 
 G_END_DECLS

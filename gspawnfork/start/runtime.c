@@ -23,6 +23,9 @@
 /* Guarded by the globals' lock: runtime → the interpreter and its arguments. */
 static GHashTable *interpreters;
 
+/* And how often one was named: runtime → number. */
+static GHashTable *serials;
+
 static char **
 dup_interpreter (const char *runtime)
 {
@@ -34,6 +37,20 @@ dup_interpreter (const char *runtime)
   g_fork_globals_unlock ();
 
   return interpreter;
+}
+
+/* Another number if the program is another one. */
+guint
+g_fork_runtime_get_interpreter_serial (const char *runtime)
+{
+  guint serial = 0;
+
+  g_fork_globals_lock ();
+  if (serials != NULL)
+    serial = GPOINTER_TO_UINT (g_hash_table_lookup (serials, runtime));
+  g_fork_globals_unlock ();
+
+  return serial;
 }
 
 /* The words of the command line, with the interpreter in place of the first. Takes @words. */
@@ -140,6 +157,20 @@ find_program (const char  *runtime,
   return g_steal_pointer (&words);
 }
 
+/* Whether its processes can be forked, as far as it is known. */
+gboolean
+g_fork_runtime_forks (const char *runtime)
+{
+  g_auto (GStrv) words = NULL;
+  gboolean forks = TRUE;
+
+  if (strcmp (runtime, "c") == 0)
+    return TRUE;
+
+  words = find_program (runtime, &forks, NULL);
+  return words != NULL && forks;
+}
+
 /* Starts a fresh process that serves the language, which is "c" if %NULL. */
 GForkRemote *
 g_fork_runtime_start (const char *runtime)
@@ -174,7 +205,7 @@ g_fork_runtime_start (const char *runtime)
  * Names the program that interprets the modules of a runtime, for all templates of
  * that runtime that are made from now on: the interpreter of a virtual environment,
  * for instance. It takes the place of the first word of the command line in the
- * runtime's keyfile.
+ * runtime's keyfile. The next template of the runtime starts a new default template.
  *
  * Since: 1.0
  */
@@ -204,13 +235,20 @@ void
 g_fork_set_interpreter_argv (const char         *runtime,
                              const char * const *argv)
 {
+  guint serial;
+
   g_return_if_fail (runtime != NULL);
   g_return_if_fail (argv == NULL || argv[0] != NULL);
 
   g_fork_globals_lock ();
   if (interpreters == NULL)
-    interpreters = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
-                                          (GDestroyNotify) g_strfreev);
+    {
+      interpreters = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                            (GDestroyNotify) g_strfreev);
+      serials = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+    }
+  serial = GPOINTER_TO_UINT (g_hash_table_lookup (serials, runtime)) + 1;
+  g_hash_table_replace (serials, g_strdup (runtime), GUINT_TO_POINTER (serial));
   if (argv != NULL)
     g_hash_table_replace (interpreters, g_strdup (runtime), g_strdupv ((char **) argv));
   else

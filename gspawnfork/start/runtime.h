@@ -10,6 +10,8 @@
 
 G_BEGIN_DECLS
 
-GForkRemote *g_fork_runtime_start (const char *runtime);
+GForkRemote *g_fork_runtime_start                  (const char *runtime);
+gboolean     g_fork_runtime_forks                  (const char *runtime);
+guint        g_fork_runtime_get_interpreter_serial (const char *runtime);
 
 G_END_DECLS

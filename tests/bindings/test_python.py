@@ -5,6 +5,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -299,10 +300,47 @@ class Python(TestCase):
     @classmethod
     def setUpClass(cls):
         cls.template = GFork.Template.new_python().require('py_worker')
+        cls.template.prepare()
 
     def test_runtime(self):
         self.assertEqual(self.template.props.runtime, 'python3')
         self.assertEqual(self.template.fork().props.runtime, 'python3')
+
+    def test_default(self):
+        """New templates are forks of the runtime's default template."""
+        default = GFork.Template.dup_default_for_runtime('python3')
+        default.prepare()
+        self.assertIs(GFork.Template.dup_default_for_runtime('python3'), default)
+        self.assertEqual(default.props.runtime, 'python3')
+        template = GFork.Template.new_python()
+        self.assertEqual(template.get_pid(), 0)
+        template.eval('import os\ndef tell(sock):\n    sock.sendall(b"%d" % parent)\n'
+                      'parent = os.getppid()\n')
+        self.assertEqual(ask(template.fork(), 'tell'), default.get_pid())
+        fresh = GFork.Template.new_exec_for_runtime('python3')
+        self.assertGreater(fresh.get_pid(), 0)
+
+        # The one that is set has to do with its runtime alone.
+        chosen = GFork.Template.new_python().eval('def say(sock):\n    sock.sendall(b"1")\n')
+        GFork.Template.set_default(chosen)
+        try:
+            self.assertEqual(ask(GFork.Template.new_python(), 'say'), 1)
+            self.assertEqual(GFork.Template.new().props.runtime, 'c')
+            self.assertTrue(GFork.Template.new().require('test-worker').prepare())
+        finally:
+            GFork.Template.set_default(None)
+        with self.assert_error(GFork.Error.FUNCTION):
+            GFork.Template.new_python().run('say')
+
+    def test_default_that_dies(self):
+        default = GFork.Template.dup_default_for_runtime('python3')
+        default.prepare()
+        pidfd = os.pidfd_open(default.get_pid())
+        os.kill(default.get_pid(), signal.SIGKILL)
+        self.assertTrue(select.select([pidfd], [], [], 60)[0])
+        os.close(pidfd)
+        self.assertEqual(ask(GFork.Template.new_python(), 'py_worker:lengths'), [])
+        self.assertIsNot(GFork.Template.dup_default_for_runtime('python3'), default)
 
     def test_property(self):
         self.assertEqual(ask(GFork.Template(runtime='python3'), 'py_worker:lengths'), [])
@@ -709,7 +747,7 @@ class Runtimes(TestCase):
             usual = os.environ['GSPAWNFORK_RUNTIME_DIR']
             GLib.setenv('GSPAWNFORK_RUNTIME_DIR', directory, True)
             try:
-                template = GFork.Template.new_for_runtime('mine')
+                template = GFork.Template.new_exec_for_runtime('mine')
                 template.prepare()
             finally:
                 GLib.setenv('GSPAWNFORK_RUNTIME_DIR', usual, True)

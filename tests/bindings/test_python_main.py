@@ -183,6 +183,22 @@ class FromMain(PythonTemplateCase):
             assert process.wait_check()
         ''')
 
+    def test_init_early(self):
+        """It is the default of its runtime, and the others are as ever."""
+        self.run_program('''
+            GFork.set_interpreter('python3', '/nowhere/python3')
+            assert GFork.init_early()
+            assert GFork.init_early()
+            assert run(GFork.Template.new_python(), 'return_seven')[1].get_exit_status() == 7
+            fork = GFork.Template.new().require('test-worker').send('5')
+            assert fork.props.runtime == 'c'
+            process = fork.run('leave_with')[1]
+            process.wait()
+            assert process.get_exit_status() == 5
+            pids = {run(GFork.Template.new_python(), 'echo')[1].get_pid() for _ in range(3)}
+            assert len(pids) == 3
+        ''')
+
 
 if __name__ == '__main__':
     tap.main()

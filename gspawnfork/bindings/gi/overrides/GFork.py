@@ -213,6 +213,14 @@ def python_socket(socket):
     return result
 
 
+def _get_path():
+    """Where templates look for modules: where this program does."""
+    # Another interpreter's modules are not this one's.
+    own = _interpreter is not None and _interpreter[0] == sys.executable
+    path = sys.path if own else sys.path[:1]
+    return [os.path.abspath(directory) for directory in path if isinstance(directory, str)]
+
+
 def _chain(name, *encode):
     """The method, returning the template, with strings encoded by these."""
     method = getattr(_GFork.Template, name)
@@ -232,11 +240,15 @@ _execv = _blocking(_GFork.Template, 'execv')
 _detach = _blocking(_GFork.Template, 'detach')
 
 
+# The default template for Python, and where it looks for modules.
+_told = None, None
+
+
 class Template(_GFork.Template):
     def __init__(self, **properties):
         super().__init__(**properties)
         if properties.get('runtime') == 'python3':
-            self._hand_over_path()
+            self._look_in(_get_path())
 
     @classmethod
     def new_python(cls):
@@ -245,9 +257,30 @@ class Template(_GFork.Template):
 
     @classmethod
     def new_for_runtime(cls, runtime):
+        if runtime != 'python3':
+            return _GFork.Template.new_for_runtime(runtime)
+
+        default = cls.dup_default_for_runtime(runtime)
         template = _GFork.Template.new_for_runtime(runtime)
+        if _told != (default, _get_path()):
+            template._look_in(_get_path())
+        return template
+
+    @classmethod
+    def new_exec_for_runtime(cls, runtime):
+        template = _GFork.Template.new_exec_for_runtime(runtime)
         if runtime == 'python3':
-            template._hand_over_path()
+            template._look_in(_get_path())
+        return template
+
+    @classmethod
+    def dup_default_for_runtime(cls, runtime):
+        global _told
+        template = _GFork.Template.dup_default_for_runtime(runtime)
+        if runtime == 'python3' and _told[0] is not template:
+            path = _get_path()
+            template._look_in(path)
+            _told = template, path
         return template
 
     @classmethod
@@ -258,12 +291,8 @@ class Template(_GFork.Template):
 
         return _GFork.Template.new_from_main_with('python3', lambda sock, *_: _template.fork_main(sock))
 
-    def _hand_over_path(self):
-        # Another interpreter's modules are not this one's.
-        own = _interpreter is not None and _interpreter[0] == sys.executable
-        path = sys.path if own else sys.path[:1]
-        self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)',
-                  [os.path.abspath(directory) for directory in path if isinstance(directory, str)])
+    def _look_in(self, path):
+        self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)', path)
 
     require = _chain('require', _encode_name)
     send_arg = _chain('send_arg', _encode)
@@ -348,6 +377,19 @@ class Template(_GFork.Template):
 
 Template = override(Template)
 __all__.append('Template')
+
+# The process that has called init_early().
+_early_pid = None
+
+
+@_export
+def init_early():
+    """Forks this interpreter once, and makes the fork the default template for Python."""
+    global _early_pid
+    if _early_pid != os.getpid():
+        Template.set_default(Template.new_from_main())
+        _early_pid = os.getpid()
+    return True
 
 
 _wait_for_end = _blocking(_GFork.Process, 'wait')

@@ -17,6 +17,8 @@ import sys
 import types
 import weakref
 
+from .signals import unblock_all
+
 STREAMS_NOT_FLUSHED = 120
 
 BUFFERED = _io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair
@@ -142,6 +144,8 @@ def run(function, sock, args, ending):
     """Enters the worker, and leaves."""
     status = 0
     try:
+        # From here on, an exception of a signal's handler is the worker's.
+        unblock_all()
         result = function(sock, *args)
         if isinstance(result, types.CoroutineType):
             import asyncio

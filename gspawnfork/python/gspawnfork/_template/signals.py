@@ -83,11 +83,10 @@ class Dispositions:
                 _signal.siginterrupt(signum, False)
 
     def set_for_worker(self):
-        """With all signals blocked before. None is blocked afterwards."""
+        """While all signals are blocked. They stay so until the worker can handle them."""
         for signum, handler in self.usual.items():
             if _signal.getsignal(signum) != handler:
                 set_handler(signum, handler)
-        unblock_all()
 
     def set_for_program(self):
         """The kernel sets handlers to the default, but leaves ignored what is."""
