@@ -172,6 +172,24 @@ os._exit(0)
         self.assertEqual(path, sys.path)
         self.assertNotIn('GFORK_TEST_LATE', call(mp_worker.tell_surroundings)[0])
 
+    def test_new_directory_of_same_name(self):
+        before = os.getcwd()
+        with tempfile.TemporaryDirectory() as parent:
+            directory = os.path.join(parent, 'directory')
+            try:
+                os.mkdir(directory)
+                os.chdir(directory)
+                # For a template that is started here
+                context.set_preload([])
+                self.assertEqual(call(os.listdir), [])
+                os.rmdir(directory)
+                os.mkdir(directory)
+                os.chdir(directory)
+                os.mkdir('here')
+                self.assertEqual(call(os.listdir), ['here'])
+            finally:
+                os.chdir(before)
+
     def test_few_descriptors(self):
         call(mp_worker.nothing)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -351,28 +369,17 @@ class TestApplications(unittest.TestCase):
                                       context=multiprocessing.get_context(method)), 'from below')
 
     def test_fork_while_starting(self):
-        # Forks while another thread has whatever lock there is.
-        done = threading.Event()
-
-        def start():
-            while not done.is_set():
-                call(mp_worker.nothing)
-
-        thread = threading.Thread(target=start)
-        thread.start()
-        try:
-            for _ in range(3):
-                pid = os.fork()
-                if pid == 0:
-                    try:
-                        call(mp_worker.nothing)
-                        os._exit(0)
-                    finally:
-                        os._exit(1)
-                self.assertEqual(os.waitpid(pid, 0)[1], 0)
-        finally:
-            done.set()
-            thread.join()
+        call(mp_worker.nothing)
+        # As if another thread was just starting a process
+        with gspawnfork.multiprocessing._server.lock:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    call(mp_worker.nothing)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
 
     def test_gi_is_imported_late(self):
         status, out, err = run_program('''
