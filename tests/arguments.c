@@ -100,7 +100,6 @@ test_many_strings_to_call (void)
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
   g_autoptr (GString) expected = g_string_new (NULL);
-  g_autoptr (GSocket) socket = NULL;
 
   /* The memory of the module takes the first 4 kB of them. */
   for (int i = 0; i < 5000; i++)
@@ -110,8 +109,7 @@ test_many_strings_to_call (void)
     g_string_append (expected, "[x]");
 
   g_fork_template_call (template, "remember", (const char *const *) args->pdata);
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", expected->str);
+  test_assert_worker_answers (template, "memory", expected->str);
 }
 
 /* Empty strings and no bytes are arguments like others: not NULL, and a NUL
@@ -372,21 +370,13 @@ test_many_descriptors (gconstpointer kind)
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GString) expected = g_string_new (NULL);
-  g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GSocket) child_socket = NULL;
-  g_autoptr (GString) all = NULL;
-  g_autoptr (GString) child_all = NULL;
 
   send_positions (template, 600, expected);
   child = g_fork_template_fork (template);
 
-  socket = test_run (template, "fd_positions", NULL);
-  all = test_read_all (socket);
-  g_assert_cmpstr (all->str, ==, expected->str);
+  test_assert_writes (template, "fd_positions", expected->str);
 
-  child_socket = test_run (child, "fd_positions", NULL);
-  child_all = test_read_all (child_socket);
-  g_assert_cmpstr (child_all->str, ==, expected->str);
+  test_assert_writes (child, "fd_positions", expected->str);
 }
 
 /* 600 in one list. */
@@ -396,8 +386,6 @@ test_many_descriptors_in_a_list (void)
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GString) expected = g_string_new (NULL);
   g_autoptr (GUnixFDList) list = NULL;
-  g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GString) all = NULL;
   g_autofree char *program = test_build_path ("takeover");
   struct rlimit limit;
   int fds[600];
@@ -420,9 +408,7 @@ test_many_descriptors_in_a_list (void)
 
   g_fork_template_send_fd_list (template, list);
   g_clear_object (&list);
-  socket = test_run (template, "fd_positions", NULL);
-  all = test_read_all (socket);
-  g_assert_cmpstr (all->str, ==, expected->str);
+  test_assert_writes (template, "fd_positions", expected->str);
 }
 
 /* Descriptors and strings alternate, a thousand times. */
@@ -523,18 +509,11 @@ static void
 check_waits (gboolean      (*attempt) (gconstpointer data),
              gconstpointer data)
 {
-  const struct rlimit few = { 1000, 1000 };
   gboolean waited = FALSE;
 
-  if (test_under_valgrind ())
-    {
-      g_test_skip ("valgrind does not let the limit be lowered");
-      return;
-    }
-  if (!test_in_subprocess ())
+  if (!test_limit_descriptors (1000))
     return;
 
-  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
   drop_capabilities ();
 
   for (int i = 0; i < ATTEMPTS && !waited; i++)
@@ -551,7 +530,6 @@ wait_to_run (gconstpointer kind)
   g_autoptr (GString) expected = g_string_new (NULL);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GString) all = NULL;
   g_autoptr (GError) error = NULL;
   gboolean waited;
   int fds[2];
@@ -573,8 +551,7 @@ wait_to_run (gconstpointer kind)
   test_await (&result);
   socket = g_fork_template_run_finish (template, result, NULL, &error);
   g_assert_no_error (error);
-  all = test_read_all (socket);
-  g_assert_cmpstr (all->str, ==, expected->str);
+  test_assert_all_is (socket, expected->str);
 
   return waited;
 }
@@ -636,20 +613,13 @@ test_too_many_for_busy_templates (void)
     N_TEMPLATES = 30,
     N_FDS = 50
   };
-  const struct rlimit few = { 1000, 1000 };
   GForkTemplate *templates[N_TEMPLATES];
   GAsyncResult *results[N_TEMPLATES] = { NULL };
   TestFd unblock[N_TEMPLATES];
 
-  if (test_under_valgrind ())
-    {
-      g_test_skip ("valgrind does not let the limit be lowered");
-      return;
-    }
-  if (!test_in_subprocess ())
+  if (!test_limit_descriptors (1000))
     return;
 
-  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
   drop_capabilities ();
 
   for (int i = 0; i < N_TEMPLATES; i++)

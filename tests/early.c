@@ -107,16 +107,12 @@ test_new_exec_is_fresh (void)
   g_autoptr (GForkTemplate) template = g_fork_template_dup_default ();
   g_autoptr (GForkTemplate) executed = NULL;
   g_autoptr (GForkTemplate) forked = NULL;
-  g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GSocket) forked_socket = NULL;
 
   g_fork_template_call (template, "remember", (const char *[]){ "prepared", NULL });
   executed = g_fork_template_new_exec ();
   forked = g_fork_template_new ();
-  socket = test_run (executed, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
-  forked_socket = test_run (forked, "answer", NULL);
-  test_assert_answer (forked_socket, "memory", "[prepared]");
+  test_assert_worker_answers (executed, "memory", "nothing");
+  test_assert_worker_answers (forked, "memory", "[prepared]");
 
   g_fork_template_set_default (NULL);
 }
@@ -203,7 +199,6 @@ test_killed (gconstpointer data)
 {
   const TestKind *kind = data;
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
   GPid default_pid;
   GPid early_pid;
 
@@ -223,8 +218,7 @@ test_killed (gconstpointer data)
   else
     g_unsetenv ("GSPAWNFORK_HELPER");
   template = kind->make ();
-  socket = test_run (template, "test-worker:whoami", NULL);
-  test_assert_all_is (socket, "test-worker");
+  test_assert_writes (template, "test-worker:whoami", "test-worker");
 }
 
 static void

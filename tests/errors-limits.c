@@ -62,7 +62,7 @@ test_bad_descriptors (gconstpointer kind)
 }
 
 /* FAILED: more descriptors than the template may have open. This process has as many as
- * before: whoever is not privileged keeps those for which there is no room in flight. */
+ * before: a user who is not privileged keeps those that cannot be in flight. */
 static void
 test_too_many_descriptors (void)
 {
@@ -203,23 +203,6 @@ give_back_descriptors (GArray *used)
   g_array_unref (used);
 }
 
-static gboolean
-lower_descriptor_limit (void)
-{
-  const struct rlimit few = { 100, 100 };
-
-  if (test_under_valgrind () || test_under_sanitizer ())
-    {
-      g_test_skip ("valgrind and sanitizers need descriptors themselves");
-      return FALSE;
-    }
-  if (!test_in_subprocess ())
-    return FALSE;
-
-  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &few));
-  return TRUE;
-}
-
 static gpointer
 run_in_thread (gpointer data)
 {
@@ -255,7 +238,7 @@ call_all_in_thread (gpointer data)
   return NULL;
 }
 
-/* So does every other one; and nothing has happened, so that it can be called again. */
+/* Every other call fails like that, too. Nothing has happened, so it can be repeated. */
 static void
 test_no_descriptors_to_call (void)
 {
@@ -265,7 +248,7 @@ test_no_descriptors_to_call (void)
   g_autoptr (GSocket) socket = NULL;
   GArray *used;
 
-  if (!lower_descriptor_limit ())
+  if (!test_limit_descriptors (100))
     return;
 
   template = test_template_new ();
@@ -289,7 +272,7 @@ test_no_descriptors_to_wait (gconstpointer in_thread)
 {
   gboolean succeeded = FALSE;
 
-  if (!lower_descriptor_limit ())
+  if (!test_limit_descriptors (100))
     return;
 
   for (guint left = 0; !succeeded; left++)
@@ -316,7 +299,7 @@ test_no_descriptors_to_wait (gconstpointer in_thread)
     }
 }
 
-/* Whatever needs a descriptor and gets none is told by the next operation. */
+/* A command that needs a descriptor and gets none fails with the next operation. */
 static void
 send_fd (GForkTemplate *template)
 {
@@ -351,7 +334,7 @@ test_no_descriptors_to_send (void)
 {
   void (*const functions[]) (GForkTemplate *) = { send_fd, send_long, map_fd, send_fd_list };
 
-  if (!lower_descriptor_limit ())
+  if (!test_limit_descriptors (100))
     return;
 
   for (gsize i = 0; i < G_N_ELEMENTS (functions); i++)
@@ -383,7 +366,7 @@ test_no_descriptors_to_make (void)
   g_autoptr (GError) exec_error = NULL;
   GArray *used;
 
-  if (!lower_descriptor_limit ())
+  if (!test_limit_descriptors (100))
     return;
 
   parent = test_template_new ();

@@ -267,7 +267,7 @@ test_killed_statuses (gconstpointer kind)
 }
 
 /* The same for a worker that is killed together with its template, first or last;
- * whoever has to reap it may take its time. */
+ * the process that has to reap it may take its time. */
 static void
 test_killed_together (gconstpointer kind)
 {
@@ -433,7 +433,6 @@ static void
 test_killed_default (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
   GPid pid;
 
   if (!test_in_subprocess ())
@@ -442,8 +441,7 @@ test_killed_default (void)
   pid = test_default_pid ();
   test_kill_and_wait (pid);
   template = test_template_new ();
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (template, "memory", "nothing");
   g_assert_cmpint (test_default_pid (), !=, pid);
 }
 
@@ -510,7 +508,6 @@ test_killed_default_stopped (void)
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GForkTemplate) next = NULL;
   g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
   GPid pid;
 
@@ -533,8 +530,7 @@ test_killed_default_stopped (void)
     test_assert_error (error, G_FORK_ERROR_LOST);
 
   next = test_template_new ();
-  socket = test_run (next, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (next, "memory", "nothing");
 }
 
 /* Writing to a template that is gone does not end the application by SIGPIPE,
@@ -549,7 +545,7 @@ test_no_sigpipe (void)
   if (!test_in_subprocess ())
     return;
 
-  /* GLib ignores it as soon as there are sockets, but whoever wants to may change
+  /* GLib ignores it as soon as there are sockets, but an application may change
    * that. */
   g_type_class_unref (g_type_class_ref (G_TYPE_SOCKET));
   g_assert_no_errno (sigaction (SIGPIPE, NULL, &action));

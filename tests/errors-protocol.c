@@ -49,7 +49,7 @@ test_wrong_version (void)
   g_assert_no_errno (unlink (path));
 }
 
-/* Whoever starts the helper by hand is told what it is, and nothing hangs. */
+/* A helper that is started by hand says what it is, and ends. */
 static void
 test_helper_by_hand (void)
 {
@@ -201,7 +201,7 @@ test_protocol_unknown_end (void)
     }
 }
 
-/* Whatever the template process says to have failed at, there is a sentence for it. */
+/* There is a sentence for each command that a template process can report as failed. */
 static void
 test_sentences (void)
 {

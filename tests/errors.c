@@ -87,7 +87,6 @@ test_fork (void)
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GForkTemplate) grandchild = NULL;
-  g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) call_error = NULL;
 
   if (test_under_valgrind ())
@@ -111,8 +110,7 @@ test_fork (void)
   test_assert_run_fails (child, "answer", G_FORK_ERROR_FORK, g_strerror (EAGAIN));
   test_assert_prepare_fails (grandchild, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
 
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (template, "memory", "nothing");
 }
 
 /* THREADED: a template with a thread cannot be forked; the error names the
@@ -122,7 +120,6 @@ test_threaded (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GForkTemplate) child = NULL;
-  g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
 
   g_fork_template_require (template, "test-thread");
@@ -132,8 +129,7 @@ test_threaded (gconstpointer kind)
   error = test_fail_to_prepare (child);
   test_assert_error (error, G_FORK_ERROR_THREADED, "the-lingerer", "another-one");
 
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (template, "memory", "nothing");
 }
 
 /* SPAWN: the helper cannot be executed, and only its exit status tells. */
@@ -268,7 +264,7 @@ test_not_supported_runtime (void)
   test_assert_run_fails (other, "answer", G_FORK_ERROR_NOT_SUPPORTED, "../cobol");
 }
 
-/* Whatever a name is made of, its message is UTF-8. */
+/* A message is UTF-8, also if a name in it is not. */
 static void
 test_names_in_no_encoding (void)
 {
@@ -426,14 +422,12 @@ test_failed_sibling (void)
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GForkTemplate) good = g_fork_template_fork (template);
   g_autoptr (GForkTemplate) bad = g_fork_template_fork (template);
-  g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
 
   g_fork_template_require (bad, "no-such-module");
   error = test_fail_to_prepare (bad);
   test_prepare (template);
-  socket = test_run (good, "whoami", NULL);
-  test_assert_all_is (socket, "test-worker");
+  test_assert_writes (good, "whoami", "test-worker");
 }
 
 /* A template in which something failed, and that is then dropped, leaves without

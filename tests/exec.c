@@ -361,7 +361,7 @@ test_map_crosswise (void)
   const int files[] = { null, zero, full };
   const char *const names[] = { "[/dev/null]", "[/dev/zero]", "[/dev/full]" };
 
-  /* Whichever numbers they have got when they arrive. */
+  /* Their numbers when they arrive do not matter. */
   for (int first = 3; first < 9; first++)
     for (int turn = 0; turn < 3; turn++)
       {

@@ -209,7 +209,6 @@ static void
 test_snapshot (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
 
   if (!test_in_subprocess ())
     return;
@@ -217,8 +216,7 @@ test_snapshot (void)
   snapshot = "from before";
   template = new_from_main ();
   snapshot = "from after";
-  socket = test_run (template, "tell_snapshot", NULL);
-  test_assert_all_is (socket, "from before");
+  test_assert_writes (template, "tell_snapshot", "from before");
 }
 
 typedef struct
@@ -525,7 +523,6 @@ static void
 test_signals (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
   sigset_t mask;
 
   if (!test_in_subprocess ())
@@ -540,8 +537,7 @@ test_signals (void)
   g_assert_no_errno (sigprocmask (SIG_BLOCK, &mask, NULL));
 
   template = new_from_main ();
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "signals", "clean");
+  test_assert_worker_answers (template, "signals", "clean");
 }
 
 /* GLib works in the worker: threads and main loops. */
@@ -549,7 +545,6 @@ static void
 test_main_loop_in_worker (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
 
   if (!test_in_subprocess ())
     return;
@@ -557,8 +552,7 @@ test_main_loop_in_worker (void)
   while (g_main_context_iteration (NULL, FALSE))
     ;
   template = new_from_main ();
-  socket = test_run (template, "use_main_loop", NULL);
-  test_assert_all_is (socket, "the loop has run");
+  test_assert_writes (template, "use_main_loop", "the loop has run");
 }
 
 /* It can be done any number of times, and set as the default. */
@@ -568,7 +562,6 @@ test_as_default (void)
   g_autoptr (GForkTemplate) first = NULL;
   g_autoptr (GForkTemplate) second = NULL;
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
 
   if (!test_in_subprocess ())
     return;
@@ -582,8 +575,7 @@ test_as_default (void)
 
   g_fork_template_set_default (second);
   template = g_fork_template_new ();
-  socket = test_run (template, "tell_snapshot", NULL);
-  test_assert_all_is (socket, "second");
+  test_assert_writes (template, "tell_snapshot", "second");
 }
 
 /* The title says what it is, as for others. */

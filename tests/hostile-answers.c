@@ -248,7 +248,7 @@ speak (gpointer user_data)
 static void
 converse (const Answer *answer)
 {
-  g_auto (TestFd) far_end = -1;
+  g_auto (TestFd) other_end = -1;
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GAsyncResult) result = NULL;
@@ -256,10 +256,10 @@ converse (const Answer *answer)
   g_autoptr (GThread) thread = NULL;
   Speaker speaker;
 
-  template = new_with_far_end (&far_end);
+  template = new_played_by_test (&other_end);
 
   answer->say (bytes);
-  speaker = (Speaker){ far_end, bytes, answer->n_fds };
+  speaker = (Speaker){ other_end, bytes, answer->n_fds };
   if (!answer->unasked)
     operation_begin (template, answer->operation, NULL, &result);
   thread = g_thread_new ("far-end", speak, &speaker);
@@ -293,7 +293,7 @@ converse (const Answer *answer)
     char byte[4096];
     gssize n;
 
-    while ((n = read (far_end, byte, sizeof byte)) > 0)
+    while ((n = read (other_end, byte, sizeof byte)) > 0)
       ;
     g_assert_true (n == 0 || errno == ECONNRESET);
   }
@@ -317,7 +317,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  test_add_table ("/hostile/far-end", answers, test_answer);
+  test_add_table ("/hostile/template", answers, test_answer);
 
   return g_test_run ();
 }

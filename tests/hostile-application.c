@@ -269,7 +269,7 @@ static const Command commands[] = {
   { "fork/no-socket", say_fork_without_socket, NONE, .n_fds = 1 },
 };
 
-/* Whatever it is told, it says what is wrong and leaves, or goes on. */
+/* The helper answers what is wrong and ends, or it goes on. */
 static void
 test_command (gconstpointer data)
 {

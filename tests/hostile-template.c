@@ -27,8 +27,8 @@
 static void
 test_flood_of_descriptors (void)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   struct gfork_header header = { .length = GFORK_MAX_PAYLOAD, .verb = GFORK_ERROR };
@@ -41,10 +41,10 @@ test_flood_of_descriptors (void)
   n_fds = test_count_fds (0);
 
   operation_begin (template, PREPARE, NULL, &result);
-  g_assert_cmpint (send_some (far_end, &header, sizeof header, NULL, 0, 0), ==, sizeof header);
+  g_assert_cmpint (send_some (other_end, &header, sizeof header, NULL, 0, 0), ==, sizeof header);
   for (int i = 0; i < 2000 && result == NULL; i++)
     {
-      if (send_some (far_end, "x", 1, fds, G_N_ELEMENTS (fds), 0) < 0)
+      if (send_some (other_end, "x", 1, fds, G_N_ELEMENTS (fds), 0) < 0)
         g_assert_cmpint (errno, ==, EPIPE);
       g_main_context_iteration (NULL, FALSE);
       most = MAX (most, test_count_fds (0));
@@ -61,7 +61,7 @@ test_flood_of_descriptors (void)
 static void
 test_no_room_for_descriptors (void)
 {
-  g_auto (TestFd) far_end = -1;
+  g_auto (TestFd) other_end = -1;
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GAsyncResult) result = NULL;
@@ -77,10 +77,10 @@ test_no_room_for_descriptors (void)
   if (!test_in_subprocess ())
     return;
 
-  template = new_with_far_end (&far_end);
+  template = new_played_by_test (&other_end);
   operation_begin (template, PREPARE, NULL, &result);
   append_pid (bytes, GFORK_SYNCED, 1234, 1);
-  send_bytes (far_end, bytes, 2, 1);
+  send_bytes (other_end, bytes, 2, 1);
 
   g_assert_no_errno (getrlimit (RLIMIT_NOFILE, &limit));
   next = fcntl (2, F_DUPFD_CLOEXEC, 3);
@@ -92,8 +92,8 @@ test_no_room_for_descriptors (void)
   g_assert_no_error (error);
 }
 
-/* A template process that says nothing, though it lives, holds up nobody else, and whoever does
- * not want to wait any more need not. */
+/* A template process that lives and says nothing does not delay other templates. Its operations
+ * can be cancelled. */
 static void
 test_silence (void)
 {
@@ -101,8 +101,8 @@ test_silence (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (operations); i++)
     {
-      g_auto (TestFd) far_end = -1;
-      g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+      g_auto (TestFd) other_end = -1;
+      g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
       g_autoptr (GForkTemplate) good = test_template_new ();
       g_autoptr (GCancellable) cancellable = g_cancellable_new ();
       g_autoptr (GAsyncResult) result = NULL;
@@ -125,8 +125,8 @@ test_silence (void)
 static void
 test_silence_closed (void)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GAsyncResult) run_result = NULL;
   g_autoptr (GError) error = NULL;
@@ -145,8 +145,8 @@ test_silence_closed (void)
 static void
 test_deafness (void)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *string = g_strnfill (60000, 'x');
@@ -158,7 +158,7 @@ test_deafness (void)
     g_main_context_iteration (NULL, FALSE);
   g_assert_null (result);
 
-  test_close_fd (&far_end);
+  test_close_fd (&other_end);
   error = operation_end (template, RUN, &result, NULL);
   test_assert_error (error, G_FORK_ERROR_LOST);
 }
@@ -202,8 +202,8 @@ on_tick (gpointer user_data)
 static void
 test_flood_of_answers (void)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
@@ -216,7 +216,7 @@ test_flood_of_answers (void)
       flooders[i] = fork ();
       g_assert_no_errno (flooders[i]);
       if (flooders[i] == 0)
-        flood (far_end);
+        flood (other_end);
     }
 
   /* While it is run, it is read in small pieces, so they are always faster. */
@@ -243,8 +243,8 @@ test_flood_of_answers (void)
 static void
 test_false_pidfd (gconstpointer path)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GAsyncResult) result = NULL;
@@ -264,7 +264,7 @@ test_false_pidfd (gconstpointer path)
   /* One that this process may signal, and must not. */
   append_pid (bytes, GFORK_READY, getpid (), 1);
   operation_begin (template, RUN, NULL, &result);
-  send_bytes (far_end, bytes, fd, 1);
+  send_bytes (other_end, bytes, fd, 1);
   error = operation_end (template, RUN, &result, &process);
   g_assert_no_error (error);
 
@@ -282,8 +282,8 @@ test_false_pidfd (gconstpointer path)
 static void
 test_memory_is_sealed (void)
 {
-  g_auto (TestFd) far_end = -1;
-  g_autoptr (GForkTemplate) template = new_with_far_end (&far_end);
+  g_auto (TestFd) other_end = -1;
+  g_autoptr (GForkTemplate) template = new_played_by_test (&other_end);
   g_autoptr (GByteArray) payload = NULL;
   g_autofree char *string = g_strnfill (MEBIBYTE, 's');
   g_autoptr (GAsyncResult) result = NULL;
@@ -294,7 +294,7 @@ test_memory_is_sealed (void)
 
   g_fork_template_send_arg (template, string);
   operation_begin (template, PREPARE, NULL, &result);
-  g_assert_cmpuint (receive_frame (far_end, &payload, &fd), ==, GFORK_ARG_MEMFD);
+  g_assert_cmpuint (receive_frame (other_end, &payload, &fd), ==, GFORK_ARG_MEMFD);
   g_assert_cmpint (fd, >=, 0);
   g_assert_no_errno (fstat (fd, &st));
   g_assert_cmpuint (st.st_nlink, ==, 0);
@@ -311,7 +311,7 @@ test_memory_is_sealed (void)
       g_assert_true (mmap (NULL, 1, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
     }
 
-  test_close_fd (&far_end);
+  test_close_fd (&other_end);
   error = operation_end (template, PREPARE, &result, NULL);
   test_assert_error (error, G_FORK_ERROR_LOST);
 }
@@ -401,16 +401,16 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_func ("/hostile/far-end/flood-of-descriptors", test_flood_of_descriptors);
-  g_test_add_func ("/hostile/far-end/no-room-for-descriptors", test_no_room_for_descriptors);
-  g_test_add_func ("/hostile/far-end/silence", test_silence);
-  g_test_add_func ("/hostile/far-end/silence-closed", test_silence_closed);
-  g_test_add_func ("/hostile/far-end/deafness", test_deafness);
-  g_test_add_func ("/hostile/far-end/flood-of-answers", test_flood_of_answers);
-  g_test_add_data_func ("/hostile/far-end/false-pidfd/always-readable", "/dev/zero",
+  g_test_add_func ("/hostile/template/flood-of-descriptors", test_flood_of_descriptors);
+  g_test_add_func ("/hostile/template/no-room-for-descriptors", test_no_room_for_descriptors);
+  g_test_add_func ("/hostile/template/silence", test_silence);
+  g_test_add_func ("/hostile/template/silence-closed", test_silence_closed);
+  g_test_add_func ("/hostile/template/deafness", test_deafness);
+  g_test_add_func ("/hostile/template/flood-of-answers", test_flood_of_answers);
+  g_test_add_data_func ("/hostile/template/false-pidfd/always-readable", "/dev/zero",
                         test_false_pidfd);
-  g_test_add_data_func ("/hostile/far-end/false-pidfd/pipe", NULL, test_false_pidfd);
-  g_test_add_func ("/hostile/far-end/memory-is-sealed", test_memory_is_sealed);
+  g_test_add_data_func ("/hostile/template/false-pidfd/pipe", NULL, test_false_pidfd);
+  g_test_add_func ("/hostile/template/memory-is-sealed", test_memory_is_sealed);
 
   test_add_table ("/hostile/program", programs, test_program);
 

@@ -43,15 +43,13 @@ assert_only_what_was_sent (gconstpointer kind)
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GForkTemplate) sibling = NULL;
   g_autoptr (GForkTemplate) child = NULL;
-  g_autoptr (GSocket) sibling_socket = NULL;
   g_autoptr (GSocket) child_socket = NULL;
   g_autoptr (GSocket) socket = NULL;
 
   sibling = g_fork_template_fork (template);
   g_fork_template_send_fd (sibling, 2);
   g_fork_template_send_fd (sibling, 2);
-  sibling_socket = test_run (sibling, "answer", NULL);
-  test_assert_answer (sibling_socket, "strays", "none");
+  test_assert_worker_answers (sibling, "strays", "none");
 
   g_fork_template_send_fd (template, 2);
   child = g_fork_template_fork (template);
@@ -420,7 +418,7 @@ test_no_way_in (gconstpointer kind)
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
 
-  /* The test's own may be the sockets of whoever runs it. */
+  /* The test's own may be sockets of the program that runs it. */
   if (!test_in_subprocess ())
     return;
 

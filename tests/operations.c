@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 GForkTemplate *
-new_with_far_end (TestFd *far_end)
+new_played_by_test (TestFd *other_end)
 {
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
@@ -19,7 +19,7 @@ new_with_far_end (TestFd *far_end)
   g_assert_no_errno (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
   socket = g_socket_new_from_fd (fds[0], &error);
   g_assert_no_error (error);
-  *far_end = fds[1];
+  *other_end = fds[1];
 
   return g_fork_template_new_from_socket (socket);
 }

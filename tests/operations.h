@@ -19,15 +19,15 @@ typedef enum
 } Operation;
 
 /* A template whose process is the test itself, at the other end of the socket. */
-GForkTemplate *new_with_far_end (TestFd         *far_end);
+GForkTemplate *new_played_by_test (TestFd         *other_end);
 
-void           operation_begin  (GForkTemplate  *template,
-                                 Operation       operation,
-                                 GCancellable   *cancellable,
-                                 GAsyncResult  **result);
-GError        *operation_end    (GForkTemplate  *template,
-                                 Operation       operation,
-                                 GAsyncResult  **result,
-                                 GForkProcess  **process);
+void           operation_begin    (GForkTemplate  *template,
+                                   Operation       operation,
+                                   GCancellable   *cancellable,
+                                   GAsyncResult  **result);
+GError        *operation_end      (GForkTemplate  *template,
+                                   Operation       operation,
+                                   GAsyncResult  **result,
+                                   GForkProcess  **process);
 
 G_END_DECLS

@@ -164,7 +164,7 @@ test_wait_async (gconstpointer kind)
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 21);
 }
 
-/* All who wait are told. */
+/* Several operations can wait for one worker. */
 static void
 test_several_wait (gconstpointer kind)
 {
@@ -334,7 +334,7 @@ test_wait_outlasts_socket (gconstpointer kind)
 
 /* Use of resources */
 
-/* What the worker has used is told: at least what it saw itself. */
+/* The use of resources is at least what the worker saw itself. */
 static void
 test_resources (gconstpointer kind)
 {

@@ -106,7 +106,7 @@ test_taken_and_refilled (void)
     }
 }
 
-/* Whatever the template is told is there in the next fork, as if there were no
+/* What the template is sent is there in the next fork, as if there were no
  * spares; and it is done once, not by every spare. */
 static void
 test_commands_reach_forks (void)

@@ -89,7 +89,6 @@ test_fork_deep (void)
 {
   g_autoptr (GPtrArray) templates = g_ptr_array_new_with_free_func (g_object_unref);
   g_autoptr (GString) expected = g_string_new (NULL);
-  g_autoptr (GSocket) socket = NULL;
 
   g_ptr_array_add (templates, test_template_new ());
   for (int i = 0; i < 10; i++)
@@ -103,8 +102,8 @@ test_fork_deep (void)
       g_ptr_array_add (templates, g_fork_template_fork (template));
     }
 
-  socket = test_run (g_ptr_array_index (templates, templates->len - 1), "answer", NULL);
-  test_assert_answer (socket, "memory", expected->str);
+  test_assert_worker_answers (g_ptr_array_index (templates, templates->len - 1), "memory",
+                              expected->str);
 }
 
 /* One template can be forked any number of times, and all of them live at once. */
@@ -153,11 +152,9 @@ test_fork_outlives_parent (void)
 {
   g_autoptr (GForkTemplate) parent = test_template_new ();
   g_autoptr (GForkTemplate) child = g_fork_template_fork (parent);
-  g_autoptr (GSocket) socket = NULL;
 
   g_clear_object (&parent);
-  socket = test_run (child, "whoami", NULL);
-  test_assert_all_is (socket, "test-worker");
+  test_assert_writes (child, "whoami", "test-worker");
 }
 
 /* A template that has live workers can be run itself, and their statuses still

@@ -17,12 +17,10 @@ assert_runs (const char *module,
              const char *expected)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autoptr (GSocket) socket = NULL;
 
   if (module != NULL)
     g_fork_template_require (template, module);
-  socket = test_run (template, function, NULL);
-  test_assert_all_is (socket, expected);
+  test_assert_writes (template, function, expected);
 }
 
 /* A name stands for NAME.so, libNAME.so, or a file of just that name. */
@@ -49,12 +47,10 @@ test_require_twice (void)
 {
   const char *args[] = { "kept", NULL };
   g_autoptr (GForkTemplate) template = test_template_new ();
-  g_autoptr (GSocket) socket = NULL;
 
   g_fork_template_call (template, "remember", args);
   g_fork_template_require (template, "test-worker");
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "[kept]");
+  test_assert_worker_answers (template, "memory", "[kept]");
 }
 
 /* module:name takes the function of that module, and loads it if it must. */
@@ -118,12 +114,10 @@ static void
 test_qualified_call (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  g_autoptr (GSocket) socket = NULL;
 
   g_fork_template_require (template, "test-other");
   g_fork_template_call (template, "test-worker:whoami_call", NULL);
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "test-worker was called");
+  test_assert_worker_answers (template, "memory", "test-worker was called");
 }
 
 /* A directory that is added comes before GFORK_MODULE_PATH, and the last one
@@ -216,7 +210,7 @@ test_fork_handlers (gconstpointer way)
     }
 }
 
-/* Whoever has put something before the C library's functions wants to be called. */
+/* A function that is preloaded before the C library's is called. */
 static void
 test_preloaded (void)
 {

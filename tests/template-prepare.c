@@ -173,13 +173,11 @@ static void
 test_commands_are_queued_sync (void)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
-  g_autoptr (GSocket) socket = NULL;
   g_autofree char *kilobyte = g_strnfill (1024, 'x');
 
   for (int i = 0; i < 2000; i++)
     g_fork_template_send_arg (template, kilobyte);
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "n-args", "2000");
+  test_assert_worker_answers (template, "n-args", "2000");
 }
 
 int

@@ -268,19 +268,15 @@ test_cwd (void)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GForkTemplate) child = g_fork_template_fork (template);
-  g_autoptr (GSocket) socket = NULL;
-  g_autoptr (GSocket) child_socket = NULL;
   g_autofree char *here = g_get_current_dir ();
   g_autofree char *real = realpath (here, NULL);
   g_autofree char *still_here = NULL;
 
   g_fork_template_set_cwd (template, "/proc");
   g_fork_template_set_cwd (template, "sys/kernel");
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "cwd", "/proc/sys/kernel");
+  test_assert_worker_answers (template, "cwd", "/proc/sys/kernel");
 
-  child_socket = test_run (child, "answer", NULL);
-  test_assert_answer (child_socket, "cwd", real);
+  test_assert_worker_answers (child, "cwd", real);
 
   still_here = g_get_current_dir ();
   g_assert_cmpstr (still_here, ==, here);

@@ -13,7 +13,7 @@
 
 /* Making one */
 
-/* Whichever way a template was made, it can be prepared and run, and the worker
+/* A template of any kind can be prepared and run, and the worker
  * is at the other end of the socket. */
 static void
 test_run_any_kind (gconstpointer kind)
@@ -62,7 +62,6 @@ static void
 test_runtime (void)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new_for_runtime ("c");
-  g_autoptr (GSocket) socket = NULL;
   g_autofree char *runtime = NULL;
 
   g_assert_cmpstr (g_fork_template_get_runtime (template), ==, "c");
@@ -70,8 +69,7 @@ test_runtime (void)
   g_assert_cmpstr (runtime, ==, "c");
 
   g_fork_template_require (template, "test-worker");
-  socket = test_run (template, "whoami", NULL);
-  test_assert_all_is (socket, "test-worker");
+  test_assert_writes (template, "whoami", "test-worker");
 }
 
 /* The pid of a child of this process is known at once. */
@@ -135,7 +133,6 @@ test_default_is_shared (void)
   g_autoptr (GForkTemplate) first = NULL;
   g_autoptr (GForkTemplate) second = NULL;
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GSocket) socket = NULL;
 
   if (!test_in_subprocess ())
     return;
@@ -146,8 +143,7 @@ test_default_is_shared (void)
 
   g_fork_template_require (first, "test-worker");
   template = g_fork_template_new ();
-  socket = test_run (template, "whoami", NULL);
-  test_assert_all_is (socket, "test-worker");
+  test_assert_writes (template, "whoami", "test-worker");
 }
 
 /* A default that was set is what new ones are forks of; without one, a fresh one
@@ -220,7 +216,6 @@ test_set_default_dead (gconstpointer kind)
   g_autoptr (GForkTemplate) chosen = test_make (kind);
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GForkTemplate) current = NULL;
-  g_autoptr (GSocket) socket = NULL;
 
   test_prepare (chosen);
   g_assert_no_errno (kill (g_fork_template_get_pid (chosen), SIGKILL));
@@ -230,8 +225,7 @@ test_set_default_dead (gconstpointer kind)
   template = test_template_new ();
   current = g_fork_template_dup_default ();
   g_assert_true (current != chosen);
-  socket = test_run (template, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (template, "memory", "nothing");
   g_fork_template_set_default (NULL);
 }
 

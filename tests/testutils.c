@@ -125,7 +125,7 @@ test_adopt_orphans (void)
   g_assert_no_errno (child);
   if (child == 0)
     {
-      /* Whoever ends the test ends both. */
+      /* What ends the test ends both. */
       g_assert_no_errno (prctl (PR_SET_PDEATHSIG, SIGKILL));
       return;
     }
@@ -209,6 +209,25 @@ test_under_sanitizer (void)
 #endif
 #endif
   return FALSE;
+}
+
+/* In a subprocess, which may have so many descriptors. FALSE if the test has to end: this is
+ * not the subprocess, or the limit cannot be lowered. */
+gboolean
+test_limit_descriptors (guint n)
+{
+  const struct rlimit limit = { n, n };
+
+  if (test_under_valgrind () || (n <= 100 && test_under_sanitizer ()))
+    {
+      g_test_skip ("valgrind and sanitizers need descriptors themselves");
+      return FALSE;
+    }
+  if (!test_in_subprocess ())
+    return FALSE;
+
+  g_assert_no_errno (setrlimit (RLIMIT_NOFILE, &limit));
+  return TRUE;
 }
 
 /* The path of a program or module that is built beside this program. */

@@ -38,6 +38,7 @@ gboolean test_in_subprocess      (void);
 void     test_skip_in_subprocess (const char  *reason);
 gboolean test_under_valgrind     (void);
 gboolean test_under_sanitizer    (void);
+gboolean test_limit_descriptors  (guint        n);
 char    *test_build_path         (const char  *name);
 guint    test_count_threads      (void);
 gboolean test_has_pidfds         (void);
@@ -143,6 +144,23 @@ void     test_assert_eof        (GSocket    *socket);
     { \
       g_autoptr (GString) all_ = test_read_all (socket); \
       g_assert_cmpstr (all_->str, ==, expected); \
+    } \
+  G_STMT_END
+
+/* Runs a function, and asserts all that it writes, or what it answers to one question. */
+#define test_assert_writes(template, function, expected) \
+  G_STMT_START \
+    { \
+      g_autoptr (GSocket) socket_ = test_run (template, function, NULL); \
+      test_assert_all_is (socket_, expected); \
+    } \
+  G_STMT_END
+
+#define test_assert_worker_answers(template, question, expected) \
+  G_STMT_START \
+    { \
+      g_autoptr (GSocket) socket_ = test_run (template, "answer", NULL); \
+      test_assert_answer (socket_, question, expected); \
     } \
   G_STMT_END
 

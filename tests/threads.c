@@ -46,7 +46,7 @@ make_and_run (gpointer data)
 }
 
 /* Each thread makes, runs and waits for its own, off one default template, which
- * is started by whoever is first. */
+ * is started by the first of them. */
 static void
 test_make_and_run (void)
 {
@@ -591,7 +591,7 @@ get_pid (gpointer data)
   return GINT_TO_POINTER (g_fork_template_get_pid (data));
 }
 
-/* What g_object_new() has made gets one process, whoever uses it first. */
+/* What g_object_new() has made gets one process, also if several threads use it first. */
 static void
 test_first_use (void)
 {

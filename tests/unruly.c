@@ -96,7 +96,6 @@ test_forked_default (gconstpointer data)
       g_autoptr (GForkTemplate) first = NULL;
       g_autoptr (GForkTemplate) next = NULL;
       g_autoptr (GSocket) first_socket = NULL;
-      g_autoptr (GSocket) socket = NULL;
       GPid pid;
 
       if (prepared)
@@ -110,8 +109,7 @@ test_forked_default (gconstpointer data)
       test_wait_for_end (pid);
 
       next = test_template_new ();
-      socket = test_run (next, "answer", NULL);
-      test_assert_answer (socket, "memory", "nothing");
+      test_assert_worker_answers (next, "memory", "nothing");
     }
   g_fork_template_set_default (NULL);
 }
@@ -123,7 +121,6 @@ test_default_leaves_a_fork (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GForkTemplate) next = NULL;
-  g_autoptr (GSocket) socket = NULL;
   g_auto (TestFd) read_end = -1;
   g_auto (TestFd) write_end = -1;
   GPid pid;
@@ -139,8 +136,7 @@ test_default_leaves_a_fork (gconstpointer kind)
   g_assert_no_errno (kill (pid, SIGKILL));
   test_wait_for_end (pid);
   next = test_template_new ();
-  socket = test_run (next, "answer", NULL);
-  test_assert_answer (socket, "memory", "nothing");
+  test_assert_worker_answers (next, "memory", "nothing");
   g_fork_template_set_default (NULL);
 }
 
