@@ -28,10 +28,23 @@ do
     diff "$work/code" "$work/$example"
 done
 
+# In the manual, a block that is a whole example begins with its name.
+awk -v work="$work" '
+  /^```/ { if (file) close (file); file = ""; first = !inside; inside = !inside; next }
+  inside && first { first = 0; if (match ($0, /^(\/\/|#) [a-z_-]+\.[a-z]+$/)) { file = work "/page-" $2; printf "" >file; next } }
+  inside && file { print >file }' docs/getting-started.md
+for block in "$work"/page-*
+do
+  example=${block##*/page-}
+  sed -n '/^\(#include\|import\|export\|async\)/,$p' "docs/examples/$example" >"$work/code"
+  check "getting-started.md shows $example as it is" \
+    diff "$work/code" "$block"
+done
+
 # Links are relative to the page. Those to .html are to pages that gi-docgen makes.
 for page in README.md NEWS.md docs/*.md
 do
-  for target in $(grep -o ']([^)#:]*' "$page" | cut -c 3- | grep -v '\.html$' | sort -u)
+  for target in $(grep -o ']([^)#:]*' "$page" | cut -c 3- | grep -v -e '\.html$' -e '^https$' | sort -u)
   do
     check "$page: $target is there" \
       test -e "$(dirname "$page")/$target"
