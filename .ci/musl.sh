@@ -12,10 +12,15 @@ cd "$(dirname "$0")/../gspawnfork"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# The kernel's headers are of no C library.
+mkdir "$work/kernel"
+ln -s /usr/include/linux /usr/include/asm-generic "$work/kernel"
+ln -s "/usr/include/$(gcc -print-multiarch)/asm" "$work/kernel"
+
 compile ()
 {
   musl-gcc -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror \
-    -Wno-unused-parameter -Wno-missing-field-initializers -fPIC "$@"
+    -Wno-unused-parameter -Wno-missing-field-initializers -fPIC -idirafter "$work/kernel" "$@"
 }
 
 # has FUNCTION HEADER: what meson finds out where there is a GLib for musl

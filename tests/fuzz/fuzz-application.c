@@ -406,10 +406,14 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
 
   if (!warm)
     {
+      /* What the library opens once for the whole program is open after these: also
+       * what it looks after programs without a main loop with. */
       static const guint8 first[] = { PREPARE, RUN, ITERATE, 2 };
+      static const guint8 second[] = { DROP };
 
       g_log_set_always_fatal (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
       run_script (&(struct fuzz_input){ first, sizeof first });
+      run_script (&(struct fuzz_input){ second, sizeof second });
       warm = TRUE;
     }
 
