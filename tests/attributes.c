@@ -505,7 +505,7 @@ static gpointer
 run_in_thread (gpointer data)
 {
   GForkProcess *process = NULL;
-  g_autoptr (GSocket) socket = test_run (data, "hang_up_and_wait", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (data, "hang_up_and_wait", &process);
 
   return process;
 }

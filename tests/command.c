@@ -161,7 +161,7 @@ test_ps (void)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = test_run (template, "echo", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (template, "echo", &process);
   g_auto (Outcome) outcome = { NULL };
   g_autofree char *words = g_strdup_printf ("ps %d", getpid ());
   g_autofree char *row = g_strdup_printf ("%7d ", g_fork_process_get_pid (process));

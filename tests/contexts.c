@@ -119,7 +119,7 @@ test_cancelled_and_reset (void)
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GSocket) socket = test_run (template, "answer", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (template, "answer", &process);
   g_autoptr (GError) error = NULL;
   guint source = g_timeout_add_seconds (60, on_too_late, NULL);
 

@@ -222,7 +222,7 @@ test_signals (void)
     {
       g_autoptr (GForkTemplate) template = g_fork_template_new ();
       g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket = test_run (template, "test-worker:answer", &process);
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (template, "test-worker:answer", &process);
       g_autoptr (GError) error = NULL;
       GPid pid = test_default_pid ();
 

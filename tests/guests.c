@@ -144,7 +144,7 @@ test_signals_of_programs (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = make (kind);
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = run_stubborn (template, "be_stubborn", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = run_stubborn (template, "be_stubborn", &process);
   g_autofree char *path = make_file ();
   g_autofree char *program = test_build_path ("show");
 

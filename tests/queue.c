@@ -232,7 +232,7 @@ test_taken_over (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
   g_autoptr (GMainContext) idle = g_main_context_new ();
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) error G_GNUC_UNUSED = NULL;
   Notes notes;
   TestFd unblock = -1;
 

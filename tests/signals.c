@@ -168,7 +168,7 @@ test_worker (gconstpointer kind)
     {
       g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
       g_autoptr (GForkProcess) process = NULL;
-      g_autoptr (GSocket) socket = test_run (fork, "answer", &process);
+      g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (fork, "answer", &process);
       g_autoptr (GError) error = NULL;
 
       if (quiet[i] == SIGTSTP)
@@ -262,7 +262,7 @@ test_handlers_in_forks (void)
 
   for (int i = 0; i < 150; i++)
     {
-      g_autoptr (GForkTemplate) template = make_from_main ();
+      g_autoptr (GForkTemplate) template G_GNUC_UNUSED = make_from_main ();
     }
 
   g_assert_no_errno (kill (storm, SIGKILL));
