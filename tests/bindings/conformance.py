@@ -767,8 +767,11 @@ class Conformance(unittest.TestCase):
         control = self.need_forks()
         child = control.fork(1)
         child.send(SETSID)
-        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sh', '-c', 'sleep 100 & wait')
+        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sh', '-c',
+                                      'sleep 100 & echo; wait')
         self.assert_executed(child)
+        # The other process of the group is there.
+        self.assertEqual(conversation.socket.recv(1), b'\n')
         control.send(KILL, struct.pack('=Ii', 1, -signal.SIGTERM))
         self.assert_exited(control.receive(), 1, signal.SIGTERM)
         # The other process of the group has it, too.
