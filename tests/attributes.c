@@ -283,7 +283,7 @@ test_limits (gconstpointer kind)
     const char *name;
   } limits[] = {
     { G_FORK_LIMIT_CPU_TIME, 1000, "Max cpu time" },
-    { G_FORK_LIMIT_MEMORY, G_GUINT64_CONSTANT (1) << 36, "Max address space" },
+    { G_FORK_LIMIT_MEMORY, G_GUINT64_CONSTANT (1) << 50, "Max address space" },
     { G_FORK_LIMIT_FILE_SIZE, 12345, "Max file size" },
     { G_FORK_LIMIT_OPEN_FILES, 77, "Max open files" },
     { G_FORK_LIMIT_PROCESSES, 4321, "Max processes" },

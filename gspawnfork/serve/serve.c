@@ -259,6 +259,8 @@ on_environ (struct gfork_template *template,
     {
       char *equals = strchr (string, '=');
 
+      if (equals == NULL)
+        continue; /* there is none: see above */
       *equals = '\0';
       if (setenv (string, equals + 1, 0) != 0)
         gfork_fail (template, GFORK_CODE_FAILED, GFORK_ENVIRON, string, strerror (errno));

@@ -66,7 +66,11 @@ check_answer (struct gfork_frame *frame)
     {
       fuzz_check (frame->n_fds == 1 && job.length == FUZZ_MEMORY);
       fuzz_check (gfork_memory_open (&memory, frame->fds[0], job.length));
-      fuzz_check (memory.is_mapped && memory.data[memory.length] == '\0');
+      /* Where there are no seals it is copied. */
+#ifndef GFORK_PORTABLE
+      fuzz_check (memory.is_mapped);
+#endif
+      fuzz_check (memory.data[memory.length] == '\0');
       gfork_memory_close (&memory);
     }
 }
