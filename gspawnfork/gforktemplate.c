@@ -34,7 +34,7 @@
  *
  * A template is prepared: modules are loaded into it, functions called in it,
  * strings and descriptors sent to it. Then it is forked as often as one likes, and
- * each fork is told to run a function. That makes it a worker, and the callback
+ * each fork runs a function. That makes it a worker, and the callback
  * gets a [class@Gio.Socket] to talk with it.
  *
  * ```c
@@ -629,7 +629,7 @@ get_default_object (const char *runtime)
  * use, and anew if it has died or was run; in a process that was itself forked from
  * the application, it is another one.
  *
- * What it is told to load is there in every template made afterwards.
+ * What it is asked to load is there in every template made afterwards.
  *
  * Returns: (transfer full): the default template
  *

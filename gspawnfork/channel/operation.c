@@ -1,7 +1,7 @@
 /* operation.c: one asynchronous call that awaits an answer
  *
  * An operation has the task of the call, and what the task needs until it returns: sources,
- * watches, a cancellable. It is told how it has ended, and then returns in the task's context.
+ * watches, a cancellable. It receives how it has ended, and then returns in the task's context.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -632,7 +632,7 @@ g_fork_crew_open_driver (GForkCrew  *self,
       return FALSE;
     }
 
-  /* Its descriptors are polled by whoever is there, without owning it. */
+  /* Its descriptors are polled by the thread that is there, without owning it. */
   self->work = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
   self->home = drive_new (self, context);
   return TRUE;

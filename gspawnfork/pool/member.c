@@ -396,7 +396,7 @@ g_fork_member_kill (GForkCrew   *crew,
   crew->is_dirty = TRUE;
 }
 
-/* The worker, or whoever has its socket, has closed it. A server that does not need its
+/* The worker, or another process that has its socket, has closed it. A server that does not need its
  * socket may do so and go on. */
 static void
 on_over (GForkCrew   *crew,

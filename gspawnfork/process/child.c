@@ -5,7 +5,7 @@
  * was another application's all along, the pidfd tells when the process ends and, on
  * recent kernels, how.
  *
- * Whoever sees first that the process has ended, in whatever thread, writes that down and wakes
+ * The thread that sees first that the process has ended writes that down and wakes
  * up the listeners, each in its own context. The lock of a process is the last to be taken,
  * but for those of GLib.
  *

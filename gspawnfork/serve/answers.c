@@ -21,7 +21,7 @@
 #define MAX_RETRIES 100
 
 /* Records the first thing that went wrong. The template goes on serving as a
- * parent, and everyone who asks is told. */
+ * parent, and everyone who asks receives it. */
 void
 gfork_fail (struct gfork_template *template,
             enum gfork_code        code,

@@ -124,7 +124,7 @@ set_attributes (posix_spawnattr_t *attributes)
   return result;
 }
 
-/* What is started reads these, and cannot know that whoever has set them may be less
+/* What is started reads these, and cannot know that the user who has set them may be less
  * trusted than this process: it is no setuid program itself, and this one may have
  * become another user for good. */
 static char **

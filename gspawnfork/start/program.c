@@ -132,7 +132,7 @@ g_fork_init_early (GError **error)
  * the program will be executed as the helper whenever one is needed, and the
  * functions that it exports can be run and called.
  *
- * In setuid programs this does nothing: whoever starts one chooses its arguments.
+ * In setuid programs this does nothing: the user who starts one chooses its arguments.
  *
  * Since: 1.0
  */

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* The helper is told the version on its command line: both ends must agree. */
+/* The helper receives the version on its command line: both ends must agree. */
 #define GFORK_PROTOCOL_VERSION 1
 
 /* The first words of a helper's command line:
