@@ -785,6 +785,7 @@ gboolean
 g_fork_child_has_ended (GForkChild *child)
 {
   struct pollfd poll_fd = { .events = POLLIN };
+  siginfo_t info = { 0 };
   gboolean ended;
 
   if (child->generation != g_fork_generation ())
@@ -792,7 +793,15 @@ g_fork_child_has_ended (GForkChild *child)
 
   g_mutex_lock (&child->lock);
   poll_fd.fd = child->pidfd;
-  ended = child->state != ALIVE || (child->pidfd >= 0 && poll (&poll_fd, 1, 0) > 0);
+  if (child->state != ALIVE)
+    ended = TRUE;
+  else if (child->pidfd >= 0)
+    ended = poll (&poll_fd, 1, 0) > 0;
+  else if (child->origin == DIRECT)
+    ended = waitid (P_PID, child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
+            || info.si_pid != 0;
+  else
+    ended = FALSE;
   g_mutex_unlock (&child->lock);
   return ended;
 }
