@@ -513,7 +513,7 @@ test_nothing_keeps_it (gconstpointer kind)
 static void
 test_very_many (void)
 {
-  const guint n = test_under_valgrind () ? 20 : 700;
+  const guint n = test_under_valgrind () || test_under_sanitizer () ? 20 : 700;
   g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
   g_autoptr (GPtrArray) processes = g_ptr_array_new_with_free_func (g_object_unref);
   g_auto (TestFd) read_end = -1;
