@@ -22,20 +22,25 @@ then
 fi
 
 # dpkg-query complains about each package it has never heard of.
-there=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
-          awk '$1 == "installed" { print $2 }')
+there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $(echo $wanted | tr '|' ' ') 2>/dev/null |
+           awk '$1 == "installed" { print $2 }' | tr '\n' ' ') "
+
+# is_there ALTERNATIVES: whether one of them is installed
+is_there ()
+{
+  for alternative in $(echo "$1" | tr '|' ' ')
+  do
+    case $there in
+      *" $alternative "*) return 0 ;;
+    esac
+  done
+  return 1
+}
 
 missing=
 for package in $wanted
 do
-  case "
-$there
-" in
-    *"
-$package
-"*) ;;
-    *) missing="$missing $package" ;;
-  esac
+  is_there "$package" || missing="$missing $package"
 done
 
 [ -n "$missing" ] || exit 0
@@ -61,4 +66,15 @@ apt_get ()
 echo "Installing:$missing"
 # An index that cannot be had now may still be there from before.
 apt_get update || echo "The package index could not be updated." >&2
-apt_get install -y --no-install-recommends $missing
+
+chosen=
+for package in $missing
+do
+  for alternative in $(echo "$package" | tr '|' ' ')
+  do
+    package=$alternative
+    [ -z "$(apt-cache --quiet=0 show "$alternative" 2>/dev/null)" ] || break
+  done
+  chosen="$chosen $package"
+done
+apt_get install -y --no-install-recommends $chosen
