@@ -79,6 +79,11 @@ check "an application compiles" \
   compile -o "$outside/app" "$here/outside/app.c"
 check "the application finds helper and module" \
   shows "worker says hello" "$outside/app" outside:answer
+check "CMake configures an application" \
+  cmake -S "$here/outside" -B "$outside/cmake"
+check "CMake builds it" cmake --build "$outside/cmake"
+check "the application of CMake's works" \
+  shows "worker says hello" "$outside/cmake/app" outside:answer
 check "it speaks German where German is spoken" \
   shows "nirgends" env LANGUAGE=de "$outside/app" nirgends:answer
 check "Python finds the package" \
@@ -106,6 +111,13 @@ do
   check "installed test $(basename "$file" .test)" \
     sh -c "$(sed -n 's/^Exec=//p' "$file")"
 done
+
+# What was put beside it by hand is not its to remove, nor what an interpreter compiled.
+rm "$(pkg-config --variable=moduledir gspawnfork-1.0)/outside.so"
+find "$prefix" -name __pycache__ -prune -exec rm -r {} +
+check "it can be uninstalled" ninja -C "$build" uninstall
+check "nothing of it is left" \
+  sh -c '! find "$1" ! -type d | grep .' sh "$prefix"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -25,3 +25,6 @@ unset GSPAWNFORK_HELPER GFORK_MODULE_PATH LD_LIBRARY_PATH GI_TYPELIB_PATH
 "$meson" setup -Ddefault_library="$kind" "$work/build" "$work/project"
 "$meson" compile -C "$work/build"
 "$meson" test -C "$work/build" --print-errorlogs
+
+# As one tries a program that is not installed.
+"$meson" devenv -C "$work/build" ./app --module

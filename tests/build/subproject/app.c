@@ -1,7 +1,7 @@
 /* app.c: a program with the library as its subproject
  *
- * Runs a function of its own in a worker or, if it is not to embed the helper,
- * a program.
+ * Runs a function of its own in a worker; with `--no-embedding` it runs a program,
+ * and with `--module` a function of a module.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -42,7 +42,13 @@ main (int    argc,
   g_autoptr (GError) error = NULL;
   char text[6] = "";
 
-  if (argc == 1 || strcmp (argv[1], "--no-embedding") != 0)
+  if (argc == 2 && strcmp (argv[1], "--module") == 0)
+    {
+      template = g_fork_template_new ();
+      g_fork_template_send_arg (template, "hello");
+      socket = g_fork_template_run (template, "worker:answer", &process, NULL, &error);
+    }
+  else if (argc == 1 || strcmp (argv[1], "--no-embedding") != 0)
     {
       g_fork_embed_helper (argc, argv);
       template = g_fork_template_new ();
