@@ -59,7 +59,7 @@ g_fork_begin_wait (GError **error)
 /**
  * g_fork_end_wait:
  *
- * Ends what [func@GFork.begin_wait] has begun, in the same thread.
+ * Ends the wait that [func@GFork.begin_wait] has begun, in the same thread.
  *
  * Since: 1.0
  */

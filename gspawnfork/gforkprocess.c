@@ -195,10 +195,10 @@ g_fork_process_new_for_child (GForkChild   *child,
  * g_fork_process_get_pid:
  * @self: a process
  *
- * Gets the number of the process. Once it has ended, another process may have the
- * same number; [method@GFork.Process.send_signal] knows the difference.
+ * Gets the process ID. Once the process has ended, another one may have the
+ * same ID; [method@GFork.Process.send_signal] knows the difference.
  *
- * Returns: the process's number
+ * Returns: the process ID
  *
  * Since: 1.0
  */
@@ -344,7 +344,7 @@ g_fork_process_wait_async (GForkProcess        *self,
  * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known
  *   how the process ended, or %G_IO_ERROR_CANCELLED
  *
- * Ends what [method@GFork.Process.wait_async] began.
+ * Finishes an operation started with [method@GFork.Process.wait_async].
  *
  * Returns: %TRUE if the process has ended, however it did; %FALSE with @error set
  *
@@ -426,7 +426,7 @@ g_fork_process_wait_check_async (GForkProcess        *self,
  *   process has ended otherwise; %G_FORK_ERROR_LOST if it cannot be known how it
  *   ended, or %G_IO_ERROR_CANCELLED
  *
- * Ends what [method@GFork.Process.wait_check_async] began.
+ * Finishes an operation started with [method@GFork.Process.wait_check_async].
  *
  * Returns: %TRUE if the process has ended with status 0; %FALSE with @error set
  *
@@ -687,7 +687,7 @@ g_fork_process_send_signal (GForkProcess  *self,
 
 /**
  * g_fork_process_send_signal_to_group:
- * @self: a process that leads a process group, as one does whose template was told so by
+ * @self: a process that leads a process group, as one does after
  *   [method@GFork.Template.setsid]
  * @signum: the number of a signal
  * @error: return location for an error: %G_FORK_ERROR_FAILED if the process does not lead

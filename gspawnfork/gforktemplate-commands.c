@@ -515,7 +515,7 @@ g_fork_template_die_with_application (GForkTemplate *self)
  * Confines the template, and all that is forked from it, their workers and the programs
  * that they execute, to what @sandbox allows.
  *
- * This is a command like others: what was told to the template before, like to load
+ * This is a command like others: what the template was sent before, like commands to load
  * modules, is done outside the sandbox, and what comes after it inside. It cannot be undone.
  * Confining a template, or a fork of it, again allows what both sandboxes allow; that
  * can be done about fifteen times.

@@ -257,7 +257,7 @@ g_fork_template_class_init (GForkTemplateClass *klass)
   /**
    * GForkTemplate:pid: (getter get_pid)
    *
-   * The number of the process.
+   * The process ID.
    *
    * Known at once of a process that the application has executed or forked itself,
    * and of a fork after its first [method@GFork.Template.prepare] or run; 0 before
@@ -285,10 +285,10 @@ g_fork_template_class_init (GForkTemplateClass *klass)
    * How many forks are kept ready, so that [method@GFork.Template.fork] need not wait
    * for one.
    *
-   * A spare is exactly what a new fork would be: as soon as the template is told
-   * something, they are discarded. They are made anew when the template, or a fork of
-   * it, has next given an answer and whoever awaited that was called: at once, they would
-   * make the launch that has taken one slower than without spares. They cost what idle
+   * A spare is exactly what a new fork would be: as soon as the template is sent
+   * a command, they are discarded. They are made anew when the template, or a fork of it,
+   * has given its next answer, and the callback of that was called. If they were made at
+   * once, the launch that has taken one would be slower than without spares. They cost what idle
    * processes cost, and end with the template.
    *
    * Since: 1.0
@@ -309,9 +309,9 @@ g_fork_template_init (GForkTemplate *self)
  * g_fork_template_get_pid: (get-property pid)
  * @self: a template
  *
- * Gets the number of the process.
+ * Gets the process ID.
  *
- * Returns: the process's number; 0 if it is not known yet
+ * Returns: the process ID; 0 if it is not known yet
  *
  * Since: 1.0
  */
@@ -429,8 +429,8 @@ g_fork_template_new_exec (void)
  * Forks a new template off the default one of a runtime: one that loads modules of the
  * given language. See [func@GFork.Template.dup_default_for_runtime].
  *
- * For a runtime that cannot be forked, this starts a new interpreter, which is told
- * what the default template was told, if there is one.
+ * For a runtime that cannot be forked, this starts a new interpreter, which is sent
+ * the commands that the default template was sent, if there is one.
  *
  * If there is no such runtime, the first operation of the template fails with
  * %G_FORK_ERROR_NOT_SUPPORTED.
@@ -832,7 +832,7 @@ g_fork_template_prepare_async (GForkTemplate       *self,
  * @error: return location for an error: the reason why a command has failed, or the
  *   process does not answer: any of [error@GFork.Error]; or %G_IO_ERROR_CANCELLED
  *
- * Ends what [method@GFork.Template.prepare_async] began.
+ * Finishes an operation started with [method@GFork.Template.prepare_async].
  *
  * Returns: %TRUE if every command has succeeded; %FALSE with @error set
  *
@@ -930,7 +930,7 @@ g_fork_template_run_async (GForkTemplate       *self,
  *   failed, or the process does not answer: any of [error@GFork.Error]; or
  *   %G_IO_ERROR_CANCELLED
  *
- * Ends what [method@GFork.Template.run_async] began.
+ * Finishes an operation started with [method@GFork.Template.run_async].
  *
  * The socket is a connected, non-blocking Unix stream socket. It becomes readable,
  * with the end of file, when the worker is gone.
@@ -1074,7 +1074,7 @@ g_fork_template_execv_async (GForkTemplate       *self,
  *   if the program could not be executed; otherwise as for
  *   [method@GFork.Template.run_finish]
  *
- * Ends what [method@GFork.Template.execv_async] began.
+ * Finishes an operation started with [method@GFork.Template.execv_async].
  *
  * The program has the other end of the socket only as those standard streams that
  * the flags say. Without any, the socket is at its end of file at once.
@@ -1170,7 +1170,7 @@ g_fork_template_detach_async (GForkTemplate       *self,
  * @error: return location for an error: as for
  *   [method@GFork.Template.prepare_finish]
  *
- * Ends what [method@GFork.Template.detach_async] began.
+ * Finishes an operation started with [method@GFork.Template.detach_async].
  *
  * The process ends when the socket is closed and nobody has taken it over.
  *

@@ -487,8 +487,8 @@ fill_up (int fd)
   g_assert_cmpint (errno, ==, ETOOMANYREFS);
 }
 
-/* Runs the main loop while the kernel does not take descriptors, whatever room
- * other processes of the user make. */
+/* Runs the main loop while the kernel does not take descriptors, even if other
+ * processes of the user receive theirs. */
 static void
 iterate_filled_up (int fd)
 {
@@ -500,7 +500,7 @@ iterate_filled_up (int fd)
 }
 
 /* The kernel counts what is in flight for all processes of a user, and another one may have
- * made room just in time. So what has not waited is tried again so many times. */
+ * received some just in time. So what has not waited is tried again so many times. */
 #define ATTEMPTS 20
 
 /* Calls @attempt with @data, in a process that may have but few descriptors in flight,

@@ -89,9 +89,9 @@ test_too_many_descriptors (void)
                          "RLIMIT_NOFILE");
 }
 
-/* FAILED: there is no room for what was sent, here or where it is used. */
+/* FAILED: there is no memory or disk space for what was sent, here or where it is used. */
 static void
-test_failed_no_room (void)
+test_failed_no_space (void)
 {
   struct rlimit limit;
   rlim_t size;
@@ -400,7 +400,7 @@ main (int    argc,
   test_adopt_orphans ();
   g_test_init (&argc, &argv, NULL);
 
-  g_test_add_func ("/errors/failed/no-room", test_failed_no_room);
+  g_test_add_func ("/errors/failed/no-space", test_failed_no_space);
   g_test_add_func ("/errors/failed/no-number", test_failed_no_number);
   test_add_kinds ("/errors/too-long", test_too_long);
   test_add_kinds ("/errors/bad-descriptors", test_bad_descriptors);

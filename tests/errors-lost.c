@@ -525,7 +525,7 @@ test_killed_default_stopped (void)
   g_assert_no_errno (kill (pid, SIGKILL));
   test_await (&result);
 
-  /* It was made before, so it may be lost, but is told at once. */
+  /* It was made before, so it may be lost, but that is known at once. */
   if (!g_fork_template_prepare_finish (template, result, &error))
     test_assert_error (error, G_FORK_ERROR_LOST);
 

@@ -167,7 +167,7 @@ test_flag_stderr (void)
   test_assert_all_is (socket, "to standard error");
 }
 
-/* Which streams are a socket is told through a descriptor that is none. */
+/* The program says which of its streams are a socket through a descriptor that is none. */
 static void
 test_flags_and_streams (void)
 {
@@ -493,8 +493,8 @@ test_relative_path (void)
   g_assert_null (other_socket);
 }
 
-/* What cannot be executed is told with its name and the reason; the process has
- * ended, and left nothing. */
+/* The error names what could not be executed, and the reason. The process has ended, and
+ * left nothing. */
 static void
 test_errors (gconstpointer kind)
 {

@@ -327,8 +327,8 @@ test_no_signalfd (void)
   assert_helpers_failed ();
 }
 
-/* If commands got lost, those after them are not carried out, and whoever asks is
- * told why. */
+/* If commands got lost, those after them are not carried out, and the next operation
+ * says why. */
 static void
 test_commands_lost (void)
 {

@@ -100,9 +100,9 @@ send_some (int           fd,
   return sendmsg (fd, &message, flags | MSG_NOSIGNAL);
 }
 
-/* As above, but waits until there is room for more descriptors in flight: a user who is not
- * privileged has room for no more than may be open in this process, tests that run at the
- * same time included, until they are received. */
+/* As above, but waits until more descriptors may be in flight. An unprivileged user may have as
+ * many of them as this process may have open, those of tests that run at the same time
+ * included. */
 gssize
 send_when_possible (int           fd,
                     gconstpointer data,

@@ -258,7 +258,8 @@ test_kernel_threads (void)
   test_prepare (fork);
 }
 
-/* A thread that has the process's own name is told by its ID, and after what it was seen. */
+/* A thread that has the process's own name is named by its ID, and the error says after which
+ * command it was seen. */
 static void
 test_thread_is_named (void)
 {

@@ -278,7 +278,7 @@ converse (const Answer *answer)
 
       test_assert_error (error, (GForkError) answer->code);
 
-      /* It stays so, and the template process is told that nobody listens any more. */
+      /* It stays so, and the template process sees that nobody listens any more. */
       operation_begin (template, PREPARE, NULL, &result);
       later = operation_end (template, PREPARE, &result, NULL);
       g_assert_nonnull (later);

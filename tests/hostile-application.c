@@ -296,7 +296,7 @@ test_command (gconstpointer data)
           g_autoptr (GByteArray) payload = NULL;
           guint8 verb;
 
-          /* A process that has left at once is told of in between. */
+          /* The end of a process that has left at once is reported in between. */
           do
             verb = receive_frame (helper.socket, &payload, NULL);
           while (verb == GFORK_EXITED);

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /* A frame that never comes to its end, and descriptors with each byte of it: the
- * application does not collect them until it has no room for others. */
+ * application does not collect them until it can open no more. */
 static void
 test_flood_of_descriptors (void)
 {
@@ -56,10 +56,10 @@ test_flood_of_descriptors (void)
   g_assert_cmpuint (test_count_fds (0), <, n_fds);
 }
 
-/* The application has no room for a descriptor: control data is truncated, and an answer
- * is good without. */
+/* The application has too many descriptors open: control data is truncated, and an answer
+ * is good without its descriptor. */
 static void
-test_no_room_for_descriptors (void)
+test_too_many_descriptors (void)
 {
   g_auto (TestFd) other_end = -1;
   g_autoptr (GForkTemplate) template = NULL;
@@ -402,7 +402,7 @@ main (int    argc,
   g_test_init (&argc, &argv, NULL);
 
   g_test_add_func ("/hostile/template/flood-of-descriptors", test_flood_of_descriptors);
-  g_test_add_func ("/hostile/template/no-room-for-descriptors", test_no_room_for_descriptors);
+  g_test_add_func ("/hostile/template/too-many-descriptors", test_too_many_descriptors);
   g_test_add_func ("/hostile/template/silence", test_silence);
   g_test_add_func ("/hostile/template/silence-closed", test_silence_closed);
   g_test_add_func ("/hostile/template/deafness", test_deafness);

@@ -359,7 +359,7 @@ test_few_processes (void)
   test_assert_error (error, G_FORK_ERROR_FORK, g_strerror (EAGAIN));
   g_assert_cmpuint (sockets->len, >, 0);
 
-  /* Who was there lives, and makes room. */
+  /* Those that were there live, and when they end, others can be forked. */
   for (guint i = 0; i < sockets->len; i++)
     test_assert_answer (sockets->pdata[i], "memory", "nothing");
   g_ptr_array_set_size (sockets, 1);
@@ -411,7 +411,7 @@ count_bytes (GPid pid)
   return (rlim_t) g_ascii_strtoull (statm, NULL, 10) * sysconf (_SC_PAGESIZE);
 }
 
-/* A worker has no room for what was sent, and a module none, but the template goes
+/* A worker has no memory for what was sent, and neither has a module, but the template goes
  * on. */
 static void
 test_little_memory (void)

@@ -40,8 +40,8 @@ test_exited_signal (gconstpointer kind)
   g_assert_cmpint (WEXITSTATUS (g_array_index (statuses, int, 0)), ==, 31);
 }
 
-/* Who is told of an end may wait for another that is known already, or for somebody else
- * to be told of the same. */
+/* A handler that learns of an end may wait for another end that is known already, or until
+ * another listener learns of the same one. */
 typedef struct
 {
   GForkProcess *processes[2];

@@ -356,7 +356,7 @@ test_resources (gconstpointer kind)
   g_assert_cmpuint (g_fork_process_get_max_rss (process), >=, 48 << 20);
 }
 
-/* Each worker is told what it has used, not what its siblings have. */
+/* The resources of each worker are its own, not those of its siblings. */
 static void
 test_resources_of_one (gconstpointer kind)
 {
@@ -437,7 +437,7 @@ test_no_pile (gconstpointer kind)
 
   test_wait_until_reaped (last);
 
-  /* Some room for what the next call will notice. */
+  /* A few may be left, for the next call to notice. */
   g_assert_cmpuint (test_count_zombies (getpid ()), <=, 3);
   g_assert_cmpuint (test_count_zombies (default_pid), <=, 3);
   g_assert_cmpuint (test_count_fds (0), <=, n_fds + 10);
@@ -445,7 +445,7 @@ test_no_pile (gconstpointer kind)
 }
 
 /* Statuses that nobody fetches for long neither stop the template nor are lost:
- * 3,000 workers end unheard, and the one that began first is told true. Under valgrind,
+ * 3,000 workers end unheard, and the status of the first one is true. Under valgrind,
  * which looks for leaks in each of them, as many have to do as are more than what is
  * read, and than what is kept, at once. */
 static void
@@ -481,7 +481,7 @@ test_unheard_statuses (void)
     }
 }
 
-/* An object under way is told although the socket and the template are dropped. */
+/* An operation under way ends although the socket and the template are dropped. */
 static void
 test_only_the_process_is_kept (gconstpointer kind)
 {

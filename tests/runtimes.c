@@ -46,7 +46,7 @@ make_unforkable (void)
   return g_fork_template_new_exec_for_runtime ("unforkable");
 }
 
-/* A program that forks is told to fork. */
+/* A program that can fork is sent FORK. */
 static void
 test_forks (void)
 {
@@ -164,7 +164,7 @@ test_cannot_keep_descriptors (void)
   test_assert_worker_answers (template, "n-args", "1");
 }
 
-/* They are kept no longer than there can be forks, whoever holds the template. */
+/* They are kept no longer than there can be forks, even if the template is held longer. */
 static void
 test_drops_descriptors (void)
 {

@@ -1,4 +1,4 @@
-/* secure.c: tests of programs that run with more rights than whoever has started them
+/* secure.c: tests of programs that run with more rights than the user who has started them
  *
  * What is set in the environment of such a program is its caller's wish, not its own.
  * This program has the library's objects in it, since the system does not let such

@@ -433,7 +433,7 @@ test_take_args (void)
   g_assert_cmpstr (written, ==, "written by the template");
 }
 
-/* A call without anything sent is told so. */
+/* The second time, nothing is left to take. */
 static void
 test_take_no_args (void)
 {

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Answers each line with the process's number and the line. */
+/* Answers each line with the process ID and the line. */
 int
 echo (int             socket,
       const GForkArg *args,

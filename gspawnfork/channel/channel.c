@@ -27,8 +27,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What the kernel has no room for, or too many descriptors under way, is tried
- * again after this. */
+/* If the kernel has no memory for what is sent, or too many descriptors are in flight,
+ * sending is tried again after this time. */
 #define RETRY_AFTER (5 * G_TIME_SPAN_MILLISECOND)
 
 /* No answer has more descriptors; what has is malformed. */
@@ -71,7 +71,7 @@ struct _GForkChannel
   int fd;
 
   GForkQueue queue;
-  gboolean retry; /* after a while: the system has no room */
+  gboolean retry; /* after a while: the system is short of memory or descriptors */
   gboolean exact; /* what follows the next frame is not ours to read */
   struct gfork_reader reader;
   guint8 memory[SMALL_READER];

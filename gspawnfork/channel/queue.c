@@ -41,7 +41,7 @@ g_fork_queue_n_fds (const GForkQueue *queue)
 /* Moves what is unsent to the front when at least as much was sent: so no byte is moved more
  * than once on average. */
 static void
-make_room (GForkQueue *queue,
+make_space (GForkQueue *queue,
            gsize       length)
 {
   gsize unsent = g_fork_queue_length (queue);
@@ -94,7 +94,7 @@ g_fork_queue_append (GForkQueue *queue,
     }
 
   gfork_header_set (&header, verb, length, n_fds);
-  make_room (queue, sizeof header + length);
+  make_space (queue, sizeof header + length);
   append_bytes (queue, &header, sizeof header);
   append_bytes (queue, payload, length);
 }

@@ -28,7 +28,7 @@
 #define CLOSING_PATIENCE (1 * G_USEC_PER_SEC)
 #define KILLING_PATIENCE (5 * G_USEC_PER_SEC)
 
-/* When too many descriptors are in flight, nothing tells when there is room again. */
+/* When too many descriptors are in flight, nothing tells when fewer are. */
 #define RETRY_DELAY (10 * G_TIME_SPAN_MILLISECOND)
 
 /* The serials are keys of events, of which the first are the driver's. */
@@ -360,7 +360,7 @@ g_fork_member_go (GForkCrew   *crew,
     }
 }
 
-/* Asks a worker that was told to go, and has nothing to do any more, to end. */
+/* Asks a worker that has to end, and has nothing to do any more, to do so. */
 void
 g_fork_member_signal (GForkCrew   *crew,
                       GForkMember *self)

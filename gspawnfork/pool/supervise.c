@@ -1,7 +1,7 @@
 /* supervise.c: which workers a pool has: starting, restarting, stopping, replacing
  *
  * A pool has slots, each of which may hold a worker of the current template. A worker
- * that is told to go leaves its slot at once, and the crew when its process has ended.
+ * that has to end leaves its slot at once, and the crew when its process has ended.
  *
  *   STOPPED ─start→ STARTING ─all ready→ RUNNING ─stop→ STOPPING ─none left→ STOPPED
  *                      └───────┬────────────┘

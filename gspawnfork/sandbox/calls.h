@@ -52,8 +52,8 @@ typedef struct
 #define SET_VMA 0x53564d41                  /* PR_SET_VMA */
 
 static const AllowedCall allowed_calls[] = {
-  /* Memory of its own. Code may be generated: whoever has taken the process over has
-   * code. */
+  /* Memory of its own. Code may be generated, since an attacker who has taken the
+   * process over has code already. */
   { "brk" }, { "mmap" }, { "mmap2" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "madvise" },
   { "msync" }, { "membarrier" }, { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
 

@@ -150,8 +150,8 @@ gfork_children_forget (struct gfork_children *children)
   children->ask_all_at = 0;
 }
 
-/* Whoever takes the template over numbers its children anew, and must not be told
- * of these. They are still reaped. */
+/* An application that takes the template over numbers its children anew, so the ends of
+ * these are not reported to it. They are still reaped. */
 void
 gfork_children_disown (struct gfork_children *children)
 {

@@ -85,7 +85,7 @@ find_path (char **envp)
   return DEFAULT_PATH;
 }
 
-/* Becomes the program argv[0]. @shell_argv has room for two strings more than @argv and its
+/* Becomes the program argv[0]. @shell_argv can hold two strings more than @argv and its
  * end. Returns only if it fails, with errno set and the path that errno is about in @path. */
 void
 gfork_execute (char  **argv,

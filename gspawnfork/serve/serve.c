@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Most forks are told at once what to run, and never have this title. */
+/* Most forks run a function at once, and never have this title. */
 static void
 take_title (struct gfork_template *template)
 {
@@ -120,7 +120,7 @@ on_call (struct gfork_template *template,
   gfork_signals_settle ();
   if (status != 0)
     {
-      /* Its author may have used all of the room. */
+      /* The function may have left no NUL. */
       reason[sizeof reason - 1] = '\0';
       gfork_fail (template, GFORK_CODE_CALL, GFORK_CALL, name,
                   reason[0] != '\0' ? reason : N_("it did not say why"));
@@ -302,8 +302,8 @@ on_limit (struct gfork_template *template,
 
 /* ——— Children and the end ——— */
 
-/* Nothing is left to do but to reap. Whoever waits for the end of something that was
- * sent must not wait for that. */
+/* Nothing is left to do but to reap. What was sent is closed now, since a process may wait
+ * for the end of a pipe, and the children may live long. */
 static void
 on_close (struct gfork_template *template,
           struct gfork_frame    *frame)

@@ -84,7 +84,7 @@ gfork_title_use_proc (struct gfork_title *title)
   title->size = end - start;
 }
 
-/* Appends as much of @text as the area has room for, less the last NUL. */
+/* Appends as much of @text as fits into the area with a NUL. */
 static size_t
 append (struct gfork_title *title,
         size_t              length,

@@ -26,7 +26,7 @@
 /* Where the control socket is put. Everything above it is closed. */
 #define CONTROL_FD 3
 
-/* Room for a title: the name of a function is what it has to hold. */
+/* Space for a title, which has to hold the name of a function. */
 #define PADDING "                                                                " \
                 "                                                                "
 

@@ -80,10 +80,10 @@ frame_size (const struct gfork_reader *reader)
 /* A stream of small frames is read in larger and larger pieces, up to this. */
 #define COMFORTABLE (64 * 1024)
 
-/* Makes room for at least one more byte. The length that a header claims is no
+/* Makes space for at least one more byte. The length that a header claims is no
  * reason to allocate: memory follows what has really arrived. */
 static bool
-make_room (struct gfork_reader *reader)
+make_space (struct gfork_reader *reader)
 {
   size_t used = reader->end - reader->start;
 
@@ -113,7 +113,7 @@ make_room (struct gfork_reader *reader)
   return true;
 }
 
-/* How many descriptors there is room for in one message. */
+/* How many descriptors one message may bring. */
 static size_t
 max_fds (const struct gfork_reader *reader)
 {
@@ -171,7 +171,7 @@ gfork_reader_fill (struct gfork_reader *reader,
 
   if (reader->start == reader->end)
     reader->start = reader->end = 0;
-  if ((reader->end == reader->size || reader->full) && !make_room (reader))
+  if ((reader->end == reader->size || reader->full) && !make_space (reader))
     return GFORK_FILL_NO_MEMORY;
 
   iov.iov_base = reader->data + reader->end;

@@ -21,7 +21,7 @@
 
 /* The first words of a helper's command line:
  *   PROGRAM GFORK_SERVE_OPTION VERSION DESCRIPTOR [PADDING]
- * The padding leaves room for a title that `ps` shows. */
+ * The padding leaves space for a title that `ps` shows. */
 #define GFORK_SERVE_OPTION "--gspawnfork-serve"
 
 enum gfork_verb
@@ -186,13 +186,13 @@ enum gfork_resource
 #define GFORK_MAX_PAYLOAD (16 * 1024 * 1024)
 
 /* READY is followed by the user's conversation, so it has to be read to its
- * exact length. It is the shortest answer: whoever reads this many bytes and
- * then what the header asks for never reads too far. */
+ * exact length. It is the shortest answer, so reading this many bytes, and then
+ * what the header says, never reads too far. */
 #define GFORK_MIN_ANSWER (sizeof (struct gfork_header) + sizeof (struct gfork_pid))
 
 /* One received frame. The payload and the array of descriptors stand in the reader
- * and are valid until the next fill; the descriptors themselves belong to whoever
- * takes the frame. */
+ * and are valid until the next fill; the descriptors themselves belong to the
+ * function that takes the frame. */
 struct gfork_frame
 {
   uint8_t verb;
@@ -212,10 +212,10 @@ struct gfork_reader
   size_t size;
   size_t start;
   size_t end;
-  bool full; /* the last read took all there was room for */
+  bool full; /* the last read filled the buffer */
 
-  /* Set by those to whom the frames are good without, as answers are. There is no
-   * room for a descriptor if too many are open. */
+  /* Set by readers to whom a frame is good without its descriptors, as answers are. A
+   * descriptor is lost if the process has too many open. */
   bool can_lose_fds;
   bool has_lost_fds;
 

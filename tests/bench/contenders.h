@@ -41,8 +41,8 @@ Contender *contender_new_subprocess (const char         *name,
                                      const LaunchPlan   *plan,
                                      GSubprocessFlags    flags);
 
-/* In a program of its own, which is told on its standard input how many
- * processes to make and answers with the nanoseconds that one took. NULL if the
+/* In a program of its own, which reads from its standard input how many
+ * processes to make, and answers with the nanoseconds that one took. NULL if the
  * program cannot run here. */
 Contender *contender_new_program    (const char         *name,
                                      const char * const *argv);

@@ -14,7 +14,7 @@ proportional set sizes in KiB.
 
 The server has imported the modules, and this one as a module, which has what the processes
 run. The program itself, __main__, is imported by nobody: the server of some versions of
-CPython does not preload it although it is told to, and then each process imports it.
+CPython does not preload it although it was asked to, and then each process imports it.
 """
 
 import multiprocessing

@@ -100,7 +100,7 @@ class Template:
 
 
 class Program:
-    """A program that is told how many processes to make, and says what one of them took."""
+    """A program that reads how many processes to make, and says what one of them took."""
 
     def __init__(self, name, *argv):
         self.name = name

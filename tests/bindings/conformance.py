@@ -446,7 +446,7 @@ class Conformance(unittest.TestCase):
         sealed = self.send_memory(control, b'sealed' * 100000, ALL_SEALS)
         unsealed = self.send_memory(control, b'not sealed', 0, b's')
         self.assert_synced(control)
-        # Whoever keeps it must not be able to change what was sent.
+        # A process that keeps it must not be able to change what was sent.
         os.pwrite(unsealed, b'changed!!!', 0)
         self.assert_ready(control, f'{MODULE}:conform_show')
         self.assertEqual(control.rest(),
@@ -675,7 +675,7 @@ class Conformance(unittest.TestCase):
         ):
             control = self.start()
             control.send(verb, payload)
-            # The first failure is the one that is told, to everyone who asks.
+            # The first failure is the one that is reported, to every operation.
             control.send(CHDIR, strings('/elsewhere'))
             reason = self.assert_error(control.send(SYNC).receive(), code, verb, subject)
             self.assertNotEqual(reason, '')

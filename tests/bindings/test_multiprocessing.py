@@ -484,7 +484,7 @@ process.join()
 
         after = template_pid()
         self.assertNotEqual(after, before)
-        # The status of a process whose template has died is told by the system, or unknown.
+        # The status of a process whose template has died comes from the system, or is unknown.
         living.kill()
         living.join()
         self.assertIn(living.exitcode, (-signal.SIGKILL, 255))

@@ -613,7 +613,7 @@ class Python(TestCase):
             os.close(fd)
 
     def test_sent_descriptors_are_closed_with_the_template(self):
-        # Whoever waits for the end of something must not wait for a worker.
+        # A process that waits for the end of a pipe must not wait for a worker.
         template = self.template.fork()
         sock, process = run(template.fork(), 'echo')
         ours, theirs = socket.socketpair()
@@ -708,8 +708,8 @@ class JavaScript(TestCase):
                 self.template.fork().run(function)
 
     def test_detached(self):
-        # It goes on elsewhere, but what it was told stays with who told it, so whoever
-        # takes it over cannot have another one told the same.
+        # It goes on elsewhere, but the log of its commands stays in this process, so the one
+        # that takes it over cannot have another interpreter sent the same.
         for use, code in ((lambda other: other.run('nothing'), None),
                           (lambda other: other.fork().prepare(), GFork.Error.NOT_SUPPORTED)):
             other = GFork.Template.new_from_socket(self.template.fork().detach())

@@ -261,7 +261,7 @@ class Endings(PythonTemplateCase):
         process.wait_check()
 
     def test_streams_that_cannot_be_flushed(self):
-        """It is told as the interpreter tells it."""
+        """The error is reported as the interpreter reports it."""
         self.set_environment('PYTHONUNBUFFERED', None)
         with open('/dev/full', 'w') as full, tempfile.TemporaryFile('w+') as errors:
             plain = subprocess.run([sys.executable, '-c', 'print(1)'], stdout=full,
@@ -567,7 +567,7 @@ class Interrupts(PythonTemplateCase):
             self.template.prepare()
 
     def test_handler_that_returns(self):
-        """The wait goes on. An event loop's descriptor is told, too."""
+        """The wait goes on. An event loop's wakeup descriptor gets the signal, too."""
         seen = []
         reader, writer = socket.socketpair()
         writer.setblocking(False)

@@ -429,7 +429,7 @@ fuzz_dup2 (int fd,
   return dup2 (fd, target);
 }
 
-/* Nothing is closed twice, which would hit whoever has the number by then. */
+/* Nothing is closed twice, which would close what has the number by then. */
 int
 fuzz_close (int fd)
 {

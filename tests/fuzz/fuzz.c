@@ -94,7 +94,7 @@ make_process (bool reaped)
   return fd >= 0 ? fd : open ("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* The descriptors that are sent, made once: whoever gets them has duplicates. */
+/* The descriptors that are sent, made once: what receives them has duplicates. */
 static const int *
 get_kinds (void)
 {

@@ -1,7 +1,7 @@
 /* fuzz.h: what the fuzz targets share
  *
  * An input is a script: bytes that say what happens, in between bytes that go
- * over a socket. Whoever reads past its end gets zeros.
+ * over a socket. Reading past its end gives zeros.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

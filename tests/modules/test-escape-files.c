@@ -64,12 +64,12 @@ read_by_handle (void)
   {
     struct file_handle handle;
     unsigned char bytes[128];
-  } room = { .handle = { .handle_bytes = 128 } };
+  } space = { .handle = { .handle_bytes = 128 } };
   int mount_id;
 
-  if (name_to_handle_at (AT_FDCWD, in_dir ("secret"), &room.handle, &mount_id, 0) != 0)
+  if (name_to_handle_at (AT_FDCWD, in_dir ("secret"), &space.handle, &mount_id, 0) != 0)
     return -1;
-  return open_by_handle_at (dir_fd, &room.handle, O_RDONLY);
+  return open_by_handle_at (dir_fd, &space.handle, O_RDONLY);
 }
 
 static int
@@ -269,7 +269,7 @@ watch_all_files (void)
   return fanotify_mark (fd, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, dir);
 }
 
-/* Others that open the file have to wait for whoever has a lease. */
+/* Processes that open the file have to wait for the one that has a lease. */
 static int
 lease (void)
 {

@@ -1,7 +1,7 @@
 /* app.c: an application that comes from outside the tree
  *
- * Runs the function that it is told to, and prints what that says or else why
- * it could not.
+ * Runs the function that its command line names, and prints what that says, or why it could
+ * not be run.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

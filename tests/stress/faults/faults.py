@@ -113,7 +113,7 @@ class Runner:
             G_MESSAGES_DEBUG="",
         )
         self.environment.pop("G_DEBUG", None)
-        # Whoever is left behind comes to this process.
+        # Processes that are left behind become children of this one.
         PR_SET_CHILD_SUBREAPER = 36
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -75,7 +75,7 @@ g_mutex_clear (GMutex *mutex)
   next (mutex);
 }
 
-/* Whoever finds it initialized does so by an atomic read, which the sanitizer sees. */
+/* A thread that finds it initialized does so by an atomic read, which the sanitizer sees. */
 void
 (g_once_init_leave) (volatile void *location,
                      gsize          result)
@@ -137,8 +137,8 @@ gpointer
 
 /* ——— Sources ——— */
 
-/* The context's lock is between whoever attaches, destroys or drops a source and the
- * thread in which it is dispatched. */
+/* The context's lock is between the thread that attaches, destroys or drops a source and
+ * the one in which it is dispatched. */
 
 typedef struct
 {

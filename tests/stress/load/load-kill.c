@@ -6,7 +6,7 @@
  * stage of the application's work by itself, or at any moment by this program. Then:
  *
  *  - the application comes to its end, and nothing but what was struck has failed;
- *  - a status that it is told is true, or LOST if the template has been killed;
+ *  - a status that it gets is true, or LOST if the template has been killed;
  *  - the default template is replaced, so that new templates work at once;
  *  - without the application its templates go, within a thousand looks a millisecond
  *    apart, and the workers that were not told to leave stay, and can leave properly.
@@ -109,7 +109,7 @@ reap (void)
     {
       if (WIFSTOPPED (wait_status))
         {
-          /* It may be an orphan, which whoever stopped it lets go on. */
+          /* It may be an orphan, which the process that stopped it lets go on. */
           if (pid == driver.pid)
             driver.stopped_looks = g_rand_int_range (driver.random, 1, 6);
           continue;

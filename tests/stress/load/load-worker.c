@@ -43,7 +43,7 @@ leave_at_eof (int             socket,
 }
 
 /* Writes its pid and the status that it will leave with to the log, which is the
- * third argument, and then lives until it is told to leave: by a byte "x" on its
+ * third argument, and then lives until it has to leave: by a byte "x" on its
  * socket, or by the end of the descriptor that is the second. The application may go;
  * any other byte it sends is sent back. */
 EXPORT int
