@@ -370,44 +370,76 @@ take_bytes (GTask   *task,
 }
 
 static gboolean
-check_utf8 (GTask       *task,
-            Stream       which,
-            const char  *name,
-            GError     **error)
+take_outputs (GAsyncResult  *result,
+              GBytes       **stdout_buf,
+              GBytes       **stderr_buf,
+              GError       **error)
 {
-  Communication *communication = g_task_get_task_data (task);
-  GByteArray *output = communication->output[which];
-  const char *end;
+  if (!g_task_propagate_boolean (G_TASK (result), error))
+    return FALSE;
 
-  if (output == NULL || output->len == 0
-      || g_utf8_validate_len ((const char *) output->data, output->len, &end))
+  take_bytes (G_TASK (result), STDOUT, stdout_buf);
+  take_bytes (G_TASK (result), STDERR, stderr_buf);
+  return TRUE;
+}
+
+static GBytes *
+text_to_bytes (const char *text)
+{
+  return text != NULL ? g_bytes_new (text, strlen (text)) : NULL;
+}
+
+static gboolean
+is_utf8 (GBytes      *bytes,
+         const char  *name,
+         GError     **error)
+{
+  const char *data;
+  const char *end;
+  gsize length;
+
+  if (bytes == NULL || g_bytes_get_size (bytes) == 0)
+    return TRUE;
+
+  data = g_bytes_get_data (bytes, &length);
+  if (g_utf8_validate_len (data, length, &end))
     return TRUE;
 
   g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                /* Translators: “stdout” or “stderr” */
-               _("The program's %s is no UTF-8 at byte %zu"), name,
-               (gsize) (end - (const char *) output->data));
+               _("The program's %s is no UTF-8 at byte %zu"), name, (gsize) (end - data));
   return FALSE;
 }
 
-static void
-take_string (GTask  *task,
-             Stream  which,
-             char  **string)
+static char *
+bytes_to_text (GBytes *bytes)
 {
-  Communication *communication = g_task_get_task_data (task);
-  GByteArray *output = g_steal_pointer (&communication->output[which]);
+  gsize length;
+  gconstpointer data;
 
-  if (string != NULL)
-    *string = NULL;
-  if (output == NULL)
-    return;
+  if (bytes == NULL)
+    return NULL;
 
-  g_byte_array_append (output, (const guint8 *) "", 1);
-  if (string != NULL)
-    *string = (char *) g_byte_array_free (output, FALSE);
-  else
-    g_byte_array_unref (output);
+  data = g_bytes_get_data (bytes, &length);
+  return length > 0 ? g_strndup (data, length) : g_strdup ("");
+}
+
+/* What a communication has brought, as text. Nothing is returned if one of the two is none. */
+static gboolean
+outputs_to_text (GBytes  *stdout_bytes,
+                 GBytes  *stderr_bytes,
+                 char   **stdout_text,
+                 char   **stderr_text,
+                 GError **error)
+{
+  if (!is_utf8 (stdout_bytes, "stdout", error) || !is_utf8 (stderr_bytes, "stderr", error))
+    return FALSE;
+
+  if (stdout_text != NULL)
+    *stdout_text = bytes_to_text (stdout_bytes);
+  if (stderr_text != NULL)
+    *stderr_text = bytes_to_text (stderr_bytes);
+  return TRUE;
 }
 
 /**
@@ -476,12 +508,7 @@ g_fork_process_communicate_finish (GForkProcess  *self,
   g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
   g_return_val_if_fail (is_valid_result (self, result, g_fork_process_communicate_async), FALSE);
 
-  if (!g_task_propagate_boolean (G_TASK (result), error))
-    return FALSE;
-
-  take_bytes (G_TASK (result), STDOUT, stdout_buf);
-  take_bytes (G_TASK (result), STDERR, stderr_buf);
-  return TRUE;
+  return take_outputs (result, stdout_buf, stderr_buf, error);
 }
 
 /**
@@ -546,14 +573,12 @@ g_fork_process_communicate_utf8_async (GForkProcess        *self,
                                        GAsyncReadyCallback  callback,
                                        gpointer             user_data)
 {
-  g_autoptr (GBytes) input = NULL;
+  g_autoptr (GBytes) input = text_to_bytes (stdin_buf);
 
   g_return_if_fail (G_FORK_IS_PROCESS (self));
   g_return_if_fail (stdin_buf == NULL || g_fork_process_get_stdin_pipe (self) != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  if (stdin_buf != NULL)
-    input = g_bytes_new (stdin_buf, strlen (stdin_buf));
   communicate (self, input, cancellable, callback, user_data,
                g_fork_process_communicate_utf8_async);
 }
@@ -581,19 +606,15 @@ g_fork_process_communicate_utf8_finish (GForkProcess  *self,
                                         char         **stderr_buf,
                                         GError       **error)
 {
-  GTask *task = (GTask *) result;
+  g_autoptr (GBytes) out = NULL;
+  g_autoptr (GBytes) err = NULL;
 
   g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
   g_return_val_if_fail (is_valid_result (self, result, g_fork_process_communicate_utf8_async),
                         FALSE);
 
-  if (!g_task_propagate_boolean (task, error) || !check_utf8 (task, STDOUT, "stdout", error)
-      || !check_utf8 (task, STDERR, "stderr", error))
-    return FALSE;
-
-  take_string (task, STDOUT, stdout_buf);
-  take_string (task, STDERR, stderr_buf);
-  return TRUE;
+  return take_outputs (result, &out, &err, error)
+         && outputs_to_text (out, err, stdout_buf, stderr_buf, error);
 }
 
 /**
@@ -621,19 +642,10 @@ g_fork_process_communicate_utf8 (GForkProcess  *self,
                                  char         **stderr_buf,
                                  GError       **error)
 {
-  GForkSync sync;
-  gboolean ended;
+  g_autoptr (GBytes) input = text_to_bytes (stdin_buf);
+  g_autoptr (GBytes) out = NULL;
+  g_autoptr (GBytes) err = NULL;
 
-  g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
-  g_return_val_if_fail (stdin_buf == NULL || g_fork_process_get_stdin_pipe (self) != NULL, FALSE);
-  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
-
-  if (!g_fork_sync_begin (&sync, error))
-    return FALSE;
-  g_fork_process_communicate_utf8_async (self, stdin_buf, cancellable, g_fork_sync_done, &sync);
-  ended = g_fork_process_communicate_utf8_finish (self, g_fork_sync_wait (&sync), stdout_buf,
-                                                  stderr_buf, error);
-  g_fork_sync_end (&sync);
-
-  return ended;
+  return g_fork_process_communicate (self, input, cancellable, &out, &err, error)
+         && outputs_to_text (out, err, stdout_buf, stderr_buf, error);
 }

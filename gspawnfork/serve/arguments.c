@@ -8,25 +8,14 @@
 
 #include "serve/arguments.h"
 #include "serve/messages.h"
+#include "wire/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#ifndef F_GET_SEALS
-#define F_GET_SEALS 1034
-#define F_SEAL_SEAL 1
-#define F_SEAL_SHRINK 2
-#define F_SEAL_GROW 4
-#define F_SEAL_WRITE 8
-#endif
-
-#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* What g_fork_take_args() may take, while a function is being called. */
 static struct gfork_arguments *offered;
@@ -85,18 +74,6 @@ gfork_arguments_add_fd (struct gfork_arguments *arguments,
   return true;
 }
 
-/* Can the file be relied on: nobody writes to it, and it ends as functions expect? */
-static bool
-is_sealed (int      fd,
-           uint64_t length)
-{
-  int seals = fcntl (fd, F_GET_SEALS);
-  char last;
-
-  return seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS
-         && pread (fd, &last, 1, length) == 1 && last == '\0';
-}
-
 /* A file that nobody can write to any more is mapped when the run begins, so
  * that all who have it share its memory, and forks need not copy page tables.
  * One that somebody still could write to is copied, now. */
@@ -109,11 +86,9 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
                            size_t                  reason_size)
 {
   struct gfork_sent *sent = add (arguments);
-  struct stat st;
   char *copy;
 
-  if (fstat (fd, &st) != 0 || !S_ISREG (st.st_mode) || (uint64_t) st.st_size <= length
-      || length >= SIZE_MAX)
+  if (!gfork_memory_is_long_enough (fd, length))
     {
       snprintf (reason, reason_size, "%s" GFORK_DETAIL "%llu",
                 N_("the shared memory is shorter than it should be"),
@@ -122,37 +97,20 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
       return false;
     }
 
-  if (sent != NULL && is_sealed (fd, length))
+  if (sent != NULL && gfork_memory_is_sealed (fd, length))
     {
       *sent = (struct gfork_sent){ SENT_MEMFD, is_string, fd, NULL, length };
       arguments->n++;
       return true;
     }
 
-  copy = sent != NULL ? malloc (length + 1) : NULL;
-  for (uint64_t done = 0; copy != NULL && done < length;)
-    {
-      ssize_t n = pread (fd, copy + done, length - done, done);
-
-      if (n > 0)
-        done += n;
-      else if (n == 0 || errno != EINTR)
-        {
-          if (n == 0)
-            errno = ENODATA;
-          free (copy);
-          copy = NULL;
-        }
-    }
-  close (fd);
-
+  copy = sent != NULL ? gfork_memory_copy (fd, length) : NULL;
   if (copy == NULL)
-    {
-      snprintf (reason, reason_size, "%s", strerror (errno));
-      return false;
-    }
+    snprintf (reason, reason_size, "%s", strerror (errno));
+  close (fd);
+  if (copy == NULL)
+    return false;
 
-  copy[length] = '\0';
   *sent = (struct gfork_sent){ SENT_INLINE, is_string, -1, copy, length };
   arguments->n++;
   return true;

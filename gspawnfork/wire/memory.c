@@ -125,10 +125,19 @@ gfork_memory_new (const void *data,
   return fd;
 }
 
-/* Whether nobody can change the file any more, and a NUL follows the bytes. */
-static bool
-is_sealed (int      fd,
-           uint64_t length)
+bool
+gfork_memory_is_long_enough (int      fd,
+                             uint64_t length)
+{
+  struct stat st;
+
+  return fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && (uint64_t) st.st_size > length
+         && length < SIZE_MAX;
+}
+
+bool
+gfork_memory_is_sealed (int      fd,
+                        uint64_t length)
 {
   int seals = fcntl (fd, F_GET_SEALS);
   char last;
@@ -137,19 +146,19 @@ is_sealed (int      fd,
          && pread (fd, &last, 1, length) == 1 && last == '\0';
 }
 
-static bool
-copy_file (struct gfork_memory *memory,
-           int                  fd)
+char *
+gfork_memory_copy (int    fd,
+                   size_t length)
 {
+  char *data = malloc (length + 1);
   size_t done = 0;
 
-  memory->data = malloc (memory->length + 1);
-  if (memory->data == NULL)
-    return false;
+  if (data == NULL)
+    return NULL;
 
-  while (done < memory->length)
+  while (done < length)
     {
-      ssize_t n = pread (fd, memory->data + done, memory->length - done, done);
+      ssize_t n = pread (fd, data + done, length - done, done);
 
       if (n > 0)
         done += n;
@@ -157,14 +166,14 @@ copy_file (struct gfork_memory *memory,
         {
           int saved_errno = n == 0 ? ENODATA : errno;
 
-          free (memory->data);
+          free (data);
           errno = saved_errno;
-          return false;
+          return NULL;
         }
     }
 
-  memory->data[memory->length] = '\0';
-  return true;
+  data[length] = '\0';
+  return data;
 }
 
 bool
@@ -172,21 +181,21 @@ gfork_memory_open (struct gfork_memory *memory,
                    int                  fd,
                    uint64_t             length)
 {
-  struct stat st;
   void *data;
 
-  if (fstat (fd, &st) != 0)
-    return false;
-  if (!S_ISREG (st.st_mode) || length >= SIZE_MAX || (uint64_t) st.st_size <= length)
+  if (!gfork_memory_is_long_enough (fd, length))
     {
       errno = ENODATA;
       return false;
     }
 
   memory->length = length;
-  memory->is_mapped = is_sealed (fd, length);
+  memory->is_mapped = gfork_memory_is_sealed (fd, length);
   if (!memory->is_mapped)
-    return copy_file (memory, fd);
+    {
+      memory->data = gfork_memory_copy (fd, length);
+      return memory->data != NULL;
+    }
 
   /* Private, as kernels before 6.7 refuse a shared mapping of a sealed file. What
    * is never written to shares the file's pages all the same. */
