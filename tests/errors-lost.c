@@ -10,14 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Functions of test-trouble that end their process, and how. */
+static const char *const calls[] = { "crash", "vanish" };
+
+static const char *
+cause_of (gsize i)
+{
+  return i == 0 ? g_strsignal (SIGKILL) : "exit status 3";
+}
+
 /* LOST: the process ends in the middle of a call. The message says what was asked for,
  * what it may have been that the process did not survive, and how it ended. */
 static void
 test_lost (gconstpointer kind)
 {
-  const char *calls[] = { "crash", "vanish" };
-  const char *causes[] = { g_strsignal (SIGKILL), "exit status 3" };
-
   for (gsize i = 0; i < G_N_ELEMENTS (calls); i++)
     {
       g_autoptr (GForkTemplate) template = test_make (kind);
@@ -27,8 +33,8 @@ test_lost (gconstpointer kind)
       g_fork_template_call (template, calls[i], NULL);
       child = g_fork_template_fork (template);
       test_assert_run_fails (template, "answer", G_FORK_ERROR_LOST, "the function “answer”",
-                             "require “test-trouble”", calls[i], causes[i]);
-      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
+                             "require “test-trouble”", calls[i], cause_of (i));
+      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], cause_of (i));
     }
 }
 
@@ -37,9 +43,6 @@ test_lost (gconstpointer kind)
 static void
 test_lost_after_close (gconstpointer kind)
 {
-  const char *calls[] = { "crash", "vanish" };
-  const char *causes[] = { g_strsignal (SIGKILL), "exit status 3" };
-
   for (gsize i = 0; i < G_N_ELEMENTS (calls); i++)
     {
       g_autoptr (GForkTemplate) template = test_make (kind);
@@ -59,8 +62,8 @@ test_lost_after_close (gconstpointer kind)
       test_await (&result);
       socket = g_fork_template_run_finish (template, result, NULL, &error);
       g_assert_null (socket);
-      test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", calls[i], causes[i]);
-      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], causes[i]);
+      test_assert_error (error, G_FORK_ERROR_LOST, "the function “answer”", calls[i], cause_of (i));
+      test_assert_prepare_fails (child, G_FORK_ERROR_LOST, "prepare", calls[i], cause_of (i));
     }
 }
 

@@ -30,31 +30,11 @@ call (GForkTemplate *template,
   g_fork_template_call (template, function, (const char *[]){ argument, NULL });
 }
 
-/* A worker that leaves with 42 when a line is sent to it. */
-static GSocket *
-run_stubborn (GForkTemplate  *template,
-              const char     *function,
-              GForkProcess  **process)
-{
-  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
-  g_autoptr (GError) error = NULL;
-  GSocket *socket = test_run (fork, function, process);
-  char byte;
-
-  g_socket_set_blocking (socket, TRUE);
-  g_assert_cmpint (g_socket_receive (socket, &byte, 1, NULL, &error), ==, 1);
-  g_assert_no_error (error);
-  return socket;
-}
-
 static void
 assert_status (GForkProcess *process,
                int           status)
 {
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
+  test_wait_for (process);
   g_assert_true (g_fork_process_get_if_exited (process));
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, status);
 }
@@ -71,7 +51,7 @@ test_programs_are_not_reaped (gconstpointer kind)
       g_autoptr (GSocket) socket = NULL;
 
       if (has_child)
-        socket = run_stubborn (template, "be_stubborn", &process);
+        socket = test_run_until_ready (template, "be_stubborn", &process);
       call (template, "start_program", "3");
       test_prepare (template);
       call (template, "await_program", "");
@@ -97,7 +77,7 @@ test_children_are_reaped (gconstpointer kind)
   GSocket *sockets[5];
 
   for (int i = 0; i < 5; i++)
-    sockets[i] = run_stubborn (template, "be_stubborn", &processes[i]);
+    sockets[i] = test_run_until_ready (template, "be_stubborn", &processes[i]);
   call (template, "start_program", "4");
   call (template, "await_program", "");
   test_prepare (template);
@@ -144,7 +124,7 @@ test_signals_of_programs (gconstpointer kind)
 {
   g_autoptr (GForkTemplate) template = make (kind);
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket G_GNUC_UNUSED = run_stubborn (template, "be_stubborn", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run_until_ready (template, "be_stubborn", &process);
   g_autofree char *path = make_file ();
   g_autofree char *program = test_build_path ("show");
 
@@ -306,7 +286,7 @@ test_dropped (gconstpointer kind)
       g_autoptr (GForkProcess) process = NULL;
       GPid parent;
 
-      sockets[i] = run_stubborn (template, i < 3 ? "be_stubborn" : "depend_on_parent", &process);
+      sockets[i] = test_run_until_ready (template, i < 3 ? "be_stubborn" : "depend_on_parent", &process);
       pids[i] = g_fork_process_get_pid (process);
       parent = test_process_parent (pids[i]);
       g_clear_object (&process);

@@ -253,23 +253,6 @@ test_job_fails (Fixture       *fixture,
 }
 
 static void
-test_lost (Fixture       *fixture,
-           gconstpointer  data)
-{
-  g_autoptr (GError) killed = NULL;
-  g_autoptr (GError) exited = NULL;
-
-  g_fork_pool_set_restart_delay (fixture->pool, 0);
-  start (fixture);
-
-  killed = call_in_vain (fixture, "raise 9");
-  test_assert_error (killed, G_FORK_ERROR_LOST, "test-jobs:jobs", "signal 9");
-  exited = call_in_vain (fixture, "exit 3");
-  test_assert_error (exited, G_FORK_ERROR_LOST, "test-jobs:jobs", "status 3");
-  assert_reply (call (fixture, "echo again"), "again");
-}
-
-static void
 test_retry (Fixture       *fixture,
             gconstpointer  data)
 {
@@ -296,30 +279,32 @@ test_retry (Fixture       *fixture,
   g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_LOST);
 }
 
+/* A worker that ends in the middle of a job, writes what is not a reply, or closes its socket,
+ * which is killed. The next job has another worker. */
 static void
-test_rubbish (Fixture       *fixture,
-              gconstpointer  data)
+test_failed_workers (Fixture       *fixture,
+                     gconstpointer  data)
 {
-  g_autoptr (GError) error = NULL;
+  static const struct
+  {
+    const char *job;
+    GForkError code;
+    const char *reason;
+  } cases[] = {
+    { "raise 9", G_FORK_ERROR_LOST, "signal 9" },
+    { "exit 3", G_FORK_ERROR_LOST, "status 3" },
+    { "rubbish", G_FORK_ERROR_PROTOCOL, "" },
+    { "close", G_FORK_ERROR_LOST, "signal 9" },
+  };
 
   g_fork_pool_set_restart_delay (fixture->pool, 0);
   start (fixture);
-  error = call_in_vain (fixture, "rubbish");
-  test_assert_error (error, G_FORK_ERROR_PROTOCOL, "test-jobs:jobs");
-  assert_reply (call (fixture, "echo again"), "again");
-}
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = call_in_vain (fixture, cases[i].job);
 
-/* A worker that closes its socket and does not end is killed. */
-static void
-test_close (Fixture       *fixture,
-            gconstpointer  data)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_fork_pool_set_restart_delay (fixture->pool, 0);
-  start (fixture);
-  error = call_in_vain (fixture, "close");
-  test_assert_error (error, G_FORK_ERROR_LOST, "signal 9");
+      test_assert_error (error, cases[i].code, "test-jobs:jobs", cases[i].reason);
+    }
   assert_reply (call (fixture, "echo again"), "again");
 }
 
@@ -681,10 +666,8 @@ main (int    argc,
   add ("/pool-jobs/call-async", test_call_async);
   add ("/pool-jobs/large", test_large);
   add ("/pool-jobs/job-fails", test_job_fails);
-  add ("/pool-jobs/lost", test_lost);
+  add ("/pool-jobs/failed-workers", test_failed_workers);
   add ("/pool-jobs/retry", test_retry);
-  add ("/pool-jobs/rubbish", test_rubbish);
-  add ("/pool-jobs/close", test_close);
   add ("/pool-jobs/not-running", test_not_running);
   add ("/pool-jobs/cancel/before", test_cancel_before);
   add ("/pool-jobs/cancel/waiting", test_cancel_waiting);

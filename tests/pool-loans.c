@@ -22,7 +22,7 @@ borrow_pid (GForkPool  *pool,
 /* How a loan ends, and whether its worker is lent again. */
 typedef struct
 {
-  const char *path;
+  const char *name;
   const char *question;
   const char *answer;
   void (*end) (GForkLoan *loan);
@@ -174,12 +174,7 @@ main (int    argc,
 {
   g_test_init (&argc, &argv, NULL);
 
-  for (guint i = 0; i < G_N_ELEMENTS (loan_cases); i++)
-    {
-      g_autofree char *path = g_strconcat ("/pool-loans/", loan_cases[i].path, NULL);
-
-      g_test_add_data_func (path, &loan_cases[i], test_loan);
-    }
+  test_add_table ("/pool-loans", loan_cases, test_loan);
   g_test_add_func ("/pool-loans/in-order", test_loans_in_order);
   g_test_add_func ("/pool-loans/in-threads", test_loans_in_threads);
 

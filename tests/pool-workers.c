@@ -304,50 +304,37 @@ test_together (void)
     g_object_unref (processes[i]);
 }
 
-static void
-test_on_failure (void)
+/* Workers that leave with a status, and what becomes of their pool. */
+typedef struct
 {
+  const char *name;
+  const char *status;
+  GForkRestart restart;
+  GForkPoolState state;
+  const char *starts;
+} LeaverCase;
+
+static const LeaverCase leaver_cases[] = {
+  { "on-failure/succeeds", "0", G_FORK_RESTART_ON_FAILURE, G_FORK_POOL_STATE_STOPPED, "." },
+  { "on-failure/fails", "1", G_FORK_RESTART_ON_FAILURE, G_FORK_POOL_STATE_FAILED, ".." },
+  { "never", "1", G_FORK_RESTART_NEVER, G_FORK_POOL_STATE_STOPPED, "." },
+};
+
+static void
+test_leavers (gconstpointer data)
+{
+  const LeaverCase *leaver = data;
   g_auto (TestFd) starts = -1;
-  GForkPool *pool = pool_new_of_leavers ("0", &starts);
+  GForkPool *pool = pool_new_of_leavers (leaver->status, &starts);
   g_autofree char *all = NULL;
 
-  g_fork_pool_set_restart (pool, G_FORK_RESTART_ON_FAILURE);
-  start (pool);
-  wait_for_state (pool, G_FORK_POOL_STATE_STOPPED);
-  g_object_unref (pool);
-  all = test_read_fd (starts);
-  g_assert_cmpstr (all, ==, ".");
-}
-
-static void
-test_on_failure_fails (void)
-{
-  g_auto (TestFd) starts = -1;
-  GForkPool *pool = pool_new_of_leavers ("1", &starts);
-  g_autofree char *all = NULL;
-
-  g_fork_pool_set_restart (pool, G_FORK_RESTART_ON_FAILURE);
+  g_fork_pool_set_restart (pool, leaver->restart);
   g_fork_pool_set_max_restarts (pool, 1);
   start (pool);
-  wait_for_state (pool, G_FORK_POOL_STATE_FAILED);
+  wait_for_state (pool, leaver->state);
   g_object_unref (pool);
   all = test_read_fd (starts);
-  g_assert_cmpstr (all, ==, "..");
-}
-
-static void
-test_never (void)
-{
-  g_auto (TestFd) starts = -1;
-  GForkPool *pool = pool_new_of_leavers ("1", &starts);
-  g_autofree char *all = NULL;
-
-  g_fork_pool_set_restart (pool, G_FORK_RESTART_NEVER);
-  start (pool);
-  wait_for_state (pool, G_FORK_POOL_STATE_STOPPED);
-  g_object_unref (pool);
-  all = test_read_fd (starts);
-  g_assert_cmpstr (all, ==, ".");
+  g_assert_cmpstr (all, ==, leaver->starts);
 }
 
 static void
@@ -675,9 +662,7 @@ main (int    argc,
   g_test_add_func ("/pool-workers/restart", test_restart);
   g_test_add_func ("/pool-workers/never-spins", test_never_spins);
   g_test_add_func ("/pool-workers/together", test_together);
-  g_test_add_func ("/pool-workers/on-failure/succeeds", test_on_failure);
-  g_test_add_func ("/pool-workers/on-failure/fails", test_on_failure_fails);
-  g_test_add_func ("/pool-workers/never", test_never);
+  test_add_table ("/pool-workers", leaver_cases, test_leavers);
   g_test_add_func ("/pool-workers/start-again", test_start_again);
   g_test_add_func ("/pool-workers/change-limits", test_change_limits);
   g_test_add_func ("/pool-workers/stop", test_stop);

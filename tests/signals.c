@@ -64,30 +64,12 @@ static const TestKind programs[] = {
   { "early", make_early },
 };
 
-static GSocket *
-run_stubborn (GForkTemplate  *template,
-              GForkProcess  **process)
-{
-  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
-  g_autoptr (GError) error = NULL;
-  GSocket *socket = test_run (fork, "be_stubborn", process);
-  char byte;
-
-  g_socket_set_blocking (socket, TRUE);
-  g_assert_cmpint (g_socket_receive (socket, &byte, 1, NULL, &error), ==, 1);
-  g_assert_no_error (error);
-  return socket;
-}
-
 static void
 assert_stubborn (GSocket      *socket,
                  GForkProcess *process)
 {
-  g_autoptr (GError) error = NULL;
-
   test_send (socket, "\n");
-  g_assert_true (g_fork_process_wait (process, NULL, &error));
-  g_assert_no_error (error);
+  test_wait_for (process);
   g_assert_true (g_fork_process_get_if_exited (process));
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 42);
 }
@@ -113,13 +95,13 @@ test_template (gconstpointer kind)
   g_fork_template_require (template, "test-worker");
   busy = g_fork_template_fork (template);
   test_prepare (busy);
-  socket = run_stubborn (template, &process);
+  socket = test_run_until_ready (template, "be_stubborn", &process);
   test_block (busy, &unblock);
 
   signal_group ();
 
   assert_stubborn (socket, process);
-  later_socket = run_stubborn (template, &later_process);
+  later_socket = test_run_until_ready (template, "be_stubborn", &later_process);
   assert_stubborn (later_socket, later_process);
   test_close_fd (&unblock);
   test_prepare (busy);

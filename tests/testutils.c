@@ -583,6 +583,23 @@ test_start (gconstpointer   kind,
   return test_run (template, "answer", process);
 }
 
+/* Runs a function in a fork, and waits for the byte by which it says that it is ready. */
+GSocket *
+test_run_until_ready (GForkTemplate  *template,
+                      const char     *function,
+                      GForkProcess  **process)
+{
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+  g_autoptr (GError) error = NULL;
+  GSocket *socket = test_run (fork, function, process);
+  char byte;
+
+  g_socket_set_blocking (socket, TRUE);
+  g_assert_cmpint (g_socket_receive (socket, &byte, 1, NULL, &error), ==, 1);
+  g_assert_no_error (error);
+  return socket;
+}
+
 void
 test_wait_for (GForkProcess *process)
 {

@@ -108,6 +108,9 @@ GSocket       *test_run          (GForkTemplate   *template,
                                   GForkProcess   **process);
 GSocket       *test_start        (gconstpointer    kind,
                                   GForkProcess   **process);
+GSocket       *test_run_until_ready (GForkTemplate  *template,
+                                     const char     *function,
+                                     GForkProcess  **process);
 void           test_wait_for     (GForkProcess    *process);
 GError        *test_fail_to_prepare (GForkTemplate *template);
 GError        *test_fail_to_run  (GForkTemplate   *template,
