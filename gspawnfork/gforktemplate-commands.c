@@ -100,9 +100,9 @@ g_fork_template_eval (GForkTemplate      *self,
 /* A string or bytes: within a frame, or in memory that is shared. */
 static void
 send_bytes (GForkTemplate       *self,
-             gconstpointer        data,
-             gsize                length,
-             enum gfork_arg_kind  kind)
+            gconstpointer        data,
+            gsize                length,
+            enum gfork_arg_kind  kind)
 {
   GForkRemote *remote = g_fork_template_get_remote (self);
 
@@ -184,7 +184,7 @@ fail_to_send (GForkTemplate *self,
 {
   g_fork_remote_fail (g_fork_template_get_remote (self),
                       g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                    _("Could not send descriptor %d: %s"), fd, g_strerror (errno)));
+                                   _("Could not send descriptor %d: %s"), fd, g_strerror (errno)));
 }
 
 static int
@@ -328,9 +328,9 @@ g_fork_template_map_fd (GForkTemplate *self,
   copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0)
     g_fork_remote_fail (g_fork_template_get_remote (self),
-                         g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                      _("Could not place descriptor %d at %d: %s"), fd, target,
-                                      g_strerror (errno)));
+                        g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                     _("Could not place descriptor %d at %d: %s"), fd, target,
+                                     g_strerror (errno)));
   else
     g_fork_remote_send (g_fork_template_get_remote (self), GFORK_MAP_FD, &payload, sizeof payload,
                         &copy, 1);
@@ -550,6 +550,6 @@ g_fork_template_confine (GForkTemplate *self,
 
   /* The descriptors belong to the remote from here on. */
   g_fork_remote_send (g_fork_template_get_remote (self), GFORK_CONFINE, confinement.payload->data,
-                       confinement.payload->len, confinement.fds, confinement.n_fds);
+                      confinement.payload->len, confinement.fds, confinement.n_fds);
   confinement.n_fds = 0;
 }

@@ -121,9 +121,9 @@ send_when_possible (int           fd,
 /* All of it; the other end may be gone. */
 void
 send_bytes (int         fd,
-             GByteArray *bytes,
-             int         sent_fd,
-             gsize       n_fds)
+            GByteArray *bytes,
+            int         sent_fd,
+            gsize       n_fds)
 {
   int fds[GFORK_MAX_FDS];
   gsize done = 0;

@@ -59,8 +59,8 @@ frame_new (uint8_t     verb,
 
 static void
 send_bytes (Fixture      *fixture,
-             const guint8 *data,
-             size_t        length)
+            const guint8 *data,
+            size_t        length)
 {
   g_assert_cmpint (gfork_send (fixture->ends[0], data, length, NULL, 0, 0), ==, length);
 }
@@ -74,7 +74,7 @@ fill (Fixture *fixture)
 /* However the stream is cut, a frame comes out whole, and not before it is. */
 static void
 test_byte_by_byte (Fixture       *fixture,
-                     gconstpointer  data)
+                   gconstpointer  data)
 {
   static const char text[] = "a payload that is longer than the first memory of the reader";
   g_autoptr (GByteArray) bytes = frame_new (GFORK_REQUIRE, text, sizeof text, 0);

@@ -182,7 +182,8 @@ g_fork_reason_complete (GError     *error,
 /* ——— What the template process reports ——— */
 
 /* A GError for an ERROR frame; one about the protocol if it is not well-formed. It is
- * a reason if the template process was not carrying out a command. @process tells who that is. */
+ * a reason if the template process was not carrying out a command. @process names it in the
+ * middle of a sentence. */
 GError *
 g_fork_error_new_from_frame (const struct gfork_frame *frame,
                              const char               *process)

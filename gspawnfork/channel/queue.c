@@ -42,7 +42,7 @@ g_fork_queue_n_fds (const GForkQueue *queue)
  * than once on average. */
 static void
 make_space (GForkQueue *queue,
-           gsize       length)
+            gsize       length)
 {
   gsize unsent = g_fork_queue_length (queue);
 

@@ -4,8 +4,8 @@
  * processes that it has forked and reports the ends of. The channel carries the frames; its
  * lock guards all that can change here.
  *
- * The files call each other in one direction: operations, forks, remote, answers, end, state;
- * commands call state.
+ * The files call each other in one direction: operations, forks, remote, answers, end, state.
+ * Forks also call commands, which call state.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -377,7 +377,7 @@ g_fork_crew_has_handler (GForkCrew  *self,
   if (pool == NULL)
     return FALSE;
 
-  has_handler = g_signal_has_handler_pending (pool, g_signal_lookup (signal, G_FORK_TYPE_POOL), 0,
+  has_handler = g_signal_has_handler_pending (pool, g_signal_lookup (signal, G_OBJECT_TYPE (pool)), 0,
                                               FALSE);
   g_fork_crew_discard (self, pool);
   return has_handler;

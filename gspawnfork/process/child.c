@@ -5,8 +5,8 @@
  * was another application's all along, the pidfd tells when the process ends and, on
  * recent kernels, how.
  *
- * The thread that sees first that the process has ended writes that down and wakes
- * up the listeners, each in its own context. The lock of a process is the last to be taken,
+ * The thread that sees first that the process has ended writes that down, in
+ * end_and_unlock(), and wakes up the listeners, each in its own context. The lock of a process is the last to be taken,
  * but for those of GLib.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers

@@ -49,7 +49,7 @@ GForkChild    *g_fork_child_new_foreign (void);
 GForkChild    *g_fork_child_ref         (GForkChild                *child);
 void           g_fork_child_unref       (GForkChild                *child);
 
-/* What others find out about it, and what nobody looks after any more. */
+/* What the answers of templates say about it, and when nobody asks about it any more. */
 void           g_fork_child_set_pid     (GForkChild                *child,
                                          const struct gfork_pid    *pid,
                                          int                        pidfd);

@@ -37,8 +37,8 @@ send_signal_by_pidfd (int      pidfd,
   /* Kernels that do not know a flag. */
   if (result != 0 && errno == EINVAL && flags != 0)
     errno = ENOSYS;
-  /* Filters that are older than a call refuse it, many of them with EPERM, which may
-   * also be true. Of a pidfd that nobody has it is not. */
+  /* A seccomp filter that is older than this call refuses it, often with EPERM. So does the
+   * kernel if the user may not signal the process. For the descriptor -1 only a filter does. */
   if (result != 0 && errno == EPERM && syscall (SYS_pidfd_send_signal, -1, 0, NULL, 0) != 0)
     errno = errno == EPERM ? ENOSYS : EPERM;
 #endif
@@ -73,8 +73,8 @@ set_kill_error (GForkChild  *child,
 }
 
 /* Sends a signal to this process, or to the group that it leads, and to no other, even if
- * its number is in use again: by its pidfd; or, since a number is free only after it was
- * reaped, from the process that has not reaped it. */
+ * its ID is in use again. Either the pidfd names it; or the signal is sent by the process that
+ * reaps it and has not yet, as an ID is free only after that. */
 static gboolean
 send_signal (GForkChild  *child,
              gboolean     to_group,
@@ -152,7 +152,7 @@ g_fork_child_kill_group (GForkChild  *child,
   return send_signal (child, TRUE, signum, error);
 }
 
-/* The group first: a process that has been reaped may not tell its group any more. */
+/* The group first: it may be out of reach once the process was reaped. */
 void
 g_fork_child_force_exit (GForkChild *child)
 {

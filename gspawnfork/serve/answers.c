@@ -58,9 +58,9 @@ wait_for_memory (void)
 /* Unless it is not to wait, waits for the kernel's memory, too. */
 static ssize_t
 send_bytes (int         socket,
-             const void *data,
-             size_t      length,
-             int         flags)
+            const void *data,
+            size_t      length,
+            int         flags)
 {
   for (;;)
     {
@@ -81,7 +81,7 @@ break_off (struct gfork_template *template)
 
 bool
 gfork_answer_flush (struct gfork_template *template,
-       int                    flags)
+                    int                    flags)
 {
   size_t done = 0;
 
@@ -185,7 +185,7 @@ gfork_answer_failure (struct gfork_template *template)
 /* On a socket that nobody serves, so that there is no later; nor may it be waited for. */
 void
 gfork_send_failure (int                         socket,
-              const struct gfork_failure *failure)
+                    const struct gfork_failure *failure)
 {
   struct failure_frame frame;
   size_t length = make_failure_frame (&frame, failure);
@@ -216,8 +216,8 @@ gfork_open_pidfd (pid_t pid)
  * it was sent. */
 bool
 gfork_answer_with_pidfd (struct gfork_template *template,
-                   uint8_t                verb,
-                   int                    flags)
+                         uint8_t                verb,
+                         int                    flags)
 {
   struct
   {

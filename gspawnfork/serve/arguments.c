@@ -39,9 +39,9 @@ add (struct gfork_arguments *arguments)
 
 bool
 gfork_arguments_add_bytes (struct gfork_arguments *arguments,
-                            bool                    is_string,
-                            const uint8_t          *data,
-                            size_t                  length)
+                           bool                    is_string,
+                           const uint8_t          *data,
+                           size_t                  length)
 {
   struct gfork_sent *sent = add (arguments);
   char *copy = malloc (length + 1);

@@ -35,9 +35,9 @@ struct gfork_arguments
 };
 
 bool gfork_arguments_add_bytes (struct gfork_arguments *arguments,
-                                 bool                    is_string,
-                                 const uint8_t          *data,
-                                 size_t                  length);
+                                bool                    is_string,
+                                const uint8_t          *data,
+                                size_t                  length);
 bool gfork_arguments_add_fd (struct gfork_arguments *arguments,
                              int                     fd);
 bool gfork_arguments_add_memfd (struct gfork_arguments *arguments,

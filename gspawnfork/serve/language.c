@@ -115,14 +115,7 @@ run (struct gfork_template *template,
       return;
     }
 
-  if (!gfork_attributes_apply (template) || !gfork_confine_worker (template, GFORK_RUN, name))
-    gfork_attributes_give_up (template);
-
-  gfork_title_set (&template->title, name, template->parent);
-  gfork_signals_look (&template->signals);
-  gfork_signals_restore (&template->signals, false);
-
-  gfork_answer_ready (template);
+  gfork_become_worker (template, name, true);
   exit (ask (template, GFORK_REQUEST_RUN, name, values, template->arguments.n, reason,
              sizeof reason));
 }

@@ -48,6 +48,23 @@ gfork_place_for_run (struct gfork_template *template,
   return placed;
 }
 
+/* The last steps before the function is entered. The attributes come first: a confined process
+ * could not start the guard that kills it when the application ends. */
+void
+gfork_become_worker (struct gfork_template *template,
+                     const char            *function,
+                     bool                   handlers_may_have_changed)
+{
+  if (!gfork_attributes_apply (template) || !gfork_confine_worker (template, GFORK_RUN, function))
+    gfork_attributes_give_up (template);
+
+  gfork_title_set (&template->title, function, template->parent);
+  if (handlers_may_have_changed)
+    gfork_signals_look (&template->signals);
+  gfork_signals_restore (&template->signals, false);
+  gfork_answer_ready (template);
+}
+
 /* Finds the function, and what it needs besides. */
 static GForkArg *
 find_function (struct gfork_template *template,
@@ -92,15 +109,7 @@ gfork_run (struct gfork_template *template,
       return;
     }
 
-  /* In this order: the worker must not reach what kills it with the application. */
-  if (!gfork_attributes_apply (template) || !gfork_confine_worker (template, GFORK_RUN, name))
-    gfork_attributes_give_up (template);
-
-  gfork_title_set (&template->title, name, template->parent);
-  if (template->unknown_code_ran || template->modules.n > n_modules)
-    gfork_signals_look (&template->signals);
-  gfork_signals_restore (&template->signals, false);
-
-  gfork_answer_ready (template);
+  gfork_become_worker (template, name,
+                       template->unknown_code_ran || template->modules.n > n_modules);
   exit (function (template->socket, args, template->arguments.n));
 }

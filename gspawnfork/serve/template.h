@@ -241,6 +241,9 @@ void gfork_leave_before_the_application (void);
 /* run.c */
 void gfork_run (struct gfork_template *template,
                 struct gfork_frame    *frame);
+void gfork_become_worker (struct gfork_template *template,
+                          const char            *function,
+                          bool                   handlers_may_have_changed);
 bool gfork_place_for_run (struct gfork_template *template,
                           char                  *reason,
                           size_t                 reason_size);

@@ -95,9 +95,9 @@ add_file_actions (posix_spawn_file_actions_t *actions,
   return result;
 }
 
-/* A process starts with every signal at its default, whatever this one has done, but that
- * those of a terminal stay ignored (nohup, background jobs). What would end it, though only
- * sent to the whole process group, is blocked until the process has handlers. */
+/* A process starts with the default action for every signal, but SIGHUP, SIGINT and SIGQUIT stay
+ * ignored if this one ignores them (nohup, background jobs). Signals that are meant for the
+ * whole process group are blocked until the process has handlers, as they would end it. */
 static int
 set_attributes (posix_spawnattr_t *attributes)
 {

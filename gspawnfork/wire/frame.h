@@ -24,6 +24,11 @@
  * The padding leaves space for a title that `ps` shows. */
 #define GFORK_SERVE_OPTION "--gspawnfork-serve"
 
+/* A new command needs, besides its number here: a sentence for its failure in base/error.c, a
+ * method in gforktemplate-commands.c that sends it, and a row in the table of commands of
+ * serve/serve.c. Other languages have their own: python/gspawnfork/_template (wire.py and the
+ * table in template.py), the overrides in bindings/, and docs/runtimes.md for third parties,
+ * whose test is tests/bindings/conformance.py. */
 enum gfork_verb
 {
   /* to the process */

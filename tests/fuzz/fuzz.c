@@ -49,7 +49,7 @@ fuzz_take_16 (struct fuzz_input *input)
 /* As many as there are, and @size at most. */
 const uint8_t *
 fuzz_take_bytes (struct fuzz_input *input,
-                  size_t            *size)
+                 size_t            *size)
 {
   const uint8_t *bytes = input->data;
 
