@@ -6,8 +6,8 @@
  * recent kernels, how.
  *
  * The thread that sees first that the process has ended writes that down, in
- * end_and_unlock(), and wakes up the listeners, each in its own context. The lock of a process is the last to be taken,
- * but for those of GLib.
+ * end_and_unlock(), and wakes up the listeners, each in its own context. After the lock of
+ * a process only the globals' is taken, and those of GLib.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
