@@ -68,6 +68,21 @@ highest_descriptor (void)
                                                                           : 65536;
 }
 
+/* Whether closing descriptors takes nothing but a system call. */
+bool
+gfork_can_close_ranges (void)
+{
+#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
+  static int answer;
+
+  if (answer == 0)
+    answer = syscall (SYS_close_range, UINT_MAX, UINT_MAX, 0) == 0 ? 1 : -1;
+  return answer > 0;
+#else
+  return false;
+#endif
+}
+
 /* Closes what lies between @first and @last, whatever the kernel offers. */
 static void
 close_between (unsigned first,
@@ -234,7 +249,7 @@ gfork_placements_have (const struct gfork_placements *placements,
   return false;
 }
 
-/* Takes @fd, also when it fails. */
+/* Takes @fd, unless it fails. */
 bool
 gfork_placements_add (struct gfork_placements *placements,
                       int                      fd,
@@ -251,7 +266,6 @@ gfork_placements_add (struct gfork_placements *placements,
       snprintf (reason, reason_size, "%s" GFORK_DETAIL "%llu",
                 N_("RLIMIT_NOFILE does not let the process have that number"),
                 (unsigned long long) limit.rlim_cur);
-      close (fd);
       return false;
     }
 
@@ -259,7 +273,6 @@ gfork_placements_add (struct gfork_placements *placements,
     {
       snprintf (reason, reason_size, "%s" GFORK_DETAIL "%d",
                 N_("a descriptor is asked for twice"), target);
-      close (fd);
       return false;
     }
 
@@ -267,7 +280,6 @@ gfork_placements_add (struct gfork_placements *placements,
   if (grown == NULL)
     {
       snprintf (reason, reason_size, "%s", strerror (errno));
-      close (fd);
       return false;
     }
 

@@ -60,13 +60,14 @@ collect_argv (const uint8_t  *words,
  * and so on, as far as these are free, and the socket those streams that were asked for.
  * Each belongs to the placements from then on. */
 static bool
-collect_placements (struct gfork_placements *placements,
+collect_placements (struct gfork_execution  *execution,
+                    struct gfork_placements *placements,
                     struct gfork_arguments  *arguments,
                     int                      socket,
-                    uint32_t                 flags,
                     char                    *reason,
                     size_t                   reason_size)
 {
+  uint32_t flags = execution->flags;
   int next = 3;
 
   for (size_t i = 0; i < arguments->n; i++)
@@ -75,9 +76,9 @@ collect_placements (struct gfork_placements *placements,
 
       while (gfork_placements_have (placements, next))
         next++;
-      arguments->sent[i].fd = -1;
       if (fd >= 0 && !gfork_placements_add (placements, fd, next, reason, reason_size))
         return false;
+      arguments->sent[i].fd = -1;
     }
 
   if ((flags & GFORK_EXEC_STDERR_MERGE) != 0
@@ -99,104 +100,155 @@ collect_placements (struct gfork_placements *placements,
             return false;
           }
         if (!gfork_placements_add (placements, copy, stream, reason, reason_size))
-          return false;
+          {
+            close (copy);
+            return false;
+          }
+        execution->copies[execution->n_copies++] = copy;
       }
 
   return true;
 }
 
-static void
-free_all (char    **argv,
-          char    **shell_argv,
-          int      *keep,
-          GForkArg *args,
-          size_t    n_args)
+/* Collects in memory what an execution needs, from the frame EXEC and what was sent before.
+ * The descriptors are not touched, but for new ones for the streams that are the socket. To be
+ * freed also when it fails. */
+bool
+gfork_execution_prepare (struct gfork_execution   *execution,
+                         struct gfork_template    *template,
+                         const struct gfork_frame *frame,
+                         char                     *reason,
+                         size_t                    reason_size)
 {
-  free (argv);
-  free (shell_argv);
-  free (keep);
-  if (n_args > 0)
-    free (args);
+  struct gfork_placements *placements = &template->placements;
+  size_t n_args = template->arguments.n, n_words = 0;
+  const uint8_t *words = frame->payload + sizeof execution->flags;
+
+  *execution = (struct gfork_execution){ .program = (const char *) words, .n_args = n_args };
+  memcpy (&execution->flags, frame->payload, sizeof execution->flags);
+  snprintf (reason, reason_size, "%s", strerror (ENOMEM));
+
+  execution->args = gfork_arguments_open (&template->arguments, reason, reason_size);
+  if (execution->args == NULL)
+    return false;
+  execution->argv = collect_argv (words, frame->length - sizeof execution->flags, execution->args,
+                                  n_args, reason, reason_size);
+  if (execution->argv == NULL)
+    return false;
+
+  while (execution->argv[n_words] != NULL)
+    n_words++;
+  execution->shell_argv = calloc (n_words + 2, sizeof *execution->shell_argv);
+  execution->keep = calloc (placements->n + n_args + 5, sizeof *execution->keep);
+  return execution->shell_argv != NULL && execution->keep != NULL
+         && collect_placements (execution, placements, &template->arguments, frame->fds[0],
+                                reason, reason_size);
 }
 
-/* Answers READY before and ERROR after, should it fail: that the control socket
- * ends with no error tells the application that the program has been executed. */
+void
+gfork_execution_free (struct gfork_execution *execution)
+{
+  free (execution->argv);
+  free (execution->shell_argv);
+  free (execution->keep);
+  if (execution->n_args > 0)
+    free (execution->args);
+}
+
+/* Puts the descriptors in their places. From here to gfork_execution_go() there are only
+ * system calls: the memory may be another process's. */
+bool
+gfork_execution_place (struct gfork_execution *execution,
+                       struct gfork_template  *template,
+                       char                   *reason,
+                       size_t                  reason_size)
+{
+  int *movable[] = { &template->socket, &template->scope };
+
+  if (!gfork_place (&template->placements, movable, template->scope >= 0 ? 2 : 1, reason,
+                    reason_size))
+    return false;
+
+  if ((execution->flags & GFORK_EXEC_STDERR_MERGE) != 0 && dup2 (1, 2) < 0)
+    {
+      snprintf (reason, reason_size, "%s", strerror (errno));
+      return false;
+    }
+
+  return true;
+}
+
+/* Closes all other descriptors, and applies what the program is to have. There is no way back
+ * from here. If it fails, that is the template's failure. */
+bool
+gfork_execution_settle (struct gfork_execution *execution,
+                        struct gfork_template  *template)
+{
+  const struct gfork_placements *placements = &template->placements;
+  size_t n = 0;
+
+  for (; n < placements->n; n++)
+    execution->keep[n] = placements->items[n].target;
+  execution->keep[n++] = template->socket;
+  if (template->scope >= 0)
+    execution->keep[n++] = template->scope;
+  gfork_close_all_but (execution->keep, n);
+
+  return gfork_attributes_apply (template)
+         && gfork_confine_worker (template, GFORK_EXEC, execution->program);
+}
+
+/* Answers READY and executes the program. Returns only if that has failed, with the reason: an
+ * ERROR is to follow then, and the end. That the control socket ends without one tells the
+ * application that the program has been executed. */
+void
+gfork_execution_go (struct gfork_execution *execution,
+                    struct gfork_template  *template,
+                    char                  **envp,
+                    char                   *reason,
+                    size_t                  reason_size)
+{
+  gfork_signals_restore (&template->signals, true);
+  gfork_answer_ready (template);
+  gfork_execute (execution->argv, envp, (execution->flags & GFORK_EXEC_SEARCH_PATH) != 0,
+                 execution->shell_argv, execution->path);
+  gfork_execute_describe (execution->path, errno, reason, reason_size);
+}
+
 void
 gfork_exec (struct gfork_template *template,
             struct gfork_frame    *frame)
 {
-  struct gfork_placements *placements = &template->placements;
-  const char *program = (const char *) frame->payload + sizeof (uint32_t);
   char reason[sizeof template->failure.reason] = "";
-  int *movable[] = { &template->socket, &template->scope };
-  char path[PATH_MAX];
-  int *keep;
-  uint32_t flags;
-  GForkArg *args;
-  char **argv, **shell_argv = NULL;
-  size_t n_args = template->arguments.n, n_words = 0, n_keep = 0;
+  struct gfork_execution execution;
   bool placed;
-
-  memcpy (&flags, frame->payload, sizeof flags);
 
   /* What code of modules has printed goes where it printed it, not to what comes next. */
   fflush (NULL);
 
-  args = gfork_arguments_open (&template->arguments, reason, sizeof reason);
-  argv = args == NULL ? NULL
-                      : collect_argv (frame->payload + sizeof flags, frame->length - sizeof flags,
-                                      args, n_args, reason, sizeof reason);
-  while (argv != NULL && argv[n_words] != NULL)
-    n_words++;
-  if (argv != NULL)
-    shell_argv = calloc (n_words + 2, sizeof *shell_argv);
-  keep = calloc (placements->n + n_args + 5, sizeof *keep);
-  placed = shell_argv != NULL && keep != NULL
-           && collect_placements (placements, &template->arguments, frame->fds[0], flags,
-                                  reason, sizeof reason);
+  placed = gfork_execution_prepare (&execution, template, frame, reason, sizeof reason);
   /* Its copies are what the program gets, perhaps at this very number. */
   gfork_frame_close_fds (frame);
-  placed = placed && gfork_place (placements, movable, template->scope >= 0 ? 2 : 1, reason,
-                                  sizeof reason);
-  if (placed && (flags & GFORK_EXEC_STDERR_MERGE) != 0 && dup2 (1, 2) < 0)
+  if (!placed || !gfork_execution_place (&execution, template, reason, sizeof reason))
     {
-      snprintf (reason, sizeof reason, "%s", strerror (errno));
-      placed = false;
-    }
-  if (!placed)
-    {
-      gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program,
-                  reason[0] != '\0' ? reason : strerror (ENOMEM));
+      gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, execution.program, reason);
       gfork_answer_failure (template);
-      free_all (argv, shell_argv, keep, args, n_args);
+      gfork_execution_free (&execution);
       return;
     }
 
-  for (; n_keep < placements->n; n_keep++)
-    keep[n_keep] = placements->items[n_keep].target;
-  keep[n_keep++] = template->socket;
-  if (template->scope >= 0)
-    keep[n_keep++] = template->scope;
-  gfork_close_all_but (keep, n_keep);
-
-  if (!gfork_attributes_apply (template)
-      || !gfork_confine_worker (template, GFORK_EXEC, program))
+  if (!gfork_execution_settle (&execution, template))
     {
-      free_all (argv, shell_argv, keep, args, n_args);
+      gfork_execution_free (&execution);
       gfork_attributes_give_up (template);
     }
   if (template->unknown_code_ran)
     gfork_signals_look (&template->signals);
-  gfork_signals_restore (&template->signals, true);
-  gfork_answer_ready (template);
-
-  gfork_execute (argv, environ, (flags & GFORK_EXEC_SEARCH_PATH) != 0, shell_argv, path);
-
-  gfork_execute_describe (path, errno, reason, sizeof reason);
-  gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, program, reason);
+  gfork_execution_go (&execution, template, environ, reason, sizeof reason);
+  gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, execution.program, reason);
   gfork_answer_failure (template);
 
   /* For those who look for leaks, since a fork does not end by exit(). */
-  free_all (argv, shell_argv, keep, args, n_args);
+  gfork_execution_free (&execution);
   _exit (127);
 }

@@ -116,7 +116,9 @@ gfork_fork (struct gfork_template *template,
       return;
     }
 
-  pid = fork ();
+  pid = gfork_launch (template, socket);
+  if (pid < 0)
+    pid = fork ();
   if (pid < 0)
     gfork_refuse_child (template, frame, GFORK_CODE_FORK, strerror (errno));
   else if (pid == 0)

@@ -214,8 +214,9 @@ on_map_fd (struct gfork_template *template,
   int32_t target;
 
   memcpy (&target, frame->payload, sizeof target);
-  frame->n_fds = 0;
-  if (!gfork_placements_add (&template->placements, frame->fds[0], target, reason, sizeof reason))
+  if (gfork_placements_add (&template->placements, frame->fds[0], target, reason, sizeof reason))
+    frame->n_fds = 0;
+  else
     {
       snprintf (subject, sizeof subject, "%d", target);
       gfork_fail (template, GFORK_CODE_FAILED, GFORK_MAP_FD, subject, reason);
@@ -347,6 +348,7 @@ enum
   STRINGS = 1 << 0,  /* the payload ends with a NUL, from min_length on */
   PREPARES = 1 << 1, /* not done any more once something has failed */
   ANY_FDS = 1 << 2,
+  LAUNCHES = 1 << 3, /* may be among what a program is launched with: see launch.c */
 };
 
 static const struct
@@ -359,24 +361,24 @@ static const struct
   [GFORK_REQUIRE] = { on_require, 1, 0, STRINGS | PREPARES },
   [GFORK_CALL] = { on_call, 1, 0, STRINGS | PREPARES },
   [GFORK_EVAL] = { on_eval, 1, 0, STRINGS | PREPARES },
-  [GFORK_ARG] = { on_arg, 1, 0, PREPARES },
-  [GFORK_ARG_FD] = { on_arg_fd, 0, 0, PREPARES | ANY_FDS },
+  [GFORK_ARG] = { on_arg, 1, 0, PREPARES | LAUNCHES },
+  [GFORK_ARG_FD] = { on_arg_fd, 0, 0, PREPARES | ANY_FDS | LAUNCHES },
   [GFORK_ARG_MEMFD] = { on_arg_memfd, sizeof (struct gfork_memfd), 1, PREPARES },
-  [GFORK_SETENV] = { on_setenv, 2, 0, STRINGS | PREPARES },
-  [GFORK_UNSETENV] = { on_unsetenv, 1, 0, STRINGS | PREPARES },
-  [GFORK_CHDIR] = { on_chdir, 1, 0, STRINGS | PREPARES },
-  [GFORK_MAP_FD] = { on_map_fd, sizeof (int32_t), 1, PREPARES },
+  [GFORK_SETENV] = { on_setenv, 2, 0, STRINGS | PREPARES | LAUNCHES },
+  [GFORK_UNSETENV] = { on_unsetenv, 1, 0, STRINGS | PREPARES | LAUNCHES },
+  [GFORK_CHDIR] = { on_chdir, 1, 0, STRINGS | PREPARES | LAUNCHES },
+  [GFORK_MAP_FD] = { on_map_fd, sizeof (int32_t), 1, PREPARES | LAUNCHES },
   [GFORK_MODULE_PATH] = { on_module_path, 1, 0, STRINGS | PREPARES },
   [GFORK_FORK] = { gfork_fork, sizeof (uint32_t), 1, 0 },
   [GFORK_SYNC] = { on_sync, 0, 0, 0 },
   [GFORK_RUN] = { gfork_run, 1, 0, STRINGS },
-  [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS },
+  [GFORK_EXEC] = { on_exec, sizeof (uint32_t) + 1, 1, STRINGS | LAUNCHES },
   [GFORK_KILL] = { on_kill, sizeof (struct gfork_kill), 0, 0 },
   [GFORK_CLOSE] = { on_close, 0, 0, 0 },
-  [GFORK_ENVIRON] = { on_environ, 0, 0, PREPARES },
-  [GFORK_SETSID] = { on_setsid, 0, 0, PREPARES },
-  [GFORK_LIMIT] = { on_limit, sizeof (struct gfork_limit), 0, PREPARES },
-  [GFORK_DIE] = { on_die, 0, 0, PREPARES },
+  [GFORK_ENVIRON] = { on_environ, 0, 0, PREPARES | LAUNCHES },
+  [GFORK_SETSID] = { on_setsid, 0, 0, PREPARES | LAUNCHES },
+  [GFORK_LIMIT] = { on_limit, sizeof (struct gfork_limit), 0, PREPARES | LAUNCHES },
+  [GFORK_DIE] = { on_die, 0, 0, PREPARES | LAUNCHES },
   [GFORK_CONFINE] = { gfork_confine, sizeof (struct gfork_confine), 0, PREPARES | ANY_FDS },
 };
 
@@ -389,6 +391,20 @@ is_command (const struct gfork_frame *frame)
          && frame->length >= commands[verb].min_length
          && ((commands[verb].flags & ANY_FDS) != 0 || frame->n_fds == commands[verb].n_fds)
          && ((commands[verb].flags & STRINGS) == 0 || frame->payload[frame->length - 1] == '\0');
+}
+
+bool
+gfork_is_for_launch (const struct gfork_frame *frame)
+{
+  return is_command (frame) && (commands[frame->verb].flags & LAUNCHES) != 0;
+}
+
+/* For those that are remembered, and take effect when the program is executed. */
+void
+gfork_handle_for_launch (struct gfork_template *template,
+                         struct gfork_frame    *frame)
+{
+  commands[frame->verb].handle (template, frame);
 }
 
 static _Noreturn void

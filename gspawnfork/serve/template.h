@@ -132,6 +132,21 @@ struct gfork_template
   struct gfork_attributes attributes;
 };
 
+/* exec.c: what is needed to become a program */
+struct gfork_execution
+{
+  const char *program;
+  uint32_t flags; /* enum gfork_exec_flags */
+  GForkArg *args;
+  size_t n_args;
+  char **argv;
+  char **shell_argv; /* room for those of a script that the shell runs */
+  int *keep;         /* room for the descriptors that stay open */
+  int copies[3];     /* of the socket, which belong to the placements */
+  size_t n_copies;
+  char path[PATH_MAX]; /* where the program was looked for last */
+};
+
 /* answers.c */
 
 /* What the kernel had no memory for is tried again after so many milliseconds. */
@@ -156,9 +171,16 @@ void gfork_answer_failure (struct gfork_template *template);
 void gfork_send_failure (int                         socket,
                          const struct gfork_failure *failure);
 
+/* launch.c */
+pid_t gfork_launch (struct gfork_template *template,
+                    int                    socket);
+
 /* serve.c */
 #define GFORK_TEMPLATE_TITLE "template"
 
+bool gfork_is_for_launch (const struct gfork_frame *frame);
+void gfork_handle_for_launch (struct gfork_template *template,
+                              struct gfork_frame    *frame);
 _Noreturn void gfork_serve (struct gfork_template *template);
 
 /* attributes.c */
@@ -193,6 +215,23 @@ bool gfork_confine_worker (struct gfork_template *template,
 /* exec.c */
 void gfork_exec (struct gfork_template *template,
                  struct gfork_frame    *frame);
+bool gfork_execution_prepare (struct gfork_execution   *execution,
+                              struct gfork_template    *template,
+                              const struct gfork_frame *frame,
+                              char                     *reason,
+                              size_t                    reason_size);
+void gfork_execution_free (struct gfork_execution *execution);
+bool gfork_execution_place (struct gfork_execution *execution,
+                            struct gfork_template  *template,
+                            char                   *reason,
+                            size_t                  reason_size);
+bool gfork_execution_settle (struct gfork_execution *execution,
+                             struct gfork_template  *template);
+void gfork_execution_go (struct gfork_execution *execution,
+                         struct gfork_template  *template,
+                         char                  **envp,
+                         char                   *reason,
+                         size_t                  reason_size);
 
 /* execute.c */
 void gfork_execute (char **argv,
