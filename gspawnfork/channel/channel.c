@@ -441,6 +441,13 @@ g_fork_channel_n_unsent (GForkChannel *channel,
   return g_fork_queue_length (&channel->queue);
 }
 
+/* Whether the socket has not taken all that it was to send. */
+gboolean
+g_fork_channel_is_blocked (GForkChannel *channel)
+{
+  return g_fork_queue_length (&channel->queue) > 0 && channel->keeper != NULL;
+}
+
 /* Queues a frame. Takes the descriptors. */
 void
 g_fork_channel_append (GForkChannel *channel,

@@ -56,6 +56,7 @@ void          g_fork_channel_defer        (GForkChannel            *channel,
 gboolean      g_fork_channel_is_open      (GForkChannel            *channel);
 gsize         g_fork_channel_n_unsent     (GForkChannel            *channel,
                                            gsize                   *n_fds);
+gboolean      g_fork_channel_is_blocked   (GForkChannel            *channel);
 void          g_fork_channel_append       (GForkChannel            *channel,
                                            guint8                   verb,
                                            const void              *payload,

@@ -33,6 +33,10 @@ does_something (guint8 verb)
     case GFORK_CHDIR:
     case GFORK_MAP_FD:
     case GFORK_MODULE_PATH:
+    case GFORK_ENVIRON:
+    case GFORK_SETSID:
+    case GFORK_LIMIT:
+    case GFORK_DIE:
       return FALSE;
 
     default:
@@ -67,6 +71,7 @@ g_fork_remote_send (GForkRemote *remote,
                     const int   *fds,
                     gsize        n_fds)
 {
+  gboolean flushed = FALSE;
   GForkSpares *spares;
 
   if (!g_fork_channel_is_ours (remote->channel))
@@ -95,12 +100,16 @@ g_fork_remote_send (GForkRemote *remote,
         g_fork_log_append (remote->log, verb, payload, length, fds, n_fds);
       g_fork_channel_append (remote->channel, verb, payload, length, fds, n_fds);
       g_fork_trace_sent (&remote->trace, verb, payload);
-      if (is_held_long_enough (remote, verb))
+      flushed = is_held_long_enough (remote, verb);
+      if (flushed)
         g_fork_channel_flush (remote->channel);
     }
   else
     close_fds (fds, n_fds);
   g_fork_remote_unlock (remote);
+
+  if (flushed)
+    g_fork_remote_release (remote);
 }
 
 /* Sends a command whose payload is strings, @rest being nullable. */

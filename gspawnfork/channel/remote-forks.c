@@ -194,6 +194,22 @@ g_fork_remote_take_hint (GForkRemote *parent,
   g_fork_remote_unlock (parent);
 }
 
+/* Remembers how forks of @parent are used. If the last one has executed a program, the next ones
+ * are made when they are sent something that has to be carried out at once: together with the
+ * command to execute a program, most likely, so that the template need not make a fork for it.
+ * A fork that is run, however, is better made as soon as possible. */
+void
+g_fork_remote_expect_forks (GForkRemote *parent,
+                            GForkAwait   await)
+{
+  if (!g_fork_channel_is_ours (parent->channel))
+    return;
+
+  g_fork_remote_lock (parent);
+  parent->holds_forks = await == G_FORK_AWAIT_EXECUTED;
+  g_fork_remote_unlock (parent);
+}
+
 static gpointer
 watch_reports (gpointer      reaper,
                GMainContext *context)
@@ -238,13 +254,16 @@ static const GForkReaper reaper_funcs = {
   .kill = kill_child,
 };
 
-/* Has the template fork a process with this socket as its own, which is taken. */
+/* Has the template fork a process with this socket as its own, which is taken. If @can_wait, it
+ * may be sent with the next thing that is to be sent to the template or to the new process. */
 static GForkChild *
 send_fork (GForkRemote  *parent,
            int           socket,
+           gboolean      can_wait,
            GError      **error)
 {
   GForkChild *child = NULL;
+  gboolean flushed = FALSE;
   GError *refused;
   guint32 id;
 
@@ -266,10 +285,14 @@ send_fork (GForkRemote  *parent,
       append_fork (parent, id, socket);
       if (id % FORKS_BETWEEN_READS == FORKS_BETWEEN_READS - 1)
         g_fork_channel_read (parent->channel);
-      g_fork_channel_flush (parent->channel);
+      flushed = !can_wait || !parent->holds_forks;
+      if (flushed)
+        g_fork_channel_flush (parent->channel);
     }
   g_fork_remote_unlock (parent);
 
+  if (flushed)
+    g_fork_remote_release (parent);
   if (refused != NULL)
     {
       close (socket);
@@ -279,8 +302,9 @@ send_fork (GForkRemote  *parent,
 }
 
 /* A new process, which the template is asked to fork. It can be written to at once. */
-GForkRemote *
-g_fork_remote_fork_anew (GForkRemote *parent)
+static GForkRemote *
+fork_remote (GForkRemote *parent,
+             gboolean     can_wait)
 {
   g_autoptr (GForkChild) child = NULL;
   GForkRemote *remote;
@@ -297,7 +321,7 @@ g_fork_remote_fork_anew (GForkRemote *parent)
     return g_fork_remote_new_failed (g_fork_error_new_for (G_FORK_ERROR_FORK, GFORK_FORK, "",
                                                            g_strerror (errno)));
 
-  child = send_fork (parent, fds[1], &error);
+  child = send_fork (parent, fds[1], can_wait, &error);
   if (child == NULL)
     {
       close (fds[0]);
@@ -311,6 +335,12 @@ g_fork_remote_fork_anew (GForkRemote *parent)
   return remote;
 }
 
+GForkRemote *
+g_fork_remote_fork_anew (GForkRemote *parent)
+{
+  return fork_remote (parent, FALSE);
+}
+
 /* A process that is as if it were forked now: a spare or a new one. */
 GForkRemote *
 g_fork_remote_fork (GForkRemote *parent)
@@ -320,5 +350,5 @@ g_fork_remote_fork (GForkRemote *parent)
 
   if (spares != NULL && g_fork_channel_is_ours (parent->channel))
     remote = g_fork_spares_take (spares);
-  return remote != NULL ? remote : g_fork_remote_fork_anew (parent);
+  return remote != NULL ? remote : fork_remote (parent, TRUE);
 }

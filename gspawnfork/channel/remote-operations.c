@@ -149,8 +149,8 @@ release_watch (gpointer watch)
 }
 
 /* Has the sockets read and written in the operation's context: its own, and those of the
- * templates above that have not yet been sent all of their commands: the one that makes this
- * process may be among them. */
+ * templates above that have not taken all of their commands: the one that makes this process may be
+ * among them. What is only held back is sent when this operation is. */
 static void
 watch_sockets (GForkRemote    *remote,
                GForkOperation *operation)
@@ -159,15 +159,15 @@ watch_sockets (GForkRemote    *remote,
 
   for (GForkRemote *above = remote; above != NULL; above = above->parent)
     {
-      gsize unsent = 1, n_fds;
+      gboolean watched = TRUE;
 
       if (above != remote)
         {
           g_fork_remote_lock (above);
-          unsent = g_fork_channel_n_unsent (above->channel, &n_fds);
+          watched = g_fork_channel_is_blocked (above->channel);
           g_fork_remote_unlock (above);
         }
-      if (unsent > 0)
+      if (watched)
         g_fork_operation_keep (operation, g_fork_channel_watch (above->channel, context),
                                release_watch);
     }
@@ -241,6 +241,8 @@ g_fork_remote_await (GForkRemote *remote,
   g_fork_operation_then (operation, g_fork_remote_refill_later, g_fork_remote_ref (remote));
   if (await == G_FORK_AWAIT_READY && remote->parent != NULL)
     g_fork_remote_take_hint (remote->parent, payload);
+  if (await >= G_FORK_AWAIT_READY && remote->parent != NULL)
+    g_fork_remote_expect_forks (remote->parent, await);
   if (await == G_FORK_AWAIT_EXECUTED)
     g_fork_operation_make_socket (operation, &fd, &error);
   watch_sockets (remote, operation);
@@ -285,6 +287,7 @@ g_fork_remote_await (GForkRemote *remote,
         }
     }
   g_fork_remote_unlock (remote);
+  g_fork_remote_release (remote);
 
   if (fd >= 0)
     close (fd);

@@ -53,6 +53,7 @@ struct _GForkRemote
   guint32 next_id;
   char *hint; /* the function that the last fork was run with */
   gboolean hint_is_news;
+  gboolean holds_forks; /* until they are used, as the last one has executed a program */
 
   /* If it cannot be forked. */
   GForkStarter start;
@@ -104,6 +105,9 @@ extern const GForkChannelFuncs g_fork_remote_channel_funcs;
 
 /* remote-forks.c */
 void         g_fork_remote_refill_later    (gpointer            data);
+void         g_fork_remote_expect_forks    (GForkRemote        *parent,
+                                            GForkAwait          await);
+void         g_fork_remote_release         (GForkRemote        *remote);
 void         g_fork_remote_take_hint       (GForkRemote        *parent,
                                             const char         *function);
 

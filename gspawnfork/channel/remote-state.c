@@ -119,6 +119,23 @@ g_fork_remote_name_process (GForkRemote *remote)
   return g_strdup (remote->children != NULL ? _("the template") : _("the process"));
 }
 
+/* To be called after the process was sent something: has it made, if that was held back. */
+void
+g_fork_remote_release (GForkRemote *remote)
+{
+  for (GForkRemote *above = remote->parent; above != NULL; above = above->parent)
+    {
+      gsize n_fds;
+
+      if (!g_fork_channel_is_ours (above->channel))
+        return;
+      g_fork_remote_lock (above);
+      if (g_fork_channel_n_unsent (above->channel, &n_fds) > 0)
+        g_fork_channel_flush (above->channel);
+      g_fork_remote_unlock (above);
+    }
+}
+
 static void
 set_orphan (gpointer data)
 {

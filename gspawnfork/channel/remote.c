@@ -143,6 +143,7 @@ g_fork_remote_close (GForkRemote *remote)
       g_fork_remote_die (remote, g_fork_remote_closed_error ());
     }
   g_fork_remote_unlock (remote);
+  g_fork_remote_release (remote);
 }
 
 GForkRemote *
