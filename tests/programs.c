@@ -13,7 +13,9 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What a program writes, read through a stream of GLib's. */
@@ -147,6 +149,76 @@ test_cancelled_wait (void)
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   g_assert_true (g_fork_process_is_running (process));
   communicate (process, "still there", "still there", NULL);
+}
+
+static void
+cancel_in_callback (GObject      *source,
+                    GAsyncResult *result,
+                    gpointer      data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (g_fork_process_wait_check_finish (G_FORK_PROCESS (source), result, &error));
+  g_assert_error (error, G_SPAWN_EXIT_ERROR, 1);
+  g_cancellable_cancel (g_task_get_cancellable (G_TASK (result)));
+  *(gboolean *) data = TRUE;
+}
+
+/* Two can wait for the same end, one of them in a blocking call; and cancelling what has ended
+ * changes nothing. */
+static void
+test_cancelled_in_callback (void)
+{
+  g_autoptr (GForkProcess) process = execute (SCRIPT ("exit 1"), G_FORK_EXEC_NONE);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  gboolean called = FALSE;
+
+  g_fork_process_wait_check_async (process, cancellable, cancel_in_callback, &called);
+  g_assert_false (g_fork_process_wait_check (process, NULL, &error));
+  g_assert_error (error, G_SPAWN_EXIT_ERROR, 1);
+  g_assert_false (called);
+  while (!called)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+/* A program that is traced stops again and again, and each stop is something to wait for; but it
+ * has ended when it has ended. */
+static void
+test_traced (void)
+{
+  g_autoptr (GForkProcess) process = execute (WORDS ("/bin/sleep", "1000"), G_FORK_EXEC_NONE);
+  GPid pid = g_fork_process_get_pid (process);
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  if (ptrace (PTRACE_SEIZE, pid, NULL, NULL) != 0)
+    {
+      g_test_skip ("processes cannot be traced here");
+      g_fork_process_force_exit (process);
+      return;
+    }
+
+  g_assert_true (g_fork_process_send_signal (process, SIGUSR2, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (waitpid (pid, &status, __WALL), ==, pid);
+  g_assert_true (WIFSTOPPED (status));
+  g_assert_cmpint (WSTOPSIG (status), ==, SIGUSR2);
+  g_assert_true (g_fork_process_is_running (process));
+  g_assert_no_errno (ptrace (PTRACE_CONT, pid, NULL, NULL));
+
+  g_assert_true (g_fork_process_send_signal (process, SIGTERM, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (waitpid (pid, &status, __WALL), ==, pid);
+  g_assert_cmpint (WSTOPSIG (status), ==, SIGTERM);
+  g_assert_no_errno (ptrace (PTRACE_CONT, pid, NULL, (void *) (gintptr) SIGTERM));
+  g_assert_cmpint (waitpid (pid, &status, __WALL), ==, pid);
+  g_assert_true (WIFSIGNALED (status));
+
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_fork_process_get_if_signaled (process));
+  g_assert_cmpint (g_fork_process_get_term_sig (process), ==, SIGTERM);
 }
 
 static void
@@ -434,6 +506,46 @@ test_env (void)
   communicate (clean_process, NULL, "ONLY=this\n", NULL);
 }
 
+/* A descriptor of the application's can be the program's standard input. */
+static void
+test_stdin_file (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+
+  test_pipe (&read_end, &write_end);
+  g_assert_cmpint (write (write_end, "from a pipe", 11), ==, 11);
+  test_close_fd (&write_end);
+  g_fork_template_map_fd (template, read_end, 0);
+  process = execute_in (template, WORDS ("/bin/cat"), OUT);
+  communicate (process, NULL, "from a pipe", NULL);
+}
+
+/* Closing a template closes the descriptors that it was given, and not those that have the numbers
+ * at which these were wanted; nothing can be executed in it any more. */
+static void
+test_closed_with_fds (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+  g_auto (TestFd) read_end = -1;
+  g_auto (TestFd) write_end = -1;
+  g_auto (TestFd) other = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+  test_pipe (&read_end, &write_end);
+  g_fork_template_map_fd (template, write_end, other);
+  g_fork_template_take_fd (template, write_end);
+  write_end = -1;
+  g_fork_template_close (template);
+  test_assert_fd_eof (read_end);
+  g_assert_cmpint (fcntl (other, F_GETFD), ==, FD_CLOEXEC);
+
+  g_assert_null (g_fork_template_execv (template, WORDS ("/bin/true"), OUT, NULL, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_CLOSED, "/bin/true");
+}
+
 /* Descriptors are passed at their numbers, also those where others stand. */
 static void
 test_pass_fds (void)
@@ -611,7 +723,9 @@ main (int    argc,
   g_test_add_func ("/programs/search-own-path", test_search_own_path);
   g_test_add_func ("/programs/exit-status", test_exit_status);
   g_test_add_func ("/programs/cancelled-wait", test_cancelled_wait);
+  g_test_add_func ("/programs/cancelled-in-callback", test_cancelled_in_callback);
   g_test_add_func ("/programs/signals", test_signals);
+  g_test_add_func ("/programs/traced", test_traced);
 
   g_test_add_func ("/programs/pipes/types", test_pipe_types);
   test_add_kinds ("/programs/pipes/in-program", test_pipes_in_program);
@@ -628,6 +742,8 @@ main (int    argc,
   g_test_add_func ("/programs/cwd", test_cwd);
   g_test_add_func ("/programs/env", test_env);
   g_test_add_func ("/programs/pass-fds", test_pass_fds);
+  g_test_add_func ("/programs/stdin-file", test_stdin_file);
+  g_test_add_func ("/programs/closed-with-fds", test_closed_with_fds);
 
   test_add_kinds ("/programs/scripts", test_script_without_interpreter);
   test_add_kinds ("/programs/errors", test_errors);

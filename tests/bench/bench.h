@@ -72,6 +72,7 @@ void       describe_machine (Bench      *self);
 /* Sections */
 
 void       run_cycle        (Bench      *self);
+void       run_programs     (Bench      *self);
 void       run_flight       (Bench      *self);
 void       run_spares       (Bench      *self);
 void       run_scale        (Bench      *self);

@@ -7,6 +7,7 @@
 #include "contenders.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gunixinputstream.h>
 #include <glib-unix.h>
 #include <spawn.h>
@@ -47,6 +48,8 @@ struct _Launch
   const LaunchPlan *plan;
   GObject *owner;               /* what closes the descriptor */
   GForkProcess *process;        /* whose status is waited for, too */
+  GSubprocess *subprocess;      /* likewise */
+  int input;                    /* the pipe to its standard input, to be closed, or -1 */
   pid_t pid;                    /* to be reaped by this program, or 0 */
   int fd;
 };
@@ -106,6 +109,7 @@ start_next (Contender *contender)
   launch->contender = contender;
   launch->plan = contender->plan;
   launch->fd = -1;
+  launch->input = -1;
 
   contender->start (launch);
 }
@@ -123,7 +127,10 @@ end_launch (Launch *launch)
   else
     close (launch->fd);
 
+  if (launch->input >= 0)
+    close (launch->input);
   g_clear_object (&launch->process);
+  g_clear_object (&launch->subprocess);
   g_free (launch);
 
   contender->to_end--;
@@ -144,6 +151,19 @@ on_waited (GObject      *source,
   end_launch (data);
 }
 
+static void
+on_subprocess_waited (GObject      *source,
+                      GAsyncResult *result,
+                      gpointer      data)
+{
+  GError *error = NULL;
+
+  g_subprocess_wait_finish (G_SUBPROCESS (source), result, &error);
+  must ("wait", error);
+
+  end_launch (data);
+}
+
 static gboolean
 on_readable (int          fd,
              GIOCondition condition,
@@ -157,6 +177,8 @@ on_readable (int          fd,
 
   if (launch->process != NULL)
     g_fork_process_wait_async (launch->process, NULL, on_waited, launch);
+  else if (launch->subprocess != NULL)
+    g_subprocess_wait_async (launch->subprocess, NULL, on_subprocess_waited, launch);
   else
     end_launch (launch);
 
@@ -226,6 +248,28 @@ on_execv (GObject      *source,
   watch_socket (launch, socket, error);
 }
 
+static void
+watch_stream (Launch       *launch,
+              GInputStream *stream)
+{
+  watch_fd (launch, g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (stream)));
+}
+
+static void
+on_piped_execv (GObject      *source,
+                GAsyncResult *result,
+                gpointer      data)
+{
+  GForkTemplate *template = G_FORK_TEMPLATE (source);
+  Launch *launch = data;
+  GError *error = NULL;
+
+  launch->owner = G_OBJECT (g_fork_template_execv_finish (template, result, &launch->process,
+                                                          &error));
+  must (launch->contender->name, error);
+  watch_stream (launch, g_fork_process_get_stdout_pipe (launch->process));
+}
+
 static GForkTemplate *
 fork_template (const LaunchPlan *plan)
 {
@@ -269,6 +313,16 @@ start_execv (Launch *launch)
   g_fork_template_execv_async (template, launch->plan->argv,
                                G_FORK_EXEC_SOCKET_STDOUT, NULL,
                                on_execv, launch);
+}
+
+static void
+start_piped_execv (Launch *launch)
+{
+  g_autoptr (GForkTemplate) template = fork_template (launch->plan);
+
+  g_fork_template_execv_async (template, launch->plan->argv,
+                               G_FORK_EXEC_STDIN_PIPE | G_FORK_EXEC_STDOUT_PIPE, NULL,
+                               on_piped_execv, launch);
 }
 
 /* What the C library has */
@@ -348,6 +402,29 @@ start_spawn (Launch *launch)
   watch_fd (launch, ours);
 }
 
+static void
+start_piped_spawn (Launch *launch)
+{
+  const LaunchPlan *plan = launch->plan;
+  posix_spawn_file_actions_t actions;
+  int in[2], out[2];
+
+  must_errno ("pipe", pipe2 (in, O_CLOEXEC));
+  must_errno ("pipe", pipe2 (out, O_CLOEXEC));
+  posix_spawn_file_actions_init (&actions);
+  posix_spawn_file_actions_adddup2 (&actions, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2 (&actions, out[1], STDOUT_FILENO);
+  errno = posix_spawn (&launch->pid, plan->argv[0], &actions, NULL,
+                       (char * const *) plan->argv, environ);
+  must_errno ("posix_spawn", -errno);
+  posix_spawn_file_actions_destroy (&actions);
+
+  close (in[0]);
+  close (out[1]);
+  launch->input = in[1];
+  watch_fd (launch, out[0]);
+}
+
 /* What GLib has */
 
 static void
@@ -378,6 +455,20 @@ start_subprocess (Launch *launch)
   launch->owner = G_OBJECT (subprocess);
   stream = g_subprocess_get_stdout_pipe (subprocess);
   watch_fd (launch, g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (stream)));
+}
+
+static void
+start_piped_subprocess (Launch *launch)
+{
+  GSubprocessFlags flags = G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE;
+  GError *error = NULL;
+
+  launch->subprocess = g_subprocess_newv (launch->plan->argv, launch->contender->flags | flags,
+                                          &error);
+  must ("GSubprocess", error);
+
+  launch->owner = g_object_ref (G_OBJECT (launch->subprocess));
+  watch_stream (launch, g_subprocess_get_stdout_pipe (launch->subprocess));
 }
 
 /* Making contenders */
@@ -422,6 +513,32 @@ contender_new_execv (const char       *name,
                      const LaunchPlan *plan)
 {
   return contender_new (name, start_execv, plan);
+}
+
+Contender *
+contender_new_piped_execv (const char       *name,
+                           const LaunchPlan *plan)
+{
+  return contender_new (name, start_piped_execv, plan);
+}
+
+Contender *
+contender_new_piped_spawn (const char       *name,
+                           const LaunchPlan *plan)
+{
+  return contender_new (name, start_piped_spawn, plan);
+}
+
+Contender *
+contender_new_piped_subprocess (const char       *name,
+                                const LaunchPlan *plan,
+                                GSubprocessFlags  flags)
+{
+  Contender *self = contender_new (name, start_piped_subprocess, plan);
+
+  self->flags = flags;
+
+  return self;
 }
 
 Contender *

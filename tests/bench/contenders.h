@@ -41,6 +41,15 @@ Contender *contender_new_subprocess (const char         *name,
                                      const LaunchPlan   *plan,
                                      GSubprocessFlags    flags);
 
+/* The same for programs with pipes as standard input and output, whose status is waited for. */
+Contender *contender_new_piped_execv      (const char         *name,
+                                           const LaunchPlan   *plan);
+Contender *contender_new_piped_spawn      (const char         *name,
+                                           const LaunchPlan   *plan);
+Contender *contender_new_piped_subprocess (const char         *name,
+                                           const LaunchPlan   *plan,
+                                           GSubprocessFlags    flags);
+
 /* In a program of its own, which reads from its standard input how many
  * processes to make, and answers with the nanoseconds that one took. NULL if the
  * program cannot run here. */

@@ -18,6 +18,7 @@ static const struct
   void (*run) (Bench *self);
 } sections[] = {
   { "cycle", run_cycle },
+  { "programs", run_programs },
   { "flight", run_flight },
   { "spares", run_spares },
   { "scale", run_scale },
@@ -120,7 +121,7 @@ main (int    argc,
 
   context = g_option_context_new ("- what processes cost");
   g_option_context_set_description (context,
-                                    "Sections: cycle, flight, spares, scale, memory, "
+                                    "Sections: cycle, programs, flight, spares, scale, memory, "
                                     "big, work, confined");
   g_option_context_add_main_entries (context, options, NULL);
   g_option_context_parse (context, &argc, &argv, &error);
