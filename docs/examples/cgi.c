@@ -355,10 +355,10 @@ on_request (SoupServer        *server,
       return;
     }
 
-  /* Seen with libsoup 3.2: connections with requests at the same time stay open after the
-   * client has closed them. */
-  soup_message_headers_replace (soup_server_message_get_response_headers (message), "Connection",
-                                "close");
+  /* libsoup 3.2 keeps connections for ever that clients have kept and then closed. */
+  if (!soup_check_version (3, 3, 0))
+    soup_message_headers_replace (soup_server_message_get_response_headers (message), "Connection",
+                                  "close");
 
   request = g_new0 (Request, 1);
   request->server = g_object_ref (server);
