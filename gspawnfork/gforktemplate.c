@@ -679,7 +679,13 @@ g_fork_template_dup_default_for_runtime (const char *runtime)
  *
  * Sets the template that [ctor@GFork.Template.new] forks, or, if it is one of another
  * runtime than "c", the one that [ctor@GFork.Template.new_for_runtime] forks for that. If
- * it dies, a new process, with nothing loaded, takes its place.
+ * it dies, a new process, with nothing loaded, takes its place. If the application has then
+ * changed its effective user, its effective group or its supplementary groups, new templates
+ * fail with %G_FORK_ERROR_FAILED until another one is set: nothing that was prepared is lost
+ * without a word, and nobody gets privileges that were dropped.
+ *
+ * A template from [ctor@GFork.Template.new_from_socket], or a fork of one, is refused with a
+ * critical message: the privileges that it has are another application's.
  *
  * In other languages this is a function of the class, and not a method, for which there
  * would have to be a template.
@@ -694,6 +700,12 @@ g_fork_template_set_default (GForkTemplate *template_)
   if (template_ == NULL)
     {
       g_fork_default_forget_all ();
+      return;
+    }
+
+  if (!g_fork_remote_is_own (get_remote (template_)))
+    {
+      g_critical ("A template that another process has started cannot be the default one");
       return;
     }
 

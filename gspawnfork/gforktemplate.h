@@ -285,5 +285,10 @@ void     g_fork_embed_helper    (int          argc,
                                  char       **argv);
 GFORK_AVAILABLE_IN_1_0
 gboolean g_fork_init_early      (GError     **error);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_init_early_with (const char     *runtime,
+                                 GForkMainFunc   func,
+                                 gpointer        user_data,
+                                 GError        **error);
 
 G_END_DECLS

@@ -235,6 +235,29 @@ add (const char *path,
 
 #define NO_HELPER "/nonexistent/helper"
 
+/* There is no helper, so what is not a fork of the early process cannot be had at all. */
+static void
+test_another_group (gconstpointer data)
+{
+  const TestKind *kind = data;
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) afterwards = NULL;
+
+  if (geteuid () != 0)
+    {
+      g_test_skip ("only root can become another user");
+      return;
+    }
+
+  g_assert_no_errno (setegid (65534));
+  template = kind->make ();
+  test_assert_prepare_fails (template, G_FORK_ERROR_SPAWN, NO_HELPER);
+  g_assert_no_errno (setegid (0));
+
+  afterwards = kind->make ();
+  test_prepare (afterwards);
+}
+
 /* The variable that chooses the helper is for some tests only; those that run in
  * another process, where it is changed already, find it here. */
 static void
@@ -270,6 +293,7 @@ main (int    argc,
   g_test_add_func ("/early/again", test_again);
   g_test_add_func ("/early/killed-default", test_killed_default);
   add ("/early/killed", test_killed);
+  add ("/early/another-group", test_another_group);
 
   return g_test_run ();
 }

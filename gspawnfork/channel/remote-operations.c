@@ -78,15 +78,6 @@ watch_cancellable (GForkOperation *operation,
   g_fork_operation_keep (operation, source, destroy_source);
 }
 
-/* The program that was executed for this process, or for the first of its templates. */
-static GForkRemote *
-get_root (GForkRemote *remote)
-{
-  while (remote->parent != NULL)
-    remote = remote->parent;
-  return remote;
-}
-
 /* Whether it is still unknown if the program is a helper. */
 static gboolean
 is_starting (GForkRemote *root)
@@ -131,7 +122,7 @@ static gboolean
 on_start_timeout (gpointer task)
 {
   g_autoptr (GForkRemote) remote = g_fork_remote_ref (g_task_get_task_data (task));
-  GForkRemote *root = get_root (remote);
+  GForkRemote *root = g_fork_remote_get_root (remote);
 
   if (!g_fork_channel_is_ours (remote->channel))
     return G_SOURCE_REMOVE;
@@ -226,7 +217,7 @@ g_fork_remote_await (GForkRemote *remote,
                      GTask       *task)
 {
   GForkOperation *operation = g_fork_operation_new (await, payload, task);
-  GForkRemote *root = get_root (remote);
+  GForkRemote *root = g_fork_remote_get_root (remote);
   GError *error = NULL;
   int fd = -1;
 

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "base/identity.h"
 #include "channel/channel.h"
 #include "channel/log.h"
 #include "channel/operation.h"
@@ -29,6 +30,7 @@ struct _GForkRemote
   GForkChannel *channel;
   GForkChild *child;   /* the process at the other end */
   GForkRemote *parent; /* the template that it is a fork of */
+  GForkIdentity *identity; /* with which this process has started it, or NULL */
   char *program;       /* that was executed to become it, for messages, or NULL */
   guint start_timeout; /* how many seconds it has to say HELLO; 0: any number */
   int module_path;     /* which of the application's it was sent, or has inherited */
@@ -67,6 +69,7 @@ void         g_fork_remote_unref_owner     (gpointer            remote);
 void         g_fork_remote_lock            (GForkRemote        *remote);
 void         g_fork_remote_unlock          (GForkRemote        *remote);
 GError      *g_fork_remote_inherited_error (void);
+GForkRemote *g_fork_remote_get_root        (GForkRemote        *remote);
 GError      *g_fork_remote_too_long_error  (gsize               length);
 void         g_fork_remote_end_spares      (gpointer            data);
 

@@ -33,6 +33,7 @@ g_fork_remote_unref (GForkRemote *remote)
   g_clear_pointer (&remote->children, g_hash_table_unref);
   g_clear_pointer (&remote->child, g_fork_child_unref);
   g_clear_pointer (&remote->parent, g_fork_remote_unref);
+  g_clear_pointer (&remote->identity, g_fork_identity_free);
   g_clear_pointer (&remote->spares, g_fork_spares_free);
   g_clear_pointer (&remote->log, g_fork_log_free);
   g_strfreev (remote->words);
@@ -60,6 +61,15 @@ void
 g_fork_remote_lock (GForkRemote *remote)
 {
   g_fork_channel_lock (remote->channel);
+}
+
+/* The program that was executed for this process, or for the first of its templates. */
+GForkRemote *
+g_fork_remote_get_root (GForkRemote *remote)
+{
+  while (remote->parent != NULL)
+    remote = remote->parent;
+  return remote;
 }
 
 void

@@ -43,7 +43,10 @@ g_fork_remote_new (int         fd,
       remote->child = g_fork_child_ref (child);
       remote->pid = g_fork_child_get_pid (child);
       if (g_fork_child_is_direct (child))
-        g_fork_child_set_end_func (child, on_process_ended, g_fork_remote_ref (remote));
+        {
+          remote->identity = g_fork_identity_new_current ();
+          g_fork_child_set_end_func (child, on_process_ended, g_fork_remote_ref (remote));
+        }
     }
 
   return remote;
@@ -115,6 +118,24 @@ g_fork_remote_is_usable (GForkRemote *remote)
   g_fork_remote_unlock (remote);
   return open && !g_fork_channel_has_ended (remote->channel)
          && (remote->child == NULL || !g_fork_child_has_ended (remote->child));
+}
+
+/* Whether it was started here, or is a fork of one that was, and not by another application. */
+gboolean
+g_fork_remote_is_own (GForkRemote *remote)
+{
+  const GForkRemote *root = g_fork_remote_get_root (remote);
+
+  return root->child == NULL || root->identity != NULL;
+}
+
+/* Whether the application still has the user and groups with which it was started. */
+gboolean
+g_fork_remote_has_our_identity (GForkRemote *remote)
+{
+  const GForkRemote *root = g_fork_remote_get_root (remote);
+
+  return root->identity == NULL || g_fork_identity_is_current (root->identity);
 }
 
 /* Ends the template at the user's wish, unless it has become something else. What it was sent

@@ -34,6 +34,8 @@ void         g_fork_remote_close           (GForkRemote        *remote);
 
 pid_t        g_fork_remote_get_pid         (GForkRemote        *remote);
 gboolean     g_fork_remote_is_usable       (GForkRemote        *remote);
+gboolean     g_fork_remote_is_own          (GForkRemote        *remote);
+gboolean     g_fork_remote_has_our_identity (GForkRemote       *remote);
 
 GForkRemote *g_fork_remote_fork            (GForkRemote        *remote);
 GForkRemote *g_fork_remote_fork_anew       (GForkRemote        *remote);

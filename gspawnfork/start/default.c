@@ -8,15 +8,19 @@
 
 #include "start/default.h"
 
+#include "base/error.h"
 #include "base/generation.h"
+#include "start/program.h"
 #include "start/runtime.h"
 
+#include <glib/gi18n-lib.h>
 #include <string.h>
 
 typedef struct
 {
   GForkRemote *remote;
   guint interpreter; /* which it was started with, or which there was when it was set */
+  gboolean chosen;   /* by the user: nothing else may take its place while it lives */
 } Default;
 
 /* Held while a process is being started, so that two threads do not start two. */
@@ -59,7 +63,8 @@ lock_defaults (void)
  * the lock. */
 static GForkRemote *
 replace (const char  *runtime,
-         GForkRemote *remote)
+         GForkRemote *remote,
+         gboolean     chosen)
 {
   Default *kept = g_hash_table_lookup (defaults, runtime);
   GForkRemote *old = NULL;
@@ -72,6 +77,7 @@ replace (const char  *runtime,
   old = kept->remote;
   kept->remote = remote;
   kept->interpreter = g_fork_runtime_get_interpreter_serial (runtime);
+  kept->chosen = chosen;
   return old;
 }
 
@@ -83,9 +89,19 @@ is_usable (const char    *runtime,
          && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime);
 }
 
+/* In place of a default that has privileges which this process has dropped, or others. */
+static GForkRemote *
+new_refused (void)
+{
+  return g_fork_remote_new_failed (
+      g_fork_reason_new (G_FORK_ERROR_FAILED,
+                         _("the default template that was set has the privileges of another user "
+                           "or group than the application has now; set another one")));
+}
+
 /* The default template process of @runtime, which the caller owns as well. If there is none,
- * or it has died or was run, or if another interpreter was named, it is started if @start is
- * %TRUE; otherwise this returns %NULL. */
+ * or it has died or was run, or if another interpreter was named, or if the application has
+ * become another user, it is started if @start is %TRUE; otherwise this returns %NULL. */
 GForkRemote *
 g_fork_default_own (const char *runtime,
                     gboolean    start)
@@ -95,14 +111,16 @@ g_fork_default_own (const char *runtime,
 
   lock_defaults ();
   kept = g_hash_table_lookup (defaults, runtime);
-  if (!is_usable (runtime, kept) && start)
+  if (is_usable (runtime, kept) && g_fork_remote_has_our_identity (kept->remote))
+    remote = g_fork_remote_own (kept->remote);
+  else if (is_usable (runtime, kept) && kept->chosen)
+    remote = new_refused ();
+  else if (start)
     {
-      old = replace (runtime, g_fork_runtime_start (runtime));
+      old = replace (runtime, g_fork_runtime_start (runtime), FALSE);
       kept = g_hash_table_lookup (defaults, runtime);
       remote = g_fork_remote_own (kept->remote);
     }
-  else if (is_usable (runtime, kept))
-    remote = g_fork_remote_own (kept->remote);
   g_mutex_unlock (&lock);
 
   if (old != NULL)
@@ -110,18 +128,28 @@ g_fork_default_own (const char *runtime,
   return remote;
 }
 
-void
-g_fork_default_set (const char  *runtime,
-                    GForkRemote *remote)
+/* Forgets the one that there was. */
+static void
+set_default (const char  *runtime,
+             GForkRemote *remote,
+             gboolean     chosen)
 {
   GForkRemote *old;
 
   lock_defaults ();
-  old = replace (runtime, g_fork_remote_own (remote));
+  old = replace (runtime, g_fork_remote_own (remote), chosen);
   g_mutex_unlock (&lock);
 
   if (old != NULL)
     g_fork_remote_disown (old);
+}
+
+/* To be replaced by nothing else as long as it lives. */
+void
+g_fork_default_set (const char  *runtime,
+                    GForkRemote *remote)
+{
+  set_default (runtime, remote, TRUE);
 }
 
 /* The next use of each starts another one. */
@@ -140,4 +168,41 @@ g_fork_default_forget_all (void)
   while (g_hash_table_iter_next (&iter, NULL, &kept))
     if (((Default *) kept)->remote != NULL)
       g_fork_remote_disown (((Default *) kept)->remote);
+}
+
+/**
+ * g_fork_init_early_with:
+ * @runtime: the name of the runtime that the fork serves
+ * @func: (scope call) (closure user_data): forks the calling program
+ * @user_data: data for @func
+ * @error: return location for an error: as of [func@GFork.init_early]
+ *
+ * Forks the program now, as [func@GFork.init_early] does, by a function of a language's
+ * binding, as [ctor@GFork.Template.new_from_main_with] does. The fork becomes the default
+ * template of the runtime, and is replaced when the program has changed its effective user,
+ * its effective group or its supplementary groups.
+ *
+ * Returns: %TRUE if the program was forked; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_init_early_with (const char     *runtime,
+                        GForkMainFunc   func,
+                        gpointer        user_data,
+                        GError        **error)
+{
+  GForkRemote *remote;
+
+  g_return_val_if_fail (runtime != NULL, FALSE);
+  g_return_val_if_fail (func != NULL, FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  remote = g_fork_main_fork (func, user_data, error);
+  if (remote == NULL)
+    return FALSE;
+
+  set_default (runtime, remote, FALSE);
+  g_fork_remote_disown (remote);
+  return TRUE;
 }

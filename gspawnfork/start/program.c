@@ -80,12 +80,13 @@ g_fork_main_fork (GForkMainFunc   func,
   return g_fork_remote_new (fds[0], child);
 }
 
-/* A fresh copy of the small program that was forked early, %NULL if there is none
- * or it has died. */
+/* A fresh copy of the small program that was forked early, %NULL if there is none, or it has
+ * died, or has privileges that this process has dropped. */
 GForkRemote *
 g_fork_main_fork_early (void)
 {
-  if (early == NULL || early_generation != g_fork_generation () || !g_fork_remote_is_usable (early))
+  if (early == NULL || early_generation != g_fork_generation () || !g_fork_remote_is_usable (early)
+      || !g_fork_remote_has_our_identity (early))
     return NULL;
 
   return g_fork_remote_fork_anew (early);
@@ -102,7 +103,9 @@ g_fork_main_fork_early (void)
  * [ctor@GFork.Template.new_exec], so that no helper program is executed, and the
  * functions that the program itself exports can be run and called.
  *
- * Further calls do nothing. The program's own `atexit()` handlers and destructors
+ * Further calls do nothing. When the program has changed its effective user, its effective
+ * group or its supplementary groups, what was forked is not used any more, and templates are
+ * helper programs again. The program's own `atexit()` handlers and destructors
  * are not run in the processes that come of it.
  *
  * Returns: %TRUE if the program was forked; %FALSE with @error set

@@ -240,6 +240,12 @@ _execv = _blocking(_GFork.Template, 'execv')
 _detach = _blocking(_GFork.Template, 'detach')
 
 
+def _fork_main(sock, *_):
+    from gspawnfork import _template
+
+    return _template.fork_main(sock)
+
+
 # The default template for Python, and where it looks for modules.
 _told = None, None
 
@@ -287,9 +293,7 @@ class Template(_GFork.Template):
     def new_from_main(cls):
         """A template that is a fork of this interpreter, made now, with all that is imported.
         The functions of this program are its own."""
-        from gspawnfork import _template
-
-        return _GFork.Template.new_from_main_with('python3', lambda sock, *_: _template.fork_main(sock))
+        return _GFork.Template.new_from_main_with('python3', _fork_main)
 
     def _look_in(self, path):
         self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)', path)
@@ -387,7 +391,7 @@ def init_early():
     """Forks this interpreter once, and makes the fork the default template for Python."""
     global _early_pid
     if _early_pid != os.getpid():
-        Template.set_default(Template.new_from_main())
+        _GFork.init_early_with('python3', _fork_main)
         _early_pid = os.getpid()
     return True
 
