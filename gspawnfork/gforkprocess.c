@@ -239,9 +239,9 @@ on_waited_for (GForkChild *child,
   g_object_set_data (G_OBJECT (task), LISTENER, NULL);
   if (g_fork_child_is_lost (child))
     g_task_return_new_error (task, G_FORK_ERROR, G_FORK_ERROR_LOST,
-                             _("How process %d ended cannot be known: the template that it was "
-                               "forked from is gone"),
-                             (int) g_fork_child_get_pid (child));
+                             _("How “%s” (process %d) ended cannot be known: the template that it "
+                               "was forked from is gone"),
+                             g_fork_child_get_name (child), (int) g_fork_child_get_pid (child));
   else
     g_task_return_boolean (task, TRUE);
 }
@@ -417,13 +417,38 @@ g_fork_process_wait_check_async (GForkProcess        *self,
   wait_async (self, cancellable, callback, user_data, g_fork_process_wait_check_async);
 }
 
+/* GLib's domains and codes, with a sentence that says which process it was. */
+static gboolean
+check_wait_status (GForkProcess  *self,
+                   GError       **error)
+{
+  const int wait_status = g_fork_process_get_wait_status (self);
+  const char *name = g_fork_child_get_name (self->child);
+  const int pid = g_fork_child_get_pid (self->child);
+  g_autoptr (GError) reason = NULL;
+
+  if (g_spawn_check_wait_status (wait_status, &reason))
+    return TRUE;
+
+  if (WIFSIGNALED (wait_status))
+    g_set_error (error, reason->domain, reason->code,
+                 _("“%s” (process %d) was killed by signal %d (%s)"), name, pid,
+                 WTERMSIG (wait_status), g_strsignal (WTERMSIG (wait_status)));
+  else
+    g_set_error (error, reason->domain, reason->code,
+                 _("“%s” (process %d) has exited with status %d"), name, pid,
+                 WEXITSTATUS (wait_status));
+  return FALSE;
+}
+
 /**
  * g_fork_process_wait_check_finish:
  * @self: a process
  * @result: what the callback was given
  * @error: return location for an error: one of [error@GLib.SpawnError] or of
- *   `G_SPAWN_EXIT_ERROR`, as [func@GLib.spawn_check_wait_status] gives it, if the
- *   process has ended otherwise; %G_FORK_ERROR_LOST if it cannot be known how it
+ *   `G_SPAWN_EXIT_ERROR`, with the domain and the code that
+ *   [func@GLib.spawn_check_wait_status] gives it and a message that names the function or
+ *   program and the process ID, if the process has ended otherwise; %G_FORK_ERROR_LOST if it cannot be known how it
  *   ended, or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Process.wait_check_async].
@@ -440,7 +465,7 @@ g_fork_process_wait_check_finish (GForkProcess  *self,
   g_return_val_if_fail (G_FORK_IS_PROCESS (self), FALSE);
 
   return wait_finish (self, result, g_fork_process_wait_check_async, error)
-         && g_spawn_check_wait_status (g_fork_process_get_wait_status (self), error);
+         && check_wait_status (self, error);
 }
 
 /**
@@ -462,8 +487,7 @@ g_fork_process_wait_check (GForkProcess  *self,
                            GCancellable  *cancellable,
                            GError       **error)
 {
-  return g_fork_process_wait (self, cancellable, error)
-         && g_spawn_check_wait_status (g_fork_process_get_wait_status (self), error);
+  return g_fork_process_wait (self, cancellable, error) && check_wait_status (self, error);
 }
 
 /* ——— How it ended ——— */

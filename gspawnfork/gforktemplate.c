@@ -794,7 +794,7 @@ end_by (GForkTemplate *self,
   if (!g_atomic_int_compare_and_exchange (&self->ended, FALSE, TRUE))
     {
       g_task_return_error (task, g_fork_await_complete_error (await, payload,
-                                                              g_fork_remote_closed_error ()));
+                                                              g_fork_remote_ended_error (remote)));
       g_object_unref (task);
       return;
     }

@@ -8,27 +8,28 @@
 
 /* CLOSED: a preparation ends once. */
 static void
-assert_closed (GForkTemplate *template)
+assert_closed (GForkTemplate *template,
+               const char    *why)
 {
   g_autoptr (GForkTemplate) child = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) exec_error = NULL;
   g_autoptr (GError) detach_error = NULL;
 
-  test_assert_run_fails (template, "answer", G_FORK_ERROR_CLOSED, "the function “answer”");
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_CLOSED, "the function “answer”", why);
 
   socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL }, 0, NULL, NULL, &exec_error);
-  test_assert_error (exec_error, G_FORK_ERROR_CLOSED, "the program “/bin/true”");
+  test_assert_error (exec_error, G_FORK_ERROR_CLOSED, "the program “/bin/true”", why);
   g_assert_null (socket);
 
   socket = g_fork_template_detach (template, NULL, &detach_error);
-  test_assert_error (detach_error, G_FORK_ERROR_CLOSED, "detach");
+  test_assert_error (detach_error, G_FORK_ERROR_CLOSED, "detach", why);
   g_assert_null (socket);
 
-  test_assert_prepare_fails (template, G_FORK_ERROR_CLOSED, "prepare");
+  test_assert_prepare_fails (template, G_FORK_ERROR_CLOSED, "prepare", why);
 
   child = g_fork_template_fork (template);
-  test_assert_prepare_fails (child, G_FORK_ERROR_CLOSED, "prepare");
+  test_assert_prepare_fails (child, G_FORK_ERROR_CLOSED, "prepare", why);
 
   /* Commands are taken, and come to nothing. */
   g_fork_template_require (template, "test-worker");
@@ -42,7 +43,7 @@ test_closed_after_run (gconstpointer kind)
   g_autoptr (GForkTemplate) template = test_make (kind);
   g_autoptr (GSocket) socket = test_run (template, "answer", NULL);
 
-  assert_closed (template);
+  assert_closed (template, "was run before; fork it for each worker");
   test_assert_answer (socket, "memory", "nothing");
 }
 
@@ -55,7 +56,7 @@ test_closed_after_exec (gconstpointer kind)
 
   socket = g_fork_template_execv (template, (const char *[]){ "/bin/true", NULL }, 0, NULL, NULL, &error);
   g_assert_no_error (error);
-  assert_closed (template);
+  assert_closed (template, "was executed before; fork it for each program");
 }
 
 static void
@@ -67,7 +68,7 @@ test_closed_after_detach (gconstpointer kind)
   g_autoptr (GSocket) control = g_fork_template_detach (template, NULL, &error);
 
   g_assert_no_error (error);
-  assert_closed (template);
+  assert_closed (template, "was detached before");
 
   adopted = g_fork_template_new_from_socket (control);
   test_prepare (adopted);
@@ -79,7 +80,7 @@ test_closed_after_close (gconstpointer kind)
   g_autoptr (GForkTemplate) template = test_make (kind);
 
   g_fork_template_close (template);
-  assert_closed (template);
+  assert_closed (template, "was closed");
 }
 
 /* So it is when its process has left, which stays for its workers no longer than they do. */
@@ -99,7 +100,7 @@ test_closed_and_gone (gconstpointer kind)
   g_assert_no_error (error);
   test_wait_for_end (g_fork_template_get_pid (template));
 
-  assert_closed (template);
+  assert_closed (template, "was closed");
 }
 
 /* While a run is under way, nothing else can end the preparation, and the run is

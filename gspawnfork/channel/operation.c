@@ -12,6 +12,7 @@
 #include "channel/operation.h"
 
 #include "base/context.h"
+#include "base/debug.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -259,6 +260,13 @@ g_fork_operation_cancel (GForkOperation *operation)
   return remains;
 }
 
+/* Whether nobody awaits it. */
+gboolean
+g_fork_operation_is_cancelled (GForkOperation *operation)
+{
+  return operation->task == NULL;
+}
+
 /* Takes the error. The first one counts. */
 void
 g_fork_operation_fail (GForkOperation *operation,
@@ -279,6 +287,8 @@ g_fork_operation_succeed (GForkOperation *operation,
   operation->launch = g_new (GForkLaunch, 1);
   operation->launch->fd = fd;
   operation->launch->child = child != NULL ? g_fork_child_ref (child) : NULL;
+  if (child != NULL && operation->await >= G_FORK_AWAIT_READY)
+    g_fork_child_set_name (child, operation->subject);
 }
 
 /* ——— Its return ——— */
@@ -325,12 +335,32 @@ return_task (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+static void
+debug_result (GForkOperation *operation)
+{
+  const GForkLaunch *launch = operation->launch;
+  const int pid = launch != NULL && launch->child != NULL ? g_fork_child_get_pid (launch->child) : 0;
+
+  if (operation->error != NULL)
+    g_fork_debug ("error: %s", operation->error->message);
+  else if (operation->await == G_FORK_AWAIT_SYNCED)
+    g_fork_debug ("process %d is prepared", pid);
+  else if (operation->await == G_FORK_AWAIT_DETACHED)
+    g_fork_debug ("process %d is detached", pid);
+  else
+    g_fork_debug ("process %d %s “%s”", pid,
+                  operation->await == G_FORK_AWAIT_READY ? "runs" : "executes",
+                  g_fork_child_get_name (launch->child));
+}
+
 /* Frees the operation. No lock is held. */
 void
 g_fork_operation_return (gpointer data)
 {
   GForkOperation *operation = data;
 
+  if (g_fork_debug_is_enabled ())
+    debug_result (operation);
   release_kept (operation);
   if (operation->socket >= 0)
     close (operation->socket);

@@ -69,6 +69,7 @@ void            g_fork_operation_then         (GForkOperation    *operation,
                                                gpointer           data);
 
 GForkOperation *g_fork_operation_cancel       (GForkOperation    *operation);
+gboolean        g_fork_operation_is_cancelled (GForkOperation    *operation);
 void            g_fork_operation_fail         (GForkOperation    *operation,
                                                GError            *error);
 void            g_fork_operation_succeed      (GForkOperation    *operation,

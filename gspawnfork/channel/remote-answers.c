@@ -79,17 +79,34 @@ on_synced (GForkRemote        *remote,
   return TRUE;
 }
 
+/* Whether it says that a command has failed, and not that the process has given up or cannot be
+ * forked. */
+static gboolean
+is_of_command (const struct gfork_frame *frame)
+{
+  struct gfork_error error = { 0 };
+
+  if (frame->length >= sizeof error)
+    memcpy (&error, frame->payload, sizeof error);
+  return error.verb != 0 && error.verb != GFORK_FORK;
+}
+
 static gboolean
 on_error (GForkRemote        *remote,
           struct gfork_frame *frame)
 {
   GForkOperation *operation = g_queue_pop_head (&remote->operations);
   g_autofree char *process = g_fork_remote_name_process (remote);
+  const gboolean asked = operation != NULL && !g_fork_operation_is_cancelled (operation);
 
   /* It may also be the last word of a process that has given up, or of a template that refused
    * to fork: for the operations to come. */
   g_clear_error (&remote->reported);
   remote->reported = g_fork_error_new_from_frame (frame, process);
+  if (asked)
+    g_fork_remote_set_told (remote);
+  else if (is_of_command (frame))
+    g_fork_remote_set_untold (remote, remote->reported);
   if (operation == NULL)
     return TRUE;
 

@@ -100,12 +100,17 @@ g_fork_remote_send (GForkRemote *remote,
         g_fork_log_append (remote->log, verb, payload, length, fds, n_fds);
       g_fork_channel_append (remote->channel, verb, payload, length, fds, n_fds);
       g_fork_trace_sent (&remote->trace, verb, payload);
+      remote->unchecked |= verb != GFORK_KILL;
       flushed = is_held_long_enough (remote, verb);
       if (flushed)
         g_fork_channel_flush (remote->channel);
     }
   else
-    close_fds (fds, n_fds);
+    {
+      close_fds (fds, n_fds);
+      if (remote->error != NULL && remote->error->domain == G_FORK_ERROR)
+        g_fork_remote_set_untold (remote, remote->error);
+    }
   g_fork_remote_unlock (remote);
 
   if (flushed)
@@ -163,7 +168,12 @@ g_fork_remote_fail (GForkRemote *remote,
     {
       g_fork_remote_lock (remote);
       if (remote->error == NULL)
-        remote->error = g_steal_pointer (&error);
+        {
+          /* After that, nothing depends on it any more. */
+          if (remote->state == OPEN)
+            g_fork_remote_set_untold (remote, error);
+          remote->error = g_steal_pointer (&error);
+        }
       g_fork_remote_unlock (remote);
     }
   g_clear_error (&error);

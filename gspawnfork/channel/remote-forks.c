@@ -8,6 +8,7 @@
 
 #include "channel/remote-private.h"
 
+#include "base/debug.h"
 #include "base/error.h"
 #include "base/upkeep.h"
 #include "channel/log.h"
@@ -126,6 +127,8 @@ start_again (GForkRemote *parent)
   error = g_fork_remote_refusal (parent, OPEN);
   if (error == NULL)
     log = g_fork_log_copy (parent->log);
+  /* What fails in both is told by the new one. */
+  g_fork_remote_set_told (parent);
   g_fork_remote_unlock (parent);
   if (error != NULL)
     return g_fork_remote_new_failed (g_steal_pointer (&error));
@@ -283,6 +286,8 @@ send_fork (GForkRemote  *parent,
       child = g_fork_child_new_forked (&reaper_funcs, parent, id);
       g_hash_table_insert (parent->children, GUINT_TO_POINTER (id), g_fork_child_ref (child));
       append_fork (parent, id, socket);
+      /* It is refused, with the error, if a command has failed. */
+      parent->unchecked = FALSE;
       if (id % FORKS_BETWEEN_READS == FORKS_BETWEEN_READS - 1)
         g_fork_channel_read (parent->channel);
       flushed = !can_wait || !parent->holds_forks;
@@ -328,6 +333,7 @@ fork_remote (GForkRemote *parent,
       return g_fork_remote_new_failed (error);
     }
 
+  g_fork_debug ("process %d is forked", (int) g_fork_remote_get_pid (parent));
   remote = g_fork_remote_new (fds[0], child);
   remote->parent = g_fork_remote_ref (parent);
   remote->module_path = g_atomic_int_get (&parent->module_path);

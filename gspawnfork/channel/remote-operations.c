@@ -186,8 +186,13 @@ g_fork_remote_claim (GForkRemote *remote,
   g_fork_remote_lock (remote);
   claimed = await == G_FORK_AWAIT_DETACHED || remote->children == NULL
             || g_hash_table_size (remote->children) == 0;
-  if (claimed && remote->state == OPEN)
-    g_fork_remote_set_state (remote, FINAL);
+  if (remote->state == OPEN)
+    {
+      remote->claimed = TRUE;
+      remote->claim = await;
+      if (claimed)
+        g_fork_remote_set_state (remote, FINAL);
+    }
   g_fork_remote_unlock (remote);
   return claimed;
 }
@@ -262,6 +267,7 @@ g_fork_remote_await (GForkRemote *remote,
     }
   else
     {
+      remote->unchecked = FALSE;
       g_fork_operation_set_n_sent (operation, remote->trace.n_sent);
       g_queue_push_tail (&remote->operations, operation);
       if (remote->ended_at != 0)

@@ -42,6 +42,11 @@ struct _GForkRemote
   guint owners;
   gboolean answered;
   gboolean closed;    /* by the user, whatever else has become of it since */
+  gboolean claimed;   /* by an operation that ends the template: this one */
+  GForkAwait claim;
+  gboolean unchecked; /* it was sent commands, and no answer says that all have succeeded */
+  gboolean told;      /* an operation has ended with what went wrong in a command */
+  GError *untold;     /* what went wrong in a command, as long as no operation has */
   gboolean given_up;  /* by this side, because of what has come in */
   gboolean condemned; /* it is about to be killed: of its answers only its pid counts */
   gint64 ended_at;    /* when the socket came to its end, as long as the cause is not known */
@@ -78,6 +83,9 @@ void         g_fork_remote_defer           (GForkRemote        *remote,
                                             GDestroyNotify      func);
 GError      *g_fork_remote_refusal         (GForkRemote        *remote,
                                             State               state);
+void         g_fork_remote_set_untold      (GForkRemote        *remote,
+                                            const GError       *error);
+void         g_fork_remote_set_told        (GForkRemote        *remote);
 char        *g_fork_remote_name_process    (GForkRemote        *remote);
 void         g_fork_remote_set_state       (GForkRemote        *remote,
                                             State               state);

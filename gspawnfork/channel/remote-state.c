@@ -8,6 +8,7 @@
 
 #include "channel/remote-private.h"
 
+#include "base/debug.h"
 #include "base/error.h"
 #include "channel/log.h"
 #include "channel/spares.h"
@@ -29,6 +30,10 @@ g_fork_remote_unref (GForkRemote *remote)
   if (!g_atomic_ref_count_dec (&remote->ref_count) || !g_fork_channel_is_ours (remote->channel))
     return;
 
+  if (remote->untold != NULL)
+    g_warning ("A template was dropped, and nobody has asked for its error: %s",
+               remote->untold->message);
+
   g_fork_channel_free (remote->channel);
   g_clear_pointer (&remote->children, g_hash_table_unref);
   g_clear_pointer (&remote->child, g_fork_child_unref);
@@ -40,6 +45,7 @@ g_fork_remote_unref (GForkRemote *remote)
   g_fork_trace_clear (&remote->trace);
   g_clear_error (&remote->error);
   g_clear_error (&remote->reported);
+  g_clear_error (&remote->untold);
   g_free (remote->hint);
   g_free (remote->program);
   g_free (remote);
@@ -57,12 +63,6 @@ g_fork_remote_unref_owner (gpointer remote)
   g_fork_remote_unref (remote);
 }
 
-void
-g_fork_remote_lock (GForkRemote *remote)
-{
-  g_fork_channel_lock (remote->channel);
-}
-
 /* The program that was executed for this process, or for the first of its templates. */
 GForkRemote *
 g_fork_remote_get_root (GForkRemote *remote)
@@ -70,6 +70,12 @@ g_fork_remote_get_root (GForkRemote *remote)
   while (remote->parent != NULL)
     remote = remote->parent;
   return remote;
+}
+
+void
+g_fork_remote_lock (GForkRemote *remote)
+{
+  g_fork_channel_lock (remote->channel);
 }
 
 void
@@ -86,23 +92,64 @@ g_fork_remote_defer (GForkRemote    *remote,
   g_fork_channel_defer (remote->channel, func, g_fork_remote_ref (remote));
 }
 
+/* Why it is no template any more, by the operation that has ended it. */
+static GError *
+ended_error (GForkRemote *remote)
+{
+  if (!remote->claimed)
+    return g_fork_remote_closed_error ();
+
+  switch (remote->claim)
+    {
+    case G_FORK_AWAIT_READY:
+      return g_fork_reason_new (G_FORK_ERROR_CLOSED,
+                                _("the template was run before; fork it for each worker, and run "
+                                  "the forks"));
+    case G_FORK_AWAIT_EXECUTED:
+      return g_fork_reason_new (G_FORK_ERROR_CLOSED,
+                                _("the template was executed before; fork it for each program, "
+                                  "and execute the forks"));
+    default:
+      return g_fork_reason_new (G_FORK_ERROR_CLOSED, _("the template was detached before"));
+    }
+}
+
 /* Why nothing can be asked of it any more, unless it is in @state; %NULL if something can. */
 GError *
 g_fork_remote_refusal (GForkRemote *remote,
                        State        state)
 {
-  if (remote->closed)
-    return g_fork_remote_closed_error ();
-  if (remote->error != NULL)
-    return g_error_copy (remote->error);
-  return remote->state == state || remote->ended_at != 0 ? NULL : g_fork_remote_closed_error ();
+  const gboolean failed = remote->error != NULL
+                          && (!remote->claimed || remote->error->code != G_FORK_ERROR_CLOSED);
+
+  if (!remote->closed && failed)
+    {
+      g_fork_remote_set_told (remote);
+      return g_error_copy (remote->error);
+    }
+  if (remote->closed || failed || (remote->state != state && remote->ended_at == 0))
+    return ended_error (remote);
+  return NULL;
+}
+
+GError *
+g_fork_remote_ended_error (GForkRemote *remote)
+{
+  GError *error;
+
+  if (!g_fork_channel_is_ours (remote->channel))
+    return g_fork_remote_inherited_error ();
+
+  g_fork_remote_lock (remote);
+  error = ended_error (remote);
+  g_fork_remote_unlock (remote);
+  return error;
 }
 
 GError *
 g_fork_remote_closed_error (void)
 {
-  return g_fork_reason_new (G_FORK_ERROR_CLOSED,
-                            _("the template was closed, run, executed or detached before"));
+  return g_fork_reason_new (G_FORK_ERROR_CLOSED, _("the template was closed"));
 }
 
 GError *
@@ -144,6 +191,49 @@ g_fork_remote_release (GForkRemote *remote)
         g_fork_channel_flush (above->channel);
       g_fork_remote_unlock (above);
     }
+}
+
+static void
+print_error (gpointer message)
+{
+  g_fork_debug ("error: %s", (const char *) message);
+  g_free (message);
+}
+
+/* A command has failed, and no operation is there to end with the reason. */
+void
+g_fork_remote_set_untold (GForkRemote  *remote,
+                          const GError *error)
+{
+  if (g_fork_debug_is_enabled ())
+    g_fork_channel_defer (remote->channel, print_error, g_strdup (error->message));
+  if (!remote->told && remote->untold == NULL)
+    remote->untold = g_error_copy (error);
+}
+
+static void
+tell_parent (gpointer data)
+{
+  g_autoptr (GForkRemote) remote = data;
+  GForkRemote *parent = remote->parent;
+
+  if (!g_fork_channel_is_ours (parent->channel))
+    return;
+
+  g_fork_remote_lock (parent);
+  g_fork_remote_set_told (parent);
+  g_fork_remote_unlock (parent);
+}
+
+/* An operation ends with it. A process that there has never been has it from its template. */
+void
+g_fork_remote_set_told (GForkRemote *remote)
+{
+  remote->told = TRUE;
+  g_clear_error (&remote->untold);
+  if (remote->parent != NULL && !remote->answered && remote->error != NULL
+      && remote->error->domain == G_FORK_ERROR)
+    g_fork_remote_defer (remote, tell_parent);
 }
 
 static void
@@ -233,6 +323,8 @@ g_fork_remote_fail_operations (GForkRemote *remote,
 
   while ((operation = g_queue_pop_head (&remote->operations)) != NULL)
     {
+      if (!g_fork_operation_is_cancelled (operation))
+        g_fork_remote_set_told (remote);
       g_fork_operation_fail (operation, g_error_copy (error));
       g_fork_remote_finish (remote, operation);
     }

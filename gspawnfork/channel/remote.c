@@ -154,6 +154,8 @@ g_fork_remote_close (GForkRemote *remote)
       g_fork_remote_fail_operations (remote, g_fork_remote_closed_error ());
       g_fork_remote_set_state (remote, CLOSED);
       remote->closed = TRUE;
+      if (remote->unchecked)
+        g_fork_channel_append (remote->channel, GFORK_SYNC, NULL, 0, NULL, 0);
       g_fork_channel_append (remote->channel, GFORK_CLOSE, NULL, 0, NULL, 0);
       g_fork_channel_flush (remote->channel);
       g_fork_channel_linger (remote->channel);

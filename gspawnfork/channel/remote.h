@@ -72,6 +72,7 @@ void         g_fork_remote_await           (GForkRemote        *remote,
                                             int                *streams,
                                             GTask              *task);
 GError      *g_fork_remote_closed_error    (void);
+GError      *g_fork_remote_ended_error     (GForkRemote        *remote);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GForkRemote, g_fork_remote_unref)
 

@@ -35,6 +35,7 @@ struct _GForkChild
   Origin origin;
   State state; /* written under the lock, read anywhere */
   pid_t pid;
+  char *name; /* the function that it runs or the program that it executes, in UTF-8, or NULL */
   int pidfd;
   const GForkReaper *funcs;
   gpointer reaper;

@@ -18,6 +18,7 @@
 #include "process/child-private.h"
 
 #include "base/context.h"
+#include "base/debug.h"
 #include "base/generation.h"
 #include "base/source.h"
 #include "gforkerror.h"
@@ -149,10 +150,28 @@ g_fork_child_unref (GForkChild *child)
   if (child->reaper != NULL)
     child->funcs->unref (child->reaper);
   g_mutex_clear (&child->lock);
+  g_free (child->name);
   g_free (child);
 }
 
 /* ——— Its end ——— */
+
+static void
+debug_end (GForkChild *child)
+{
+  const int wait_status = child->exited.wait_status;
+  g_autofree char *name = child->name != NULL
+                              ? g_strdup_printf ("process %d, “%s”,", (int) child->pid, child->name)
+                              : g_strdup_printf ("process %d", (int) child->pid);
+
+  if (wait_status == -1)
+    g_fork_debug ("%s has ended, and how cannot be known", name);
+  else if (WIFSIGNALED (wait_status))
+    g_fork_debug ("%s was killed by signal %d (%s)", name, WTERMSIG (wait_status),
+                  g_strsignal (WTERMSIG (wait_status)));
+  else
+    g_fork_debug ("%s has exited with status %d", name, WEXITSTATUS (wait_status));
+}
 
 /* To be called with the lock held, which it releases: to drop the reaper, and to stop looking
  * after the process, takes other locks. */
@@ -187,6 +206,8 @@ end_and_unlock (GForkChild                *child,
     child->pidfd = -1;
   g_mutex_unlock (&child->lock);
 
+  if (g_fork_debug_is_enabled ())
+    debug_end (child);
   if (reaper != NULL)
     child->funcs->unref (reaper);
   if (child->origin == DIRECT)
@@ -230,6 +251,19 @@ g_fork_child_set_pid (GForkChild             *child,
     child->pidfd = pidfd;
   else if (pidfd >= 0)
     close (pidfd);
+  g_mutex_unlock (&child->lock);
+}
+
+/* What it is now that it is no template any more. */
+void
+g_fork_child_set_name (GForkChild *child,
+                       const char *name)
+{
+  g_autofree char *valid = g_filename_display_name (name);
+
+  g_mutex_lock (&child->lock);
+  if (child->name == NULL)
+    g_atomic_pointer_set (&child->name, g_steal_pointer (&valid));
   g_mutex_unlock (&child->lock);
 }
 
@@ -758,6 +792,13 @@ pid_t
 g_fork_child_get_pid (GForkChild *child)
 {
   return child->pid;
+}
+
+/* %NULL if it has not become anything. */
+const char *
+g_fork_child_get_name (GForkChild *child)
+{
+  return g_atomic_pointer_get (&child->name);
 }
 
 gboolean

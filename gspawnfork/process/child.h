@@ -53,6 +53,8 @@ void           g_fork_child_unref       (GForkChild                *child);
 void           g_fork_child_set_pid     (GForkChild                *child,
                                          const struct gfork_pid    *pid,
                                          int                        pidfd);
+void           g_fork_child_set_name    (GForkChild                *child,
+                                         const char                *name);
 void           g_fork_child_set_exited  (GForkChild                *child,
                                          const struct gfork_exited *exited);
 void           g_fork_child_set_orphan  (GForkChild                *child);
@@ -63,6 +65,7 @@ void           g_fork_child_leave       (GForkChild                *child);
 void           g_fork_child_forget      (GForkChild                *child);
 
 pid_t          g_fork_child_get_pid     (GForkChild                *child);
+const char    *g_fork_child_get_name    (GForkChild                *child);
 gboolean       g_fork_child_is_direct   (GForkChild                *child);
 gboolean       g_fork_child_check       (GForkChild                *child);
 gboolean       g_fork_child_is_running  (GForkChild                *child);

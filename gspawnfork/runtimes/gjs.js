@@ -84,16 +84,23 @@ function attempt(code, action) {
     }
 }
 
+const isPlain = name => !/[/:]/.test(name);
+
+// Where plain names are looked up.
+function directories() {
+    const path = toldPath.concat((GLib.getenv('GFORK_MODULE_PATH') ?? '').split(':'));
+    return path.filter(entry => entry.startsWith('/'));
+}
+
 // Plain names are looked up like those of other languages' modules, and absolute paths
 // are what they are; the rest is a specifier that `import` understands.
 function resolve(name) {
     if (name.startsWith('/'))
         return GLib.filename_to_uri(name, null);
-    if (/[/:]/.test(name))
+    if (!isPlain(name))
         return name;
 
-    const path = toldPath.concat((GLib.getenv('GFORK_MODULE_PATH') ?? '').split(':'));
-    for (const directory of path.filter(entry => entry.startsWith('/'))) {
+    for (const directory of directories()) {
         for (const file of [`${name}.js`, name]) {
             const full = GLib.build_filenamev([directory, file]);
             if (GLib.file_test(full, GLib.FileTest.IS_REGULAR))
@@ -103,8 +110,23 @@ function resolve(name) {
     return name;
 }
 
+function load(name) {
+    const specifier = resolve(name);
+    try {
+        return settle(import(specifier));
+    } catch (error) {
+        // It is no module of the interpreter's own either.
+        if (isPlain(name) && specifier === name && error.name === 'ImportError') {
+            throw new Failure(Code.MODULE, directories().length > 0
+                ? `it is in none of these directories\x1f${directories().join(', ')}`
+                : 'no directory is there to look for it: GFORK_MODULE_PATH is not set');
+        }
+        throw error;
+    }
+}
+
 function require(name) {
-    const module = attempt(Code.MODULE, () => settle(import(resolve(name))));
+    const module = attempt(Code.MODULE, () => load(name));
     if (!newestFirst.includes(module))
         newestFirst.unshift(module);
     return module;

@@ -72,6 +72,22 @@ find_in_path (const char *path,
   return false;
 }
 
+/* Appends the directories that are looked into, which find_in() says, to a list in @text. */
+static void
+list_directories (const char *path,
+                  char       *text,
+                  size_t      size)
+{
+  while (path != NULL && *path != '\0')
+    {
+      size_t length = strcspn (path, ":"), end = strlen (text);
+
+      if (path[0] == '/')
+        snprintf (text + end, size - end, "%s%.*s", end > 0 ? ", " : "", (int) length, path);
+      path += length + (path[length] == ':');
+    }
+}
+
 static char *
 find_file (const struct gfork_modules *modules,
            const char                 *name,
@@ -79,6 +95,7 @@ find_file (const struct gfork_modules *modules,
            size_t                      reason_size)
 {
   const char *path = secure_getenv ("GFORK_MODULE_PATH");
+  char directories[400] = ""; /* a reason has room for it */
   char *file = NULL;
 
   if (name[0] == '/')
@@ -101,11 +118,11 @@ find_file (const struct gfork_modules *modules,
       || find_in_path (GFORK_MODULE_DIR, name, &file))
     return file;
 
-  snprintf (reason, reason_size, "%s" GFORK_DETAIL "%s%s%s%s%s", N_("no such file"),
-            modules->path != NULL ? modules->path : "",
-            modules->path != NULL && modules->path[0] != '\0' ? ":" : "",
-            path != NULL ? path : "", path != NULL && path[0] != '\0' ? ":" : "",
-            GFORK_MODULE_DIR);
+  list_directories (modules->path, directories, sizeof directories);
+  list_directories (path, directories, sizeof directories);
+  list_directories (GFORK_MODULE_DIR, directories, sizeof directories);
+  snprintf (reason, reason_size, "%s" GFORK_DETAIL "%s", N_("it is in none of these directories"),
+            directories);
   return NULL;
 }
 

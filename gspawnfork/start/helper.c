@@ -8,6 +8,7 @@
 
 #include "start/helper.h"
 
+#include "base/debug.h"
 #include "base/upkeep.h"
 #include "gforkerror.h"
 #include "serve/serve.h"
@@ -248,14 +249,16 @@ start (const char         *program,
     {
       g_autofree char *name = g_filename_display_name (program);
       g_autofree char *reason = why_not_spawned (result);
+      GError *error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
+                                   _("Could not execute the helper “%s”: %s"), name, reason);
 
       if (fds[0] >= 0)
         close (fds[0]);
-      return g_fork_remote_new_failed (g_error_new (G_FORK_ERROR, G_FORK_ERROR_SPAWN,
-                                                    _("Could not execute the helper “%s”: %s"),
-                                                    name, reason));
+      g_fork_debug ("error: %s", error->message);
+      return g_fork_remote_new_failed (error);
     }
 
+  g_fork_debug ("process %d is started: “%s”", (int) pid, program);
   child = g_fork_child_new_direct (pid);
   remote = g_fork_remote_new (fds[0], child);
   g_fork_remote_set_program (remote, program, get_start_timeout ());

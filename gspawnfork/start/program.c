@@ -8,6 +8,7 @@
 
 #include "start/program.h"
 
+#include "base/debug.h"
 #include "base/error.h"
 #include "base/generation.h"
 #include "base/upkeep.h"
@@ -76,6 +77,7 @@ g_fork_main_fork (GForkMainFunc   func,
       return NULL;
     }
 
+  g_fork_debug ("process %d is forked off this program", (int) pid);
   child = g_fork_child_new_direct (pid);
   return g_fork_remote_new (fds[0], child);
 }
