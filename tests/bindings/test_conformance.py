@@ -3,6 +3,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import unittest
 
 import tap
 import third_party
+
+# So many are tried at once: most of the time is spent waiting for what a fault withholds.
+AT_ONCE = 8
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -33,6 +37,16 @@ def run_conformance(fault, *tests, patience=60):
 
 
 class ConformanceTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        cls.noticed = {fault: cls.pool.submit(run_conformance, fault, test, patience=10)
+                       for fault, test in third_party.FAULTS.items()}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pool.shutdown()
+
     def test_no_fault(self):
         results, output = run_conformance('none')
         self.assertEqual([name for name, passed in results.items() if not passed], [], output)
@@ -41,7 +55,7 @@ class ConformanceTest(unittest.TestCase):
 
 def add_test(fault, noticed_by):
     def test(self):
-        results, output = run_conformance(fault, noticed_by, patience=10)
+        results, output = self.noticed[fault].result()
         self.assertEqual(results, {noticed_by: False}, output)
 
     setattr(ConformanceTest, 'test_' + fault.replace('-', '_'), test)
