@@ -23,6 +23,10 @@ def nothing():
     pass
 
 
+def print_flags():
+    print(sys.flags, sys.warnoptions, sorted(sys._xoptions.items()))
+
+
 def kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -407,6 +407,19 @@ with tempfile.TemporaryDirectory() as directory:
         of_process, chosen = out.splitlines()
         self.assertEqual(of_process, chosen)
 
+    def test_flags(self):
+        """They are those of the interpreter that runs the application."""
+        status, out, err = run_program('''
+process = context.Process(target=mp_worker.print_flags)
+process.start()
+process.join()
+mp_worker.print_flags()
+''', '-O', '-s', '-B', '-X', 'utf8', '-W', 'ignore::ImportWarning')
+        self.assertEqual((status, err), (0, ''))
+        of_process, of_application = out.splitlines()
+        self.assertEqual(of_process, of_application)
+        self.assertIn('optimize=1', of_process)
+
     def test_no_guard(self):
         with tempfile.NamedTemporaryFile('w', suffix='.py') as file:
             file.write('import multiprocessing, sys\n'

@@ -420,6 +420,26 @@ class Forks(PythonTemplateCase):
         template = GFork.Template.new_python().setenv('OPENBLAS_NUM_THREADS', '1')
         self.finish(template.require('uses_it').fork(), 'worker').wait_check()
 
+    def test_the_remedy_for_numpy(self):
+        """With the real one, if its linear algebra starts threads."""
+        count = 'import numpy, os; print(len(os.listdir("/proc/self/task")))'
+        done = subprocess.run([sys.executable, '-c', count], text=True, stderr=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE)
+        if done.returncode != 0 or int(done.stdout) == 1:
+            self.skipTest('there is no NumPy that starts threads here')
+
+        template = GFork.Template.new_python().require('numpy')
+        with self.assert_error(GFork.Error.THREADED, 'numpy',
+                               'setenv ("OPENBLAS_NUM_THREADS", "1")'):
+            template.fork().prepare()
+        template = GFork.Template.new_python().setenv('OPENBLAS_NUM_THREADS', '1')
+        template.eval(textwrap.dedent('''
+            import numpy
+            def multiply(sock):
+                return int(numpy.ones((1, 7)) @ numpy.ones((7, 1)))
+        '''))
+        self.assertEqual(self.finish(template.fork(), 'multiply').get_exit_status(), 7)
+
     def test_random_numbers(self):
         """They differ between forks, also if the template has seeded."""
         template = make_template('''
