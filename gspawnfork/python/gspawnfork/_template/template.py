@@ -327,7 +327,7 @@ class Template:
 
     # Running
 
-    def become_worker(self, set_dispositions):
+    def become_worker(self, verb, subject, set_dispositions):
         """Returns whether somebody wants it."""
         signals.block_all()
         self.children.stop()
@@ -341,7 +341,7 @@ class Template:
             self.channel.answer_failure(self.report)
             self.leave(1)
         except Failure as failure:
-            self.fail(failure.code, CONFINE, b'', failure.reason)
+            self.fail(failure.code, verb, subject, failure.reason)
             self.channel.answer_failure(self.report)
             self.leave(1)
         return self.channel.answer_ready(self.attributes.ready_flags)
@@ -378,7 +378,7 @@ class Template:
             return
 
         self.title.set(name, os.getppid())
-        if not self.become_worker(self.dispositions.set_for_worker):
+        if not self.become_worker(RUN, name, self.dispositions.set_for_worker):
             self.leave(0)
         run(function, self.channel.socket, args, self.ending)
 
@@ -401,7 +401,7 @@ class Template:
         self.files.flush()
         self.clibrary.look()
         self.clibrary.flush()
-        if not self.become_worker(self.dispositions.set_for_program):
+        if not self.become_worker(EXEC, program, self.dispositions.set_for_program):
             os._exit(0)
         try:
             execute(argv, flags & SEARCH_PATH)
