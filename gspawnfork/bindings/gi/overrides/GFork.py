@@ -179,10 +179,13 @@ _usual_interpreter = [sys.executable, *_flags] if _is_interpreter(sys.executable
 
 _interpreter = None
 
+# The default template for Python, and where it looks for modules.
+_told = None, None
+
 
 def _choose_interpreter(argv):
-    global _interpreter
-    _interpreter = argv
+    global _interpreter, _told
+    _interpreter, _told = argv, (None, None)
     _GFork.set_interpreter_argv('python3', argv and list(map(_encode_path, argv)))
 
 
@@ -246,10 +249,6 @@ def _fork_main(sock, *_):
     return _template.fork_main(sock)
 
 
-# The default template for Python, and where it looks for modules.
-_told = None, None
-
-
 class Template(_GFork.Template):
     def __init__(self, **properties):
         super().__init__(**properties)
@@ -294,6 +293,13 @@ class Template(_GFork.Template):
         """A template that is a fork of this interpreter, made now, with all that is imported.
         The functions of this program are its own."""
         return _GFork.Template.new_from_main_with('python3', _fork_main)
+
+    @staticmethod
+    def set_default(template):
+        global _told
+        _GFork.Template.set_default(template)
+        # The process that was the default one may end.
+        _told = None, None
 
     def _look_in(self, path):
         self.eval('import gspawnfork; gspawnfork._template_here.modules.add_path(args)', path)
