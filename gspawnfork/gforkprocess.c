@@ -148,7 +148,8 @@ g_fork_process_class_init (GForkProcessClass *klass)
    *   known
    *
    * Emitted once, when the process has ended, in the thread-default main context
-   * of the call that ran it.
+   * of the call that ran it. It is not emitted once the object is gone: to hear of the
+   * end, keep a reference, or wait by [method@GFork.Process.wait_async], which does.
    *
    * Since: 1.0
    */

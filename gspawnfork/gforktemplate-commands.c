@@ -156,10 +156,11 @@ g_fork_template_send_arg (GForkTemplate *self,
  * @self: a template
  * @bytes: (transfer none): bytes, up to 4 GiB of them
  *
- * Sends bytes, like [method@GFork.Template.send_arg] a string.
+ * Sends bytes, like [method@GFork.Template.send_arg] a string. They are copied at once: what
+ * @bytes was made of may be changed or freed afterwards.
  *
- * Long ones, from 64 KiB on, are copied once, before this returns, into memory that
- * is shared by the template and all of its forks. Processes map it when they run.
+ * Long ones, from 64 KiB on, are copied once, into memory that is shared by the template and
+ * all of its forks. Processes map it when they run.
  *
  * Since: 1.0
  */
@@ -249,9 +250,13 @@ g_fork_template_take_fd (GForkTemplate *self,
  * @self: a template
  * @socket: (transfer none): a socket
  *
- * Like [method@GFork.Template.send_fd], for a socket. Note that a socket that was
- * made non-blocking, as GIO does, is non-blocking in the worker too: that belongs
- * to what both share.
+ * Like [method@GFork.Template.send_fd], for a socket. A socket that was made non-blocking, as
+ * GIO does, is non-blocking in the worker too: that belongs to what both share. A
+ * [class@Gio.Socket] that a worker makes of the descriptor waits or does not by its own
+ * property, see [method@Gio.Socket.set_blocking], whatever the descriptor is.
+ *
+ * A [class@Gio.SocketListener] gives the sockets that it listens on by its signal `event`, with
+ * %G_SOCKET_LISTENER_LISTENED: several workers may accept connections on one.
  *
  * Since: 1.0
  */

@@ -391,6 +391,11 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
  * Forks a new template off the default one; see
  * [func@GFork.Template.dup_default].
  *
+ * It inherits what the default template has: the modules and all else that was prepared
+ * there. The environment, working directory, umask, nice value and limits, and the CPU
+ * affinity of the thread that made it, are the application's as they were when the default
+ * template was started, that is at the first use in most programs, and not as they are now.
+ *
  * Returns: (transfer full): a new template
  *
  * Since: 1.0
@@ -622,8 +627,13 @@ get_default_object (const char *runtime)
  * g_fork_template_dup_default:
  *
  * Gets the template that [ctor@GFork.Template.new] forks. It is started on first
- * use, and anew if it has died or was run; in a process that was itself forked from
+ * use, and anew if it has died or was run, or if the application has changed its effective
+ * user, its effective group or its supplementary groups since: nobody gets a worker with
+ * privileges that the application has dropped. In a process that was itself forked from
  * the application, it is another one.
+ *
+ * A template that the program keeps a reference to stays what it is. Its forks, and theirs,
+ * have the privileges with which it was started.
  *
  * What it is asked to load is there in every template made afterwards.
  *
@@ -703,7 +713,7 @@ g_fork_template_set_default (GForkTemplate *template_)
       return;
     }
 
-  if (!g_fork_remote_is_own (get_remote (template_)))
+  if (!g_fork_remote_is_own (g_fork_template_get_remote (template_)))
     {
       g_critical ("A template that another process has started cannot be the default one");
       return;
@@ -944,8 +954,9 @@ g_fork_template_run_async (GForkTemplate       *self,
  *
  * Finishes an operation started with [method@GFork.Template.run_async].
  *
- * The socket is a connected, non-blocking Unix stream socket. It becomes readable,
- * with the end of file, when the worker is gone.
+ * The socket is a connected, non-blocking Unix stream socket. It becomes readable when the
+ * worker has ended: with the end of file, or, if the worker has left something unread, with a
+ * reset (%G_IO_ERROR_CONNECTION_CLOSED) after what it has written.
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *

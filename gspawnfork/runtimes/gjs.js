@@ -84,6 +84,9 @@ function attempt(code, action) {
     }
 }
 
+// Marks a message for translation, which the application does.
+const N_ = text => text;
+
 const isPlain = name => !/[/:]/.test(name);
 
 // Where plain names are looked up.
@@ -119,7 +122,7 @@ function load(name) {
         if (isPlain(name) && specifier === name && error.name === 'ImportError') {
             throw new Failure(Code.MODULE, directories().length > 0
                 ? `it is in none of these directories\x1f${directories().join(', ')}`
-                : 'no directory is there to look for it: GFORK_MODULE_PATH is not set');
+                : N_('no directory is known in which it could be'));
         }
         throw error;
     }

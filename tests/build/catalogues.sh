@@ -19,7 +19,7 @@ extract ()
 }
 
 # Without messages, xgettext makes no file.
-for source in $(find gspawnfork -name '*.[ch]' -o -name '*.py' | LC_ALL=C sort)
+for source in $(find gspawnfork -name '*.[ch]' -o -name '*.py' -o -name '*.js' | LC_ALL=C sort)
 do
   rm -f "$work/messages.pot"
   extract "$source"
