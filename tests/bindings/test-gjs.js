@@ -121,6 +121,27 @@ tests['c/errors'] = async () => {
     });
 };
 
+tests['c/second-run'] = async () => {
+    const template = Template.new().send('7');
+    await template.run_async('test-worker:leave_with', null);
+    await assertError(GFork.Error.CLOSED, /leave_with.*fork it for each worker/,
+        () => template.run_async('test-worker:leave_with', null));
+};
+
+tests['c/check'] = async () => {
+    const [, process] = await Template.new().send('7')
+        .run_async('test-worker:leave_with', null);
+    try {
+        await process.wait_check_async(null);
+    } catch (error) {
+        assert(error.matches(GLib.spawn_exit_error_quark(), 7), error.message);
+        assertEqual(error.message,
+            `“test-worker:leave_with” (process ${process.get_pid()}) has exited with status 7`);
+        return;
+    }
+    throw new Error('there was no error');
+};
+
 tests['c/what-cannot-be-sent'] = () => {
     for (const thing of [1, null, undefined, {}]) {
         let sent = true;
