@@ -15,10 +15,12 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -51,11 +53,30 @@ typedef struct
 #define NOEXEC_SEAL 0x8                     /* MFD_NOEXEC_SEAL */
 #define SET_VMA 0x53564d41                  /* PR_SET_VMA */
 
+#define SET_OPTION(when, level, option) \
+  { "setsockopt", when, 2, { IS (1, level), IS (2, option) } }
+
 static const AllowedCall allowed_calls[] = {
   /* Memory of its own. Code may be generated, since an attacker who has taken the
-   * process over has code already. */
-  { "brk" }, { "mmap" }, { "mmap2" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "madvise" },
-  { "msync" }, { "membarrier" }, { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
+   * process over has code already. But memory that is shared and has no name is a file, which
+   * root can execute by /proc/self/map_files. */
+  { "brk" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "msync" }, { "membarrier" },
+  { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
+  { "mmap", WITHOUT_EXECUTE }, { "mmap2", WITHOUT_EXECUTE },
+#ifdef __i386__
+  { "mmap", WITH_EXECUTE }, /* its arguments are in memory */
+#else
+  { "mmap", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_ANONYMOUS) } },
+  { "mmap", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_SHARED) } },
+#endif
+  { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_ANONYMOUS) } },
+  { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_SHARED) } },
+
+  /* Advice on it, but not MADV_HWPOISON and MADV_SOFT_OFFLINE, by which root takes pages of the
+   * machine away, and from those with which they are shared. */
+  { "madvise", ALWAYS, 1, { HAS_NONE_OF (2, 0xffffffc0u) } },
+  { "madvise", ALWAYS, 1, { IS (2, 102) } }, /* MADV_GUARD_INSTALL */
+  { "madvise", ALWAYS, 1, { IS (2, 103) } }, /* MADV_GUARD_REMOVE */
 
   /* Descriptors that it has. */
   { "read" }, { "readv" }, { "pread64" }, { "preadv" }, { "preadv2" },
@@ -128,11 +149,13 @@ static const AllowedCall allowed_calls[] = {
   { "ioctl", ALWAYS, 1, { IS (1, FIOCLEX) } },
   { "ioctl", ALWAYS, 1, { IS (1, FIONCLEX) } },
   { "ioctl", ALWAYS, 1, { IS (1, TCGETS) } },
+  { "ioctl", ALWAYS, 1, { IS (1, 0x802c542au) } }, /* TCGETS2, which later C libraries use */
   { "ioctl", ALWAYS, 1, { IS (1, TIOCGWINSZ) } },
   { "ioctl", ALWAYS, 1, { IS (1, TIOCOUTQ) } },
 
   /* Files that Landlock lets it open, create and remove. None is created that runs with
-   * its owner's rights (S_ISUID). */
+   * its owner's rights (S_ISUID), and no device in place of one that is moved
+   * (RENAME_WHITEOUT). */
   { "open", ALWAYS, 1, { HAS_NONE_OF (1, CREATES_FILE) } },
   { "open", ALWAYS, 1, { HAS_NONE_OF (2, S_ISUID | S_ISGID) } },
   { "openat", ALWAYS, 1, { HAS_NONE_OF (2, CREATES_FILE) } },
@@ -140,7 +163,8 @@ static const AllowedCall allowed_calls[] = {
   { "creat", ALWAYS, 1, { HAS_NONE_OF (1, S_ISUID | S_ISGID) } },
   { "truncate" }, { "truncate64" },
   { "mkdir" }, { "mkdirat" }, { "rmdir" }, { "unlink" }, { "unlinkat" },
-  { "rename" }, { "renameat" }, { "renameat2" },
+  { "rename" }, { "renameat" },
+  { "renameat2", ALWAYS, 1, { HAS_NONE_OF (4, 1 << 2) } },
   { "link" }, { "linkat" }, { "symlink" }, { "symlinkat" },
   { "getdents" }, { "getdents64" },
 
@@ -152,23 +176,50 @@ static const AllowedCall allowed_calls[] = {
   { "getcwd" }, { "chdir" }, { "fchdir" }, { "umask" },
 
   /* The sockets that it has been given, and what comes to a listening one. A datagram
-   * socket could send to any other by its path, so there are no pairs of those; and a
-   * stream must not be connected by sending (MSG_FASTOPEN), which Landlock does not see. */
+   * socket could send to any other by its path, so there are no pairs of those. A stream
+   * must not be connected by sending (MSG_FASTOPEN), which Landlock does not see, and urgent
+   * bytes (MSG_OOB) are a part of the kernel that has had faults and few users. */
   { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM) } },
   { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_SEQPACKET) } },
   { "accept" }, { "accept4" }, { "shutdown" }, { "getsockname" }, { "getpeername" },
-  { "getsockopt" }, { "recv" }, { "recvfrom" }, { "recvmsg" }, { "recvmmsg" },
-  { "recvmmsg_time64" },
+  { "recv" }, { "recvfrom" }, { "recvmsg" }, { "recvmmsg" }, { "recvmmsg_time64" },
 #ifdef __i386__
   /* The flags are in memory, where a filter cannot look at them. */
   { "send" }, { "sendto" }, { "sendmsg" }, { "sendmmsg" },
 #else
-  { "sendto", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN) } },
-  { "sendmsg", ALWAYS, 1, { HAS_NONE_OF (2, MSG_FASTOPEN) } },
-  { "sendmmsg", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN) } },
+  { "sendto", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN | MSG_OOB) } },
+  { "sendmsg", ALWAYS, 1, { HAS_NONE_OF (2, MSG_FASTOPEN | MSG_OOB) } },
+  { "sendmmsg", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN | MSG_OOB) } },
 #endif
-  { "setsockopt", ALWAYS, 1, { IS (1, SOL_SOCKET) } },
-  { "setsockopt", ALWAYS, 1, { IS (1, IPPROTO_TCP) } },
+
+  /* How a socket buffers, waits and labels what it sends. Not what is for root, like marks,
+   * the state of a connection (TCP_REPAIR), and tables of the firewall, nor what attaches
+   * programs and other protocols. */
+  { "getsockopt", ALWAYS, 1, { IS (1, SOL_SOCKET) } },
+  { "getsockopt", ALWAYS, 1, { IS (1, IPPROTO_TCP) } },
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_REUSEADDR),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_BROADCAST),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_SNDBUF),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_RCVBUF),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_KEEPALIVE),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_LINGER),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_PASSCRED),
+  SET_OPTION (ALWAYS, SOL_SOCKET, SO_RCVLOWAT),
+  SET_OPTION (ALWAYS, SOL_SOCKET, 20), /* SO_RCVTIMEO, SO_SNDTIMEO: the older ones */
+  SET_OPTION (ALWAYS, SOL_SOCKET, 21),
+  SET_OPTION (ALWAYS, SOL_SOCKET, 66), /* and those with 64 bits */
+  SET_OPTION (ALWAYS, SOL_SOCKET, 67),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_NODELAY),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_CORK),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_KEEPIDLE),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_KEEPINTVL),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_KEEPCNT),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_SYNCNT),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_LINGER2),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_WINDOW_CLAMP),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_QUICKACK),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, TCP_USER_TIMEOUT),
+  SET_OPTION (ALWAYS, IPPROTO_TCP, 25), /* TCP_NOTSENT_LOWAT */
 
   /* The network, if it is allowed: streams and datagrams of IP, nothing raw. There is no
    * bind() and no listen(). */
@@ -181,8 +232,29 @@ static const AllowedCall allowed_calls[] = {
   { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, 0) } },
   { "socket", WITH_NETWORK, 3, { IS (0, AF_INET6), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM), IS (2, IPPROTO_UDP) } },
   { "connect", WITH_NETWORK },
-  { "setsockopt", WITH_NETWORK, 1, { IS (1, IPPROTO_IP) } },
-  { "setsockopt", WITH_NETWORK, 1, { IS (1, IPPROTO_IPV6) } },
+  { "getsockopt", WITH_NETWORK, 2, { IS (1, IPPROTO_IP), HAS_NONE_OF (2, 0xffffffc0u) } },
+  { "getsockopt", WITH_NETWORK, 2, { IS (1, IPPROTO_IPV6), HAS_NONE_OF (2, 0xffffffc0u) } },
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_TOS),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_TTL),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_PKTINFO),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_MTU_DISCOVER),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_RECVERR),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_RECVTTL),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_RECVTOS),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_MULTICAST_IF),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_MULTICAST_TTL),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IP, IP_MULTICAST_LOOP),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_V6ONLY),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_MULTICAST_IF),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_RECVERR),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_RECVPKTINFO),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_RECVTCLASS),
+  SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_TCLASS),
 
   /* Threads and processes of its own, in no new namespace, and none that would be the
    * template's child (CLONE_PARENT). */
@@ -198,9 +270,13 @@ static const AllowedCall allowed_calls[] = {
    * come to be (memfd_create). */
   { "execve", WITH_EXECUTE },
 
-  /* What it is, and what it may have. Others' limits, priorities and processors are theirs. */
+  /* What it is, and what it may have. Others' limits, priorities and processors are theirs;
+   * and root does not get more of the processor than others either, neither by its priority
+   * nor by another policy of scheduling. No process group is joined or made: with one whose
+   * parent is in another group the kernel can be made to send SIGHUP to all of the
+   * application's group, which Landlock does not see. */
   { "getpid" }, { "gettid" }, { "getppid" }, { "getpgrp" }, { "getpgid" }, { "getsid" },
-  { "setsid" }, { "setpgid" },
+  { "setsid" },
   { "getuid" }, { "getuid32" }, { "geteuid" }, { "geteuid32" }, { "getgid" }, { "getgid32" },
   { "getegid" }, { "getegid32" }, { "getresuid" }, { "getresuid32" }, { "getresgid" },
   { "getresgid32" }, { "getgroups" }, { "getgroups32" }, { "capget" },
@@ -208,11 +284,10 @@ static const AllowedCall allowed_calls[] = {
   { "prlimit64", ALWAYS, 1, { IS (0, 0) } },
   { "getrusage" }, { "times" }, { "sysinfo" }, { "uname" }, { "getcpu" },
   { "getpriority", ALWAYS, 2, { IS (0, PRIO_PROCESS), IS (1, 0) } },
-  { "setpriority", ALWAYS, 2, { IS (0, PRIO_PROCESS), IS (1, 0) } },
+  { "setpriority", ALWAYS, 3, { IS (0, PRIO_PROCESS), IS (1, 0), HAS_NONE_OF (2, 0xffffffe0u) } },
   { "sched_getaffinity" },
   { "sched_setaffinity", ALWAYS, 1, { IS (0, 0) } },
   { "sched_getattr", ALWAYS, 1, { IS (0, 0) } },
-  { "sched_setattr", ALWAYS, 1, { IS (0, 0) } },
   { "sched_getscheduler" }, { "sched_getparam" }, { "sched_get_priority_max" },
   { "sched_get_priority_min" },
 
