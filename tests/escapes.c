@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -433,6 +434,7 @@ try_all (GForkTemplate *template,
   g_object_get (template, "pid", &pid, NULL);
   scene_set (&scene);
 
+  g_fork_template_setsid (for_sibling); /* and so leads a group that a signal can be sent to */
   sibling_socket = test_run (for_sibling, "escape_sibling", &sibling);
   first = test_ask (sibling_socket, "%s", "");
 
@@ -535,10 +537,30 @@ test_way (gconstpointer data)
   g_free (damage.sibling);
 }
 
+/* Goes on in a session, and so in a process group, of its own, as some attempts send signals to
+ * the group, and this one's parent, which may be in the same group, is not to receive any. */
+static void
+become_session (void)
+{
+  pid_t pid = fork ();
+  int status;
+
+  if (pid == 0)
+    {
+      prctl (PR_SET_PDEATHSIG, SIGKILL);
+      setsid ();
+      return;
+    }
+  while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
+    ;
+  exit (WIFEXITED (status) ? WEXITSTATUS (status) : EXIT_FAILURE);
+}
+
 int
 main (int    argc,
       char **argv)
 {
+  become_session ();
   g_test_init (&argc, &argv, NULL);
 
   if (test_under_sanitizer ())
@@ -555,6 +577,7 @@ main (int    argc,
     }
 
   signal (SIGURG, count_signal);
+  signal (SIGHUP, count_signal);
 
   /* The first, as long as there is one thread. */
   g_test_add_data_func ("/escapes/from-main", &from_main, test_way);

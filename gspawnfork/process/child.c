@@ -336,7 +336,8 @@ look_at_direct (GForkChild          *child,
     pid = wait4 (child->pid, &exited->wait_status, WNOHANG, &usage);
   while (pid < 0 && errno == EINTR);
 
-  if (pid == 0)
+  /* One that asks to be traced (PTRACE_TRACEME) has its stops reported here as well. */
+  if (pid == 0 || (pid > 0 && WIFSTOPPED (exited->wait_status)))
     return LOOK_ALIVE;
   if (pid > 0)
     {
@@ -352,6 +353,12 @@ look_at_direct (GForkChild          *child,
   return LOOK_OVER;
 }
 
+static gboolean
+is_end (const siginfo_t *info)
+{
+  return info->si_pid != 0 && info->si_code != CLD_TRAPPED && info->si_code != CLD_STOPPED;
+}
+
 /* Orphans come to the next subreaper above them, which may be this process. It asks by the
  * descriptor: the process ID came from elsewhere, and may be another process's here. */
 static gboolean
@@ -360,7 +367,7 @@ reap_orphan (GForkChild          *child,
 {
   siginfo_t info = { 0 };
 
-  if (waitid (WAIT_BY_PIDFD, child->pidfd, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+  if (waitid (WAIT_BY_PIDFD, child->pidfd, &info, WEXITED | WNOHANG) != 0 || !is_end (&info))
     return FALSE;
 
   if (info.si_code == CLD_EXITED)
@@ -840,7 +847,7 @@ g_fork_child_has_ended (GForkChild *child)
     ended = poll (&poll_fd, 1, 0) > 0;
   else if (child->origin == DIRECT)
     ended = waitid (P_PID, child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
-            || info.si_pid != 0;
+            || is_end (&info);
   else
     ended = FALSE;
   g_mutex_unlock (&child->lock);

@@ -226,6 +226,9 @@ reap (struct gfork_template *template,
   while (pid < 0 && errno == EINTR);
   if (pid == 0 || (pid < 0 && errno != ECHILD))
     return false;
+  /* One that asks to be traced (PTRACE_TRACEME) has its stops reported here as well. */
+  if (pid > 0 && WIFSTOPPED (wait_status))
+    return false;
 
   report (template, i, wait_status, &usage);
   return true;

@@ -13,11 +13,15 @@
 #include <mqueue.h>
 #include <semaphore.h>
 #include <spawn.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -279,6 +283,51 @@ lease (void)
 
 /* ——— All of them ——— */
 
+/* Memory that is shared and has no name can be reached like a file, by root. */
+static int
+execute_shared_memory (void)
+{
+  static const char script[] = "#!/lib64/ld-linux-x86-64.so.2 --version\n";
+  char path[96], *argv[] = { path, NULL };
+  char *bytes = mmap (NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pid_t pid;
+
+  if (bytes == MAP_FAILED)
+    return -1;
+  memcpy (bytes, script, sizeof script - 1);
+  snprintf (path, sizeof path, "/proc/self/map_files/%lx-%lx", (long) bytes, (long) bytes + 4096);
+  pid = fork ();
+  if (pid == 0)
+    {
+      dup2 (open ("/dev/null", O_WRONLY), 1);
+      execv (path, argv);
+      _exit (errno);
+    }
+  return wait_for (pid);
+}
+
+/* The kernel writes it. */
+static int
+dump_core (void)
+{
+  struct rlimit limit = { 1 << 20, 1 << 20 };
+
+  if (chdir (dir) != 0 || setrlimit (RLIMIT_CORE, &limit) != 0)
+    return -1;
+  if (fork () == 0)
+    abort ();
+  wait (NULL);
+  return access ("core", F_OK);
+}
+
+/* What is left behind is a device. */
+static int
+rename_and_leave_device (void)
+{
+  return (int) syscall (SYS_renameat2, AT_FDCWD, in_dir ("secret"), AT_FDCWD, in_dir ("secret-moved"), 1 << 2)
+             != 0 ? -1 : rename (in_dir ("secret-moved"), in_dir ("secret"));
+}
+
 #define ATTEMPTS(X) \
   /* reading files */ \
   X (read, read_file (in_dir ("secret"))) \
@@ -342,6 +391,7 @@ lease (void)
   X (execute_memory_at, execute_descriptor (copy_of_script (0), BY_EXECVEAT)) \
   X (execute_memory_descriptor, execute_descriptor (copy_of_script (0), BY_FEXECVE)) \
   X (execute_memory_said_executable, execute_descriptor (copy_of_script (0x10 /* MFD_EXEC */), BY_EXECVEAT)) \
+  X (execute_shared_memory, execute_shared_memory ()) \
   X (execute_sent, execute_descriptor (dup (secret_fd), BY_PATH)) \
   X (execute_sent_at, execute_descriptor (dup (secret_fd), BY_EXECVEAT)) \
   /* writing files */ \
@@ -362,6 +412,7 @@ lease (void)
   X (remove_directory, rmdir (in_dir ("subdirectory"))) \
   X (rename, rename (in_dir ("victim"), in_dir ("renamed"))) \
   X (rename_exchange, renameat2 (AT_FDCWD, in_dir ("link"), AT_FDCWD, in_dir ("renamed"), RENAME_EXCHANGE)) \
+  X (rename_and_leave_device, rename_and_leave_device ()) \
   X (unlink, unlink (in_dir ("renamed"))) \
   X (unlink_at, unlinkat (dir_fd, "link", 0)) \
   X (hard_link, link (in_dir ("secret"), in_dir ("new-link"))) \
@@ -390,6 +441,7 @@ lease (void)
   X (mount_directory, bind_mount ()) \
   X (mount_context, (int) syscall (430, "tmpfs", 0)) \
   X (mount_tree, (int) syscall (428, AT_FDCWD, dir, 1)) \
+  X (dump_core, dump_core ()) \
   X (shared_memory_name, shared_memory_name ()) \
   X (named_semaphore, named_semaphore ()) \
   X (message_queue, message_queue ())

@@ -8,13 +8,16 @@
 
 #include <arpa/inet.h>
 #include <linux/bpf.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -166,6 +169,46 @@ type_on_terminal (unsigned long request)
 
 /* ——— All of them ——— */
 
+static int
+send_urgent (void)
+{
+  int fds[2];
+
+  return socketpair (AF_UNIX, SOCK_STREAM, 0, fds) != 0 ? -1 : (int) send (fds[0], "x", 1, MSG_OOB);
+}
+
+static int
+set_option (int level,
+            int option)
+{
+  int one = 1;
+
+  return setsockopt (tcp_fd, level, option, &one, sizeof one);
+}
+
+static const struct sock_filter allow_all[] = { BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+static const struct sock_fprog allows_all = { 1, (struct sock_filter *) allow_all };
+
+static int
+answer_own_calls (void)
+{
+  prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  return (int) syscall (SYS_seccomp, SECCOMP_SET_MODE_FILTER, 1 << 3 /* …_NEW_LISTENER */, &allows_all);
+}
+
+static int
+list_mounts (void)
+{
+  struct
+  {
+    unsigned size, unused;
+    unsigned long long mount, after;
+  } request = { sizeof request, 0, ~0ull, 0 };
+  unsigned long long ids[4];
+
+  return (int) syscall (458, &request, ids, 4, 0);
+}
+
 #define ATTEMPTS(X) \
   /* sockets */ \
   X (connect_to_path, connect_unix (socket (AF_UNIX, SOCK_STREAM, 0), 0)) \
@@ -196,6 +239,11 @@ type_on_terminal (unsigned long request)
   X (fast_open, send_ip (socket (AF_INET, SOCK_STREAM, 0), tcp_port, MSG_FASTOPEN)) \
   X (fast_open_message, send_ip_message (socket (AF_INET, SOCK_STREAM, 0), 0)) \
   X (fast_open_messages, send_ip_message (socket (AF_INET, SOCK_STREAM, 0), 1)) \
+  X (urgent_bytes, send_urgent ()) \
+  X (mark_socket, set_option (SOL_SOCKET, SO_MARK)) \
+  X (repair_connection, set_option (IPPROTO_TCP, 19 /* TCP_REPAIR */)) \
+  X (transparent_socket, set_option (IPPROTO_IP, IP_TRANSPARENT)) \
+  X (filter_socket, setsockopt (tcp_fd, SOL_SOCKET, SO_ATTACH_FILTER, &allows_all, sizeof allows_all)) \
   /* the rest of the kernel */ \
   X (use_bpf, use_bpf ()) \
   X (count_events, use_perf (0)) \
@@ -219,6 +267,12 @@ type_on_terminal (unsigned long request)
   X (quota, (int) syscall (SYS_quotactl, 0x80000100 /* Q_SYNC */, NULL, 0, NULL)) \
   X (other_ports, (int) syscall (SYS_ioperm, 0x80, 1, 1)) \
   X (descriptor_tables, (int) syscall (SYS_modify_ldt, 0, (char[64]){ 0 }, 64)) \
+  X (poison_memory, madvise ((void *) ((size_t) memory & ~(size_t) 4095), 0, 100 /* MADV_HWPOISON */)) \
+  X (answer_own_calls, answer_own_calls ()) \
+  X (list_mounts, list_mounts ()) \
+  X (asynchronous_io, (int) syscall (SYS_io_setup, 1, (unsigned long[]){ 0 })) \
+  X (line_discipline, ioctl (terminal_fd, TIOCSETD, (int[]){ 0 })) \
+  X (console_requests, ioctl (terminal_fd, TIOCLINUX, (char[]){ 6 })) \
   X (lock_memory, mlockall (MCL_CURRENT))
 
 ATTEMPTS (ESCAPE_DEFINE)

@@ -244,6 +244,113 @@ other_architecture (void)
 
 /* ——— All of them ——— */
 
+/* Leaves a process in this group that is stopped and is not a child of this one. */
+static pid_t
+leave_stopped (void)
+{
+  pid_t pid = -1;
+  int fds[2];
+
+  if (pipe (fds) != 0)
+    return -1;
+  if (fork () == 0)
+    {
+      pid = fork ();
+      if (pid == 0)
+        {
+          signal (SIGHUP, SIG_DFL);
+          _exit (raise (SIGSTOP));
+        }
+      waitpid (pid, NULL, WUNTRACED);
+      _exit (write (fds[1], &pid, sizeof pid) != sizeof pid);
+    }
+  wait (NULL);
+  return read (fds[0], &pid, sizeof pid) == sizeof pid ? pid : -1;
+}
+
+/* Leaves the group while a child of this process stays in it. The end of that child makes the
+ * group one that nobody continues when it is stopped. The kernel sends SIGHUP to such groups
+ * if a process in them is stopped. */
+static int
+leave_child_in_group (void)
+{
+  int fds[2], error;
+  pid_t pid;
+  char byte;
+
+  if (pipe (fds) != 0)
+    return errno;
+  pid = fork ();
+  if (pid == 0)
+    _exit (read (fds[0], &byte, 1) != 1);
+  error = setpgid (0, 0) != 0 ? errno : 0;
+  if (write (fds[1], "", 1) != 1)
+    kill (pid, SIGKILL);
+  waitpid (pid, NULL, 0);
+  return error;
+}
+
+static volatile sig_atomic_t n_hang_ups;
+
+static void
+count_hang_up (int signum)
+{
+  (void) signum;
+  n_hang_ups = n_hang_ups + 1;
+}
+
+static int
+hang_up_group (void)
+{
+  pid_t stopped, pid;
+  int error;
+
+  signal (SIGHUP, count_hang_up);
+  stopped = leave_stopped ();
+  pid = fork ();
+  if (pid == 0)
+    _exit (leave_child_in_group ());
+  error = wait_for (pid) != 0 ? errno : EAGAIN;
+  if (stopped > 0)
+    kill (stopped, SIGKILL);
+  errno = error;
+  return n_hang_ups > 0 ? 0 : -1;
+}
+
+static int
+use_real_time (void)
+{
+  struct
+  {
+    unsigned size, policy;
+    unsigned long long flags;
+    int nice;
+    unsigned priority;
+    unsigned long long times[3];
+  } attributes = { .size = sizeof attributes, .policy = SCHED_FIFO, .priority = 1 };
+
+  return (int) syscall (SYS_sched_setattr, 0, &attributes, 0);
+}
+
+static int
+link_of (pid_t       pid,
+         const char *file)
+{
+  char target[256];
+
+  return (int) readlink (of_process (pid, file), target, sizeof target);
+}
+
+/* By the ioctl()s of a descriptor for a process. */
+static int
+ask_about (pid_t         pid,
+           unsigned long request)
+{
+  unsigned long long info[8] = { 1 };
+
+  return ioctl (process_descriptor (pid), request, request < 0x10000 ? NULL : info);
+}
+
 #define ATTEMPTS(X) \
   /* signals */ \
   X (kill_sibling, kill (sibling, SIGUSR1)) \
@@ -268,6 +375,10 @@ other_architecture (void)
   X (signal_by_descriptor, signal_by_descriptor ()) \
   X (set_async, set_async ()) \
   X (set_async_by_ioctl, own_by_ioctl (FIOASYNC)) \
+  X (kill_group_of_sibling, kill (-sibling, SIGUSR1)) \
+  X (pidfd_signal_to_group_of_sibling, (int) syscall (SYS_pidfd_send_signal, process_descriptor (sibling), SIGUSR1, NULL, 4 /* PIDFD_SIGNAL_PROCESS_GROUP */)) \
+  X (own_group, setpgid (0, 0)) \
+  X (hang_up_group, hang_up_group ()) \
   /* other processes */ \
   X (read_memory_of_sibling, read_memory (sibling)) \
   X (read_memory_of_template, read_memory (template_pid)) \
@@ -297,6 +408,18 @@ other_architecture (void)
   X (migrate_sibling, (int) syscall (SYS_migrate_pages, sibling, 8, (long[]){ 1 }, (long[]){ 1 })) \
   X (robust_list_of_sibling, (int) syscall (SYS_get_robust_list, sibling, (void *[]){ 0 }, (size_t[]){ 0 })) \
   X (release_memory_of_sibling, (int) syscall (440, process_descriptor (sibling), &(struct iovec){ (void *) ((size_t) memory & ~(size_t) 4095), 4096 }, 1, 20, 0)) \
+  X (higher_priority, setpriority (PRIO_PROCESS, 0, -1)) \
+  X (higher_priority_high_bits, (int) syscall (SYS_setpriority, PRIO_PROCESS | HIGH, 0, HIGH | (unsigned) -1)) \
+  X (real_time, use_real_time ()) \
+  X (program_of_sibling, link_of (sibling, "exe")) \
+  X (program_of_template, link_of (template_pid, "exe")) \
+  X (program_of_application, link_of (application, "exe")) \
+  X (namespace_of_application, link_of (application, "ns/net")) \
+  X (open_file_of_template, link_of (template_pid, "fd/0")) \
+  X (directory_of_application, chdir (of_process (application, "cwd"))) \
+  X (root_of_application, access (of_process (application, "root/etc"), F_OK)) \
+  X (facts_about_application, ask_about (application, 0xc040ff0b /* PIDFD_GET_INFO */)) \
+  X (namespace_by_descriptor, ask_about (application, 0xff04 /* PIDFD_GET_NET_NAMESPACE */)) \
   X (new_child_of_parent, new_process (CLONE_PARENT | SIGCHLD)) \
   /* namespaces and identity */ \
   X (new_user_namespace, unshare (CLONE_NEWUSER)) \
@@ -306,6 +429,7 @@ other_architecture (void)
   X (new_host_namespace, unshare (CLONE_NEWUTS)) \
   X (new_ipc_namespace, unshare (CLONE_NEWIPC)) \
   X (new_cgroup_namespace, unshare (CLONE_NEWCGROUP)) \
+  X (new_host_namespace_high_bits, (int) syscall ((long) (SYS_unshare | HIGH), CLONE_NEWUTS)) \
   X (new_time_namespace, unshare (0x80)) \
   X (clone_user_namespace, new_process (CLONE_NEWUSER)) \
   X (clone_mount_namespace, new_process (CLONE_NEWNS)) \
@@ -315,6 +439,7 @@ other_architecture (void)
   X (join_network_namespace, join_namespace ("net")) \
   X (join_by_process, setns (process_descriptor (application), CLONE_NEWUTS)) \
   X (other_architecture, other_architecture ()) \
+  X (other_numbers, (int) syscall (0x40000000 | SYS_getpid) /* of x32 */) \
   X (set_user, setuid (12345)) \
   X (set_users, setresuid (12345, 12345, 12345)) \
   X (set_group, setgid (12345)) \

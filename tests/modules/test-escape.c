@@ -166,6 +166,7 @@ escape_main (int    out,
 {
   const struct escape_attempt *const tables[] = { escape_files, escape_processes, escape_kernel };
 
+  signal (SIGHUP, SIG_IGN); /* one attempt has it sent to the whole group */
   for (int i = 0; i < argc; i++)
     learn (argv[i]);
 

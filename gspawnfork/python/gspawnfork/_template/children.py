@@ -95,7 +95,8 @@ class Children:
         except ChildProcessError:
             self.report(self.ids.pop(pid), UNKNOWN_STATUS)
             return
-        if ended != 0:
+        # One that asks to be traced (PTRACE_TRACEME) has its stops reported here as well.
+        if ended != 0 and not os.WIFSTOPPED(status):
             self.report(self.ids.pop(pid), status, round(usage.ru_utime * 1000000),
                         round(usage.ru_stime * 1000000), usage.ru_maxrss * 1024)
 
