@@ -66,6 +66,72 @@ test_reaped_by_module (void)
   test_prepare (template);
 }
 
+static void
+assert_runs_until_killed (GForkProcess *process)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_fork_process_is_running (process));
+  g_fork_process_force_exit (process);
+  g_assert_true (g_fork_process_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (g_fork_process_get_term_sig (process), ==, SIGKILL);
+}
+
+static void
+wait_until_traced (GForkProcess *process)
+{
+  while (test_process_state (g_fork_process_get_pid (process)) != 't')
+    g_assert_true (test_process_exists (g_fork_process_get_pid (process)));
+}
+
+static GForkTemplate *
+python_new (void)
+{
+  GForkTemplate *template = g_fork_template_new_exec_for_runtime ("python3");
+
+  g_fork_template_eval (template,
+                        "import ctypes, os, signal\n"
+                        "def be_traced (sock):\n"
+                        "  assert ctypes.CDLL (None).ptrace (0, 0, 0, 0) == 0\n"
+                        "  os.kill (os.getpid (), signal.SIGSTOP)\n"
+                        "def answer (sock):\n"
+                        "  sock.recv (10)\n"
+                        "  raise SystemExit (3)\n",
+                        NULL);
+  return template;
+}
+
+/* That a worker has stopped, and has had its template trace it, is not its end. The end of another
+ * one has the template look. */
+static void
+test_traced_by_template (gconstpointer make)
+{
+  g_autoptr (GForkTemplate) template = ((GForkTemplate *(*) (void)) make) ();
+  g_autoptr (GForkTemplate) traced = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
+  g_autoptr (GForkProcess) traced_process = NULL;
+  g_autoptr (GForkProcess) other_process = NULL;
+  g_autoptr (GSocket) traced_socket = test_run (traced, "be_traced", &traced_process);
+  g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
+
+  wait_until_traced (traced_process);
+  test_send (other_socket, "exit 3\n");
+  test_assert_exits (other_process, 3);
+  assert_runs_until_killed (traced_process);
+}
+
+static void
+test_traced_by_application (void)
+{
+  g_autoptr (GForkTemplate) template = template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = test_run (template, "be_traced", &process);
+
+  wait_until_traced (process);
+  assert_runs_until_killed (process);
+}
+
 /* What the module is linked with has functions, too, but they are not its own. */
 static void
 test_functions_of_others (void)
@@ -183,6 +249,9 @@ main (int    argc,
                         test_forked_default);
   test_add_kinds ("/unruly/default-leaves-a-fork", test_default_leaves_a_fork);
   g_test_add_func ("/unruly/dropped-processes", test_dropped_processes);
+  g_test_add_data_func ("/unruly/traced/by-template", template_new, test_traced_by_template);
+  g_test_add_func ("/unruly/traced/by-application", test_traced_by_application);
+  g_test_add_data_func ("/unruly/traced/by-python", python_new, test_traced_by_template);
 
   return g_test_run ();
 }

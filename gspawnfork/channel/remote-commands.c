@@ -89,6 +89,8 @@ g_fork_remote_send (GForkRemote *remote,
       return;
     }
 
+  if (verb == GFORK_CONFINE)
+    g_atomic_int_set (&remote->confined, TRUE);
   spares = g_atomic_pointer_get (&remote->spares);
   if (spares != NULL && verb != GFORK_KILL)
     g_fork_spares_discard (spares);
@@ -141,6 +143,12 @@ g_fork_remote_update_module_path (GForkRemote *remote,
   int known = g_atomic_int_get (&remote->module_path);
 
   return known != serial && g_atomic_int_compare_and_exchange (&remote->module_path, known, serial);
+}
+
+gboolean
+g_fork_remote_is_confined (GForkRemote *remote)
+{
+  return g_atomic_int_get (&remote->confined);
 }
 
 /* Remembers which standard streams were given away by MAP_FD, so that the flags of an

@@ -338,6 +338,7 @@ fork_remote (GForkRemote *parent,
   remote->parent = g_fork_remote_ref (parent);
   remote->module_path = g_atomic_int_get (&parent->module_path);
   remote->mapped = g_fork_remote_get_mapped (parent);
+  remote->confined = g_fork_remote_is_confined (parent);
   return remote;
 }
 

@@ -35,6 +35,7 @@ struct _GForkRemote
   guint start_timeout; /* how many seconds it has to say HELLO; 0: any number */
   int module_path;     /* which of the application's it was sent, or has inherited */
   guint mapped;        /* a bit for each standard stream that has a descriptor mapped to it */
+  gboolean confined;   /* once it was told to confine itself; so are its forks */
   GForkSpares *spares; /* made when some are first wanted, and never replaced */
 
   /* Guarded by the channel's lock. */

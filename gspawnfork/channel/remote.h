@@ -36,6 +36,7 @@ pid_t        g_fork_remote_get_pid         (GForkRemote        *remote);
 gboolean     g_fork_remote_is_usable       (GForkRemote        *remote);
 gboolean     g_fork_remote_is_own          (GForkRemote        *remote);
 gboolean     g_fork_remote_has_our_identity (GForkRemote       *remote);
+gboolean     g_fork_remote_is_confined     (GForkRemote        *remote);
 
 GForkRemote *g_fork_remote_fork            (GForkRemote        *remote);
 GForkRemote *g_fork_remote_fork_anew       (GForkRemote        *remote);

@@ -81,11 +81,13 @@ replace (const char  *runtime,
   return old;
 }
 
+/* A confined one is not replaced by one that is not: forks of it fail when it has ended. */
 static gboolean
 is_usable (const char    *runtime,
            const Default *kept)
 {
-  return kept != NULL && kept->remote != NULL && g_fork_remote_is_usable (kept->remote)
+  return kept != NULL && kept->remote != NULL
+         && (g_fork_remote_is_usable (kept->remote) || g_fork_remote_is_confined (kept->remote))
          && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime);
 }
 
@@ -100,8 +102,9 @@ new_refused (void)
 }
 
 /* The default template process of @runtime, which the caller owns as well. If there is none,
- * or it has died or was run, or if another interpreter was named, or if the application has
- * become another user, it is started if @start is %TRUE; otherwise this returns %NULL. */
+ * or it has died or was run, and was not confined, or if another interpreter was named, or if
+ * the application has become another user, it is started if @start is %TRUE; otherwise this
+ * returns %NULL. */
 GForkRemote *
 g_fork_default_own (const char *runtime,
                     gboolean    start)

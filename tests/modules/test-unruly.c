@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,4 +77,17 @@ leave_a_fork (const GForkArg *args,
     }
   close (taken[0].fd);
   return 0;
+}
+
+/* Has its parent trace it, and stops. */
+EXPORT int be_traced (int, const GForkArg *, size_t);
+
+int
+be_traced (int             socket,
+           const GForkArg *args,
+           size_t          n_args)
+{
+  if (ptrace (PTRACE_TRACEME, 0, NULL, NULL) != 0)
+    return 1;
+  return raise (SIGSTOP);
 }
