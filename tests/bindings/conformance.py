@@ -22,12 +22,12 @@ import unittest
 
 import tap
 from peer import (
-    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, Control, DIE, ENVIRON,
-    ERROR, EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FUNCTION, HELLO, KILL, LEADS_GROUP,
-    LIMIT, MAP_FD, MODULE_ERROR, MODULE_PATH, NOT_SUPPORTED, PATIENCE, PROTOCOL, READY,
-    REQUIRE, RUN, SEARCH_PATH, SETENV, SETSID, SOCKET_STDERR, SOCKET_STDIN, SOCKET_STDOUT,
-    STDERR_MERGE, SYNC, SYNCED, UNSETENV, descriptors, frame, inode, is_close_on_exec, signals,
-    strings)
+    ALL_SEALS, ALLOWS_ALL, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, CONFINE,
+    Control, DIE, ENVIRON, ERROR, EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FUNCTION,
+    HAS_ACCESS, HAS_SCOPE, HELLO, KILL, LEADS_GROUP, LIMIT, MAKE_FILE, MAP_FD, MODULE_ERROR,
+    MODULE_PATH, NOT_SUPPORTED, PATIENCE, PROTOCOL, READY, REQUIRE, RUN, SEARCH_PATH, SETENV,
+    SETSID, SIGNALS, SOCKET_STDERR, SOCKET_STDIN, SOCKET_STDOUT, STDERR_MERGE, SYNC, SYNCED,
+    THREADED, UNSETENV, descriptors, frame, inode, is_close_on_exec, ruleset, signals, strings)
 
 
 # What a terminal or a service manager sends to a whole process group.
@@ -573,6 +573,32 @@ class Conformance(unittest.TestCase):
         control = self.start()
         control.send(LIMIT, struct.pack('=IIQ', 99, 0, 1))
         self.assert_error(control.send(SYNC).receive(), FAILED, LIMIT, '99')
+
+    def test_confine(self):
+        rulesets = [ruleset(files=MAKE_FILE), ruleset(scoped=SIGNALS)]
+        if None in rulesets:
+            self.skipTest('this kernel cannot restrict files and signals')
+        control = self.start()
+        control.send(CONFINE, struct.pack('=II', HAS_ACCESS | HAS_SCOPE, 0) + ALLOWS_ALL, rulesets)
+        for fd in rulesets:
+            os.close(fd)
+        if not FORKS:
+            # Landlock restricts one thread, and interpreters that cannot be forked have more.
+            self.assert_error(control.send(SYNC).receive(), THREADED, CONFINE)
+            return
+        child = control.fork(1)
+        with tempfile.TemporaryDirectory() as directory:
+            conversation = self.send_exec(
+                child, SOCKET_STDOUT, '/bin/sh', '-c',
+                f'exec 2>/dev/null; kill -0 {control.process.pid} && echo signals;'
+                f'(: >{directory}/file) && echo creates;'
+                'grep -E "^(NoNewPrivs|Seccomp):" /proc/$$/status')
+            self.assert_executed(child)
+            self.assertEqual(conversation.rest().split(), [b'NoNewPrivs:', b'1', b'Seccomp:', b'2'])
+
+    def test_confine_with_too_few_descriptors(self):
+        control = self.need_forks().send(CONFINE, struct.pack('=II', HAS_ACCESS, 0))
+        self.assert_error(control.send(SYNC).receive(), PROTOCOL, CONFINE)
 
     def test_script_without_interpreter(self):
         with tempfile.TemporaryDirectory() as directory:

@@ -4,12 +4,14 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import ctypes
 import os
 import socket
 import struct
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD,
- MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE, ENVIRON, SETSID, LIMIT, DIE) = range(1, 22)
+ MODULE_PATH, FORK, SYNC, RUN, EXEC, KILL, CLOSE, ENVIRON, SETSID, LIMIT, DIE,
+ CONFINE) = range(1, 23)
 READY, SYNCED, ERROR, EXITED, HELLO = range(64, 69)
 (FAILED, SPAWN, FORK_FAILED, THREADED, MODULE_ERROR, FUNCTION, CALL_FAILED, EXEC_FAILED,
  LOST, PROTOCOL, NOT_SUPPORTED, CLOSED) = range(12)
@@ -17,7 +19,16 @@ SOCKET_STDIN, SOCKET_STDOUT, SOCKET_STDERR, SEARCH_PATH = 1, 2, 4, 8
 STDERR_MERGE = 512
 LEADS_GROUP = 1
 
+HAS_ACCESS, HAS_SCOPE = 1, 2
+
 ALL_SEALS = 0xf
+
+# A seccomp filter of one instruction, which allows everything
+ALLOWS_ALL = struct.pack('=HBBI', 6, 0, 0, 0x7fff0000)
+
+# What a Landlock ruleset can restrict
+MAKE_FILE = 1 << 8
+SIGNALS = 1 << 1
 
 # In seconds. A program that has not answered by then will not.
 PATIENCE = int(os.environ.get('GFORK_CONFORMANCE_PATIENCE', '60'))
@@ -29,6 +40,13 @@ def frame(verb, payload=b'', n_fds=0):
 
 def strings(*words):
     return b''.join(word.encode() + b'\0' for word in words)
+
+
+def ruleset(files=0, scoped=0):
+    """A descriptor of Landlock's, or None if the kernel cannot restrict that."""
+    attributes = struct.pack('=QQQ', files, 0, scoped)
+    fd = ctypes.CDLL(None).syscall(444, attributes, len(attributes), 0)
+    return fd if fd >= 0 else None
 
 
 def inode(fd):

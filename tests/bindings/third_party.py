@@ -20,10 +20,11 @@ import struct
 import sys
 
 from peer import (
-    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, DIE, ENVIRON, ERROR,
-    EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FORK_FAILED, FUNCTION, HELLO, KILL,
-    LEADS_GROUP, LIMIT, MAP_FD, MODULE_ERROR, MODULE_PATH, PROTOCOL, READY, REQUIRE, RUN,
-    SEARCH_PATH, SETENV, SETSID, SOCKET_STDIN, STDERR_MERGE, SYNC, SYNCED, UNSETENV, frame)
+    ALL_SEALS, ARG, ARG_FD, ARG_MEMFD, CALL, CALL_FAILED, CHDIR, CLOSE, CONFINE, DIE, ENVIRON,
+    ERROR, EVAL, EXEC, EXEC_FAILED, EXITED, FAILED, FORK, FORK_FAILED, FUNCTION, HAS_ACCESS,
+    HAS_SCOPE, HELLO, KILL, LEADS_GROUP, LIMIT, MAP_FD, MODULE_ERROR, MODULE_PATH, PROTOCOL,
+    READY, REQUIRE, RUN, SEARCH_PATH, SETENV, SETSID, SOCKET_STDIN, STDERR_MERGE, SYNC, SYNCED,
+    UNSETENV, frame)
 
 # Each with the test that has to notice it.
 FAULTS = {
@@ -47,6 +48,9 @@ FAULTS = {
     'leads-no-session': 'test_session_and_limits',
     'limits-nothing': 'test_session_and_limits',
     'lives-on': 'test_die_with_the_template',
+    'confines-nothing': 'test_confine',
+    'filters-nothing': 'test_confine',
+    'separates-nothing': 'test_confine',
     'kills-no-group': 'test_kill_a_group',
     'merges-nothing': 'test_merged_streams',
     'runs-no-script': 'test_script_without_interpreter',
@@ -64,7 +68,9 @@ fault = None
 LIMITS = [('cpu-time', resource.RLIMIT_CPU), ('memory', resource.RLIMIT_AS),
           ('file-size', resource.RLIMIT_FSIZE), ('open-files', resource.RLIMIT_NOFILE),
           ('processes', resource.RLIMIT_NPROC), ('core', resource.RLIMIT_CORE)]
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
+FILTER = 2
+LANDLOCK_RESTRICT_SELF = 446
 
 
 def first_line(path):
@@ -116,6 +122,7 @@ class Runtime:
         self.forked = False
         self.leads_session = self.dies = False
         self.limits = {}
+        self.scope = []             # a ruleset for each that runs or executes
         self.modules = []           # the newest first
         self.directories = []
         self.arguments = []         # str, bytes or descriptors
@@ -223,6 +230,29 @@ class Runtime:
             self.fail(FAILED, LIMIT, name.encode(), str(error))
             self.answer_report()
             os._exit(1)
+
+    def confine(self, payload, fds):
+        has, _ = struct.unpack_from('=II', payload)
+        rules = payload[8:]
+        if len(fds) != bool(has & HAS_ACCESS) + bool(has & HAS_SCOPE) or len(rules) % 8:
+            raise Failure(PROTOCOL, 'malformed command')
+        library = ctypes.CDLL(None)
+        library.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if has & HAS_ACCESS and fault != 'confines-nothing':
+            library.syscall(LANDLOCK_RESTRICT_SELF, fds[0], 0)
+        if rules and fault != 'filters-nothing':
+            buffer = ctypes.create_string_buffer(rules)
+            program = struct.pack('HP', len(rules) // 8, ctypes.addressof(buffer))
+            library.prctl(PR_SET_SECCOMP, FILTER, program)
+        if has & HAS_SCOPE:
+            self.scope = [os.dup(fds[-1])]
+
+    def separate(self):
+        for fd in self.scope:
+            if fault != 'separates-nothing':
+                ctypes.CDLL(None).syscall(LANDLOCK_RESTRICT_SELF, fd, 0)
+            os.close(fd)
+        self.scope = []
 
     def answer_ready(self, without):
         pid = os.getpid()
@@ -340,6 +370,9 @@ class Runtime:
                 self.leads_session = True
             elif verb == DIE:
                 self.dies = True
+            elif verb == CONFINE:
+                subject = b''
+                self.confine(payload, fds)
             elif verb == LIMIT:
                 number, _, value = struct.unpack_from('=IIQ', payload)
                 subject = b'%d' % number
@@ -419,6 +452,7 @@ class Runtime:
             self.answer_report()
             return
 
+        self.separate()
         self.forget_signals()
         if self.targets and fault != 'ignores-map-fd':
             numbers = [argument for argument in self.arguments if isinstance(argument, int)]
@@ -473,6 +507,7 @@ class Runtime:
             return
 
         os.close(fds.pop())
+        self.separate()
         self.forget_signals()
         control, = self.place(targets, [self.socket.detach()])
         self.socket = socket.socket(fileno=control)
@@ -514,6 +549,7 @@ class Runtime:
         MODULE_PATH: (1, True, 0), FORK: (4, False, 1), SYNC: (0, False, 0), RUN: (1, True, 0),
         EXEC: (5, True, 1), KILL: (8, False, 0), CLOSE: (0, False, 0), ENVIRON: (0, False, 0),
         SETSID: (0, False, 0), LIMIT: (16, False, 0), DIE: (0, False, 0),
+        CONFINE: (8, False, None),
     }
 
     def handle(self, verb, payload, fds):
