@@ -292,6 +292,20 @@ new_call (GForkPool    *self,
   return pending;
 }
 
+/* Takes the variant if it is floating. */
+static GForkPending *
+new_call_many (GForkPool    *self,
+               GVariant     *requests,
+               GCancellable *cancellable)
+{
+  g_autoptr (GVariant) sunk = g_variant_ref_sink (requests);
+  GForkPending *pending = g_fork_pending_new (g_fork_pool_get_crew (self),
+                                              G_FORK_PENDING_CALL_MANY, cancellable);
+
+  g_fork_pending_set_requests (pending, sunk);
+  return pending;
+}
+
 /**
  * g_fork_pool_call_async:
  * @self: a pool that runs, whose workers serve jobs
@@ -379,6 +393,101 @@ g_fork_pool_call (GForkPool     *self,
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   return g_fork_pending_wait (new_call (self, request, cancellable), error);
+}
+
+/**
+ * g_fork_pool_call_many_async:
+ * @self: a pool that runs, whose workers serve jobs
+ * @requests: what the jobs are about, a variant of type `aay`
+ * @cancellable: (nullable): a cancellable; it kills the workers that have been given some
+ *   of the jobs
+ * @callback: (scope async) (closure user_data): called when all jobs were done, or have
+ *   failed
+ * @user_data: data for @callback
+ *
+ * Has many jobs done by the workers, in one operation.
+ *
+ * This is for many small jobs, of which each would cost a language binding more than it
+ * costs the pool. The jobs wait, run and fail as if each was requested on its own. How many
+ * of them a worker is sent ahead is [property@GFork.Pool:jobs-in-flight].
+ *
+ * Since: 1.0
+ */
+void
+g_fork_pool_call_many_async (GForkPool           *self,
+                             GVariant            *requests,
+                             GCancellable        *cancellable,
+                             GAsyncReadyCallback  callback,
+                             gpointer             user_data)
+{
+  GForkPending *pending;
+
+  g_return_if_fail (G_FORK_IS_POOL (self));
+  g_return_if_fail (g_variant_is_of_type (requests, G_VARIANT_TYPE_BYTESTRING_ARRAY));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  pending = new_call_many (self, requests, cancellable);
+  submit (self, pending, cancellable, callback, user_data, g_fork_pool_call_many_async);
+}
+
+/**
+ * g_fork_pool_call_many_finish:
+ * @self: a pool
+ * @result: what the callback was given
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED or the reason of the pool's
+ *   failure if it did not run when the jobs were requested; or %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Pool.call_many_async].
+ *
+ * For each job there is a number and bytes, in the order of the requests. If the number is
+ * -1, the bytes are the reply. Else it is the [error@GFork.Error] with which
+ * [method@GFork.Pool.call_finish] would have failed, and the bytes are its message. A job
+ * that fails does not make the others fail.
+ *
+ * Returns: (transfer full): what has become of the jobs, a variant of type `a(iay)`; %NULL
+ *   with @error set
+ *
+ * Since: 1.0
+ */
+GVariant *
+g_fork_pool_call_many_finish (GForkPool     *self,
+                              GAsyncResult  *result,
+                              GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (g_async_result_is_tagged (result, g_fork_pool_call_many_async), NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/**
+ * g_fork_pool_call_many:
+ * @self: a pool that runs, whose workers serve jobs
+ * @requests: what the jobs are about, a variant of type `aay`
+ * @cancellable: (nullable): a cancellable; it kills the workers that have been given some
+ *   of the jobs
+ * @error: return location for an error: as for [method@GFork.Pool.call_many_finish]
+ *
+ * Has many jobs done by the workers, and waits for all of them; see
+ * [method@GFork.Pool.call_many_async].
+ *
+ * Returns: (transfer full): what has become of the jobs, a variant of type `a(iay)`; %NULL
+ *   with @error set
+ *
+ * Since: 1.0
+ */
+GVariant *
+g_fork_pool_call_many (GForkPool     *self,
+                       GVariant      *requests,
+                       GCancellable  *cancellable,
+                       GError       **error)
+{
+  g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
+  g_return_val_if_fail (g_variant_is_of_type (requests, G_VARIANT_TYPE_BYTESTRING_ARRAY), NULL);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
+
+  return g_fork_pending_wait (new_call_many (self, requests, cancellable), error);
 }
 
 /**

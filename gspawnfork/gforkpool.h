@@ -144,6 +144,22 @@ GBytes  *g_fork_pool_call           (GForkPool            *self,
                                      GError              **error);
 
 GFORK_AVAILABLE_IN_1_0
+void      g_fork_pool_call_many_async  (GForkPool            *self,
+                                        GVariant             *requests,
+                                        GCancellable         *cancellable,
+                                        GAsyncReadyCallback   callback,
+                                        gpointer              user_data);
+GFORK_AVAILABLE_IN_1_0
+GVariant *g_fork_pool_call_many_finish (GForkPool            *self,
+                                        GAsyncResult         *result,
+                                        GError              **error);
+GFORK_AVAILABLE_IN_1_0
+GVariant *g_fork_pool_call_many        (GForkPool            *self,
+                                        GVariant             *requests,
+                                        GCancellable         *cancellable,
+                                        GError              **error);
+
+GFORK_AVAILABLE_IN_1_0
 void       g_fork_pool_acquire_async  (GForkPool            *self,
                                        GCancellable         *cancellable,
                                        GAsyncReadyCallback   callback,

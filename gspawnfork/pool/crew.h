@@ -158,6 +158,9 @@ struct _GForkPending
   gboolean is_submitted, is_cancelled, is_done;
 
   GBytes *request;
+  GPtrArray *parts;    /* the jobs of CALL_MANY */
+  guint n_unfinished;  /* of them */
+  GForkPending *whole; /* the operation that this job is a part of */
   GForkTemplate *template;
   GForkMember *member;
   guint32 id;
@@ -213,9 +216,17 @@ void      g_fork_pending_dequeue   (GForkPending     *self);
 void      g_fork_pending_finish    (GForkPending     *self,
                                     GError           *error);
 void      g_fork_pending_return    (GForkPending     *self);
+void      g_fork_pending_free      (GForkPending     *self);
 void      g_fork_crew_fail_all     (GForkCrew        *self,
                                     GQueue           *queue,
                                     const GError     *error);
+
+/* many.c */
+void      g_fork_crew_submit_many  (GForkCrew        *self,
+                                    GForkPending     *pending);
+void      g_fork_crew_cancel_many  (GForkCrew        *self,
+                                    GForkPending     *pending);
+GVariant *g_fork_pending_steal_replies (GForkPending *self);
 
 /* supervise.c */
 void      g_fork_crew_supervise    (GForkCrew        *self,

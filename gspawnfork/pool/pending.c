@@ -14,13 +14,14 @@
 
 #include <glib/gi18n-lib.h>
 
-static void
-pending_free (GForkPending *self)
+void
+g_fork_pending_free (GForkPending *self)
 {
   g_clear_object (&self->task);
   g_clear_object (&self->cancellable);
   g_clear_object (&self->template);
   g_clear_pointer (&self->request, g_bytes_unref);
+  g_clear_pointer (&self->parts, g_ptr_array_unref);
   g_clear_pointer (&self->reply, g_bytes_unref);
   g_clear_error (&self->error);
   g_cond_clear (&self->cond);
@@ -86,7 +87,12 @@ g_fork_pending_finish (GForkPending *self,
   g_fork_pending_dequeue (self);
   self->error = error;
   self->is_done = TRUE;
-  if (self->task != NULL)
+  if (self->whole != NULL)
+    {
+      if (--self->whole->n_unfinished == 0)
+        g_fork_pending_finish (self->whole, NULL);
+    }
+  else if (self->task != NULL)
     g_queue_push_tail (&crew->finished, self);
   else
     g_fork_crew_wake (crew, self);
@@ -129,6 +135,8 @@ on_cancelled (GCancellable *cancellable,
         {
           if (self->member != NULL)
             g_fork_crew_cancel_job (crew, self);
+          else if (self->parts != NULL)
+            g_fork_crew_cancel_many (crew, self);
           g_fork_pending_finish (self, error);
         }
     }
@@ -164,6 +172,9 @@ submit (GForkPending *self)
       break;
     case G_FORK_PENDING_REPLACE:
       g_fork_crew_submit_replace (crew, self);
+      break;
+    case G_FORK_PENDING_CALL_MANY:
+      g_fork_crew_submit_many (crew, self);
       break;
     case G_FORK_PENDING_CALL:
     case G_FORK_PENDING_ACQUIRE:
@@ -215,7 +226,7 @@ g_fork_pending_submit (GForkPending *self,
   if (!check_generation (self, &error))
     {
       g_task_return_error (task, error);
-      pending_free (self);
+      g_fork_pending_free (self);
       return;
     }
 
@@ -229,6 +240,8 @@ g_fork_pending_submit (GForkPending *self,
 static gpointer
 steal_result (GForkPending *self)
 {
+  if (self->parts != NULL)
+    return g_fork_pending_steal_replies (self);
   if (self->reply != NULL)
     return g_steal_pointer (&self->reply);
   if (self->lease != NULL)
@@ -236,8 +249,8 @@ steal_result (GForkPending *self)
   return GINT_TO_POINTER (TRUE);
 }
 
-/* Takes the operation, and blocks until it has its result: the reply, the lease, or
- * for other operations anything but %NULL. */
+/* Takes the operation, and blocks until it has its result: the reply, the replies, the
+ * lease, or for other operations anything but %NULL. */
 gpointer
 g_fork_pending_wait (GForkPending  *self,
                      GError       **error)
@@ -247,7 +260,7 @@ g_fork_pending_wait (GForkPending  *self,
 
   if (!check_generation (self, error))
     {
-      pending_free (self);
+      g_fork_pending_free (self);
       return NULL;
     }
 
@@ -262,7 +275,7 @@ g_fork_pending_wait (GForkPending  *self,
     g_propagate_error (error, g_steal_pointer (&self->error));
   else
     result = steal_result (self);
-  pending_free (self);
+  g_fork_pending_free (self);
   return result;
 }
 
@@ -291,6 +304,8 @@ return_task (gpointer data)
 
   if (self->error != NULL)
     g_task_return_error (task, g_steal_pointer (&self->error));
+  else if (self->parts != NULL)
+    g_task_return_pointer (task, steal_result (self), (GDestroyNotify) g_variant_unref);
   else if (self->reply != NULL)
     g_task_return_pointer (task, steal_result (self), (GDestroyNotify) g_bytes_unref);
   else if (self->lease != NULL)
@@ -298,7 +313,7 @@ return_task (gpointer data)
   else
     g_task_return_boolean (task, TRUE);
 
-  pending_free (self);
+  g_fork_pending_free (self);
   g_fork_crew_unref (crew);
   return G_SOURCE_REMOVE;
 }

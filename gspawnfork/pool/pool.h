@@ -57,6 +57,7 @@ typedef enum
   G_FORK_PENDING_STOP,
   G_FORK_PENDING_REPLACE,
   G_FORK_PENDING_CALL,
+  G_FORK_PENDING_CALL_MANY,
   G_FORK_PENDING_ACQUIRE,
 } GForkPendingKind;
 
@@ -92,6 +93,8 @@ GForkPending   *g_fork_pending_new       (GForkCrew         *crew,
                                           GCancellable      *cancellable);
 void            g_fork_pending_set_request (GForkPending    *self,
                                           GBytes            *request);
+void            g_fork_pending_set_requests (GForkPending   *self,
+                                          GVariant          *requests);
 void            g_fork_pending_set_template (GForkPending   *self,
                                           GForkTemplate     *template);
 void            g_fork_pending_submit    (GForkPending      *self,

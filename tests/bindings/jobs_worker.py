@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import os
+import signal
 
 import gspawnfork
 
@@ -22,6 +23,8 @@ def do_job(request):
         return memoryview(bytearray(rest))
     if word == b'exit':
         raise SystemExit(int(rest))
+    if word == b'forever':
+        signal.pause()
     if word == b'print':
         print('# printed by a worker')
         return None

@@ -4,12 +4,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import asyncio
+import concurrent.futures
+import itertools
+import signal
 import unittest
 
 import gi
 
 gi.require_version('GFork', '1.0')
-from gi.repository import GFork, GLib
+from gi.repository import GFork, Gio, GLib
 
 from gspawnfork import aio
 
@@ -39,6 +42,99 @@ class TestPool(unittest.TestCase):
             self.assertEqual(pool.call(b''), b'')
             self.assertEqual(pool.call(b'print'), b'')
             self.assertEqual(pool.call(b'view abc'), b'abc')
+
+    def test_call_with_a_number(self):
+        with make_pool() as pool:
+            with self.assertRaises(TypeError):
+                pool.call(5)
+
+    def test_map(self):
+        with make_pool() as pool:
+            pool.props.max_workers = 3
+            pool.props.jobs_in_flight = 8
+            requests = [b'request %d' % i for i in range(3000)]
+            self.assertEqual(list(pool.map(iter(requests))), [each.upper() for each in requests])
+            self.assertEqual(list(pool.map([])), [])
+            self.assertEqual(list(pool.map([bytearray(b'a'), memoryview(b'b'), GLib.Bytes(b'c')])),
+                             [b'A', b'B', b'C'])
+
+    def test_map_sizes(self):
+        """Batches whose sizes take one, two and four bytes; large requests and replies."""
+        with make_pool() as pool:
+            for size in 0, 1, 100, 250, 60000, 65536, 100000:
+                requests = [b'length '.ljust(size) if size > 6 else b'x' * size] * 40
+                expected = str(size).encode() if size > 6 else b'X' * size
+                self.assertEqual(list(pool.map(requests)), [expected] * 40)
+            self.assertEqual(list(pool.map([b'large 70000'] * 5)), [b'x' * 70000] * 5)
+
+    def test_map_takes_what_it_needs(self):
+        """An iterable without an end, whose replies come as they are made."""
+        def count():
+            for number in itertools.count():
+                taken.append(number)
+                yield b'%d' % number
+
+        taken = []
+        with make_pool() as pool:
+            replies = pool.map(count())
+            self.assertEqual([next(replies) for _ in range(1000)], [b'%d' % i for i in range(1000)])
+            replies.close()
+            self.assertLess(len(taken), 3000)
+            self.assertEqual(pool.call(b'after'), b'AFTER')
+
+    def test_map_fails(self):
+        requests = [b'a', b'raise it', b'b']
+        with make_pool() as pool:
+            replies = pool.map(requests)
+            self.assertEqual(next(replies), b'A')
+            with self.assertRaises(GLib.Error) as caught:
+                next(replies)
+            self.assertTrue(caught.exception.matches(GFork.error_quark(), GFork.Error.JOB))
+            self.assertEqual(caught.exception.message, 'ValueError: it')
+            self.assertEqual(list(replies), [])
+
+            first, error, last = pool.map(requests, return_exceptions=True)
+            self.assertEqual((first, last), (b'A', b'B'))
+            self.assertTrue(error.matches(GFork.error_quark(), GFork.Error.JOB))
+
+            with self.assertRaises(TypeError):
+                list(pool.map([b'a', 5]))
+            self.assertEqual(pool.call(b'after'), b'AFTER')
+        with self.assertRaises(GLib.Error) as caught:
+            list(pool.map(requests))
+        self.assertTrue(caught.exception.matches(GFork.error_quark(), GFork.Error.CLOSED))
+
+    def test_map_cancelled(self):
+        with make_pool() as pool:
+            cancellable = Gio.Cancellable()
+            replies = pool.map(itertools.repeat(b'x'), cancellable)
+            self.assertEqual(next(replies), b'X')
+            cancellable.cancel()
+            with self.assertRaises(GLib.Error) as caught:
+                list(replies)
+            self.assertTrue(caught.exception.matches(Gio.io_error_quark(),
+                                                     Gio.IOErrorEnum.CANCELLED))
+
+    def test_map_interrupted(self):
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, interrupt))
+        with make_pool() as pool:
+            with self.assertRaises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                list(pool.map([b'forever']))
+            self.assertEqual(pool.call(b'after'), b'AFTER')
+
+    def test_map_in_threads(self):
+        def run(number):
+            requests = [b'%d' % number] * 500
+            return list(pool.map(requests)) == requests
+
+        with make_pool() as pool, concurrent.futures.ThreadPoolExecutor(3) as executor:
+            pool.props.max_workers = 2
+            pool.props.jobs_in_flight = 4
+            self.assertEqual(list(executor.map(run, range(3))), [True] * 3)
 
     def test_large(self):
         with make_pool() as pool:

@@ -123,30 +123,32 @@ class _Reader:
     def __init__(self, sock):
         self.sock = sock
         self.data = b''
+        self.start = 0  # of what was not taken yet
         self.fds = []
 
     def read_job(self):
         """The number and the bytes of the next job; None at the end of file."""
-        while len(self.data) < HEADER.size:
+        while len(self.data) - self.start < JOB_HEAD.size:
             if not self.fill():
                 return None
-        length, verb, n_fds, zero = HEADER.unpack_from(self.data)
-        if verb != JOB_VERB or zero or n_fds > 1 or not 16 <= length <= 16 + MAX_INLINE:
+        length, verb, n_fds, zero, number, _, size = JOB_HEAD.unpack_from(self.data, self.start)
+        if (verb != JOB_VERB or zero or n_fds != (size > MAX_INLINE)
+                or length != JOB.size + (0 if n_fds else size)):
             raise ConnectionError('the pool does not speak the protocol of jobs')
-        while len(self.data) < HEADER.size + length:
+        while len(self.data) - self.start < HEADER.size + length:
             if not self.fill():
                 return None
 
-        number, _, size = JOB.unpack_from(self.data, HEADER.size)
-        end = HEADER.size + length
-        request, self.data = self.data[JOB_HEAD.size:end], self.data[end:]
-        if n_fds:
-            fd = self.fds.pop(0)
-            try:
-                request = _read_memory(fd, size)
-            finally:
-                os.close(fd)
-        return number, request
+        start = self.start + JOB_HEAD.size
+        self.start += HEADER.size + length
+        if not n_fds:
+            return number, self.data[start:self.start]
+
+        fd = self.fds.pop(0)
+        try:
+            return number, _read_memory(fd, size)
+        finally:
+            os.close(fd)
 
     def fill(self):
         try:
@@ -161,5 +163,6 @@ class _Reader:
                 self.fds.extend(fds)
         if flags & socket.MSG_CTRUNC:
             raise ConnectionError('a descriptor was lost: too many are open')
-        self.data = self.data + data if self.data else data
+        self.data = self.data[self.start:] + data
+        self.start = 0
         return bool(data)

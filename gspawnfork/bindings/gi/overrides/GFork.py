@@ -4,13 +4,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import _signal
+import collections
 import functools
+import itertools
 import operator
 import os
 import socket as _socket
+import struct
 import subprocess as _subprocess
 import sys
 import threading as _threading
+import time
 
 from gi.module import get_introspection_module
 from gi.overrides import override
@@ -95,46 +99,100 @@ class _Alarm:
 os.register_at_fork(after_in_child=_Alarm.forget)
 
 
-def _wait(alarm, start, finish, cancellable):
+class _Waking:
+    """Has the iteration of a main context return when a signal has come, so that its handler
+    can run. It is made and ended with signals blocked, in the main thread."""
+
+    def __init__(self, context):
+        self.context = context
+        self.seen = b''
+        self.alarm = _Alarm.idle.pop() if _Alarm.idle else _Alarm()
+        context.add_poll(self.alarm.poll, GLib.PRIORITY_DEFAULT)
+        self.previous = _signal.set_wakeup_fd(self.alarm.writer.fileno(),
+                                              warn_on_full_buffer=False)
+
+    def iterate(self):
+        self.context.iteration(True)
+        self.seen += self.alarm.take()
+
+    def end(self):
+        _signal.set_wakeup_fd(self.previous)
+        self.context.remove_poll(self.alarm.poll)
+        _Alarm.idle.append(self.alarm)
+        # They are an event loop's affair, too.
+        if self.previous != -1 and self.seen:
+            try:
+                os.write(self.previous, self.seen)
+            except OSError:
+                pass
+
+
+def _in_main_thread():
+    return _threading.current_thread() is _threading.main_thread()
+
+
+def _wait(start, finish, cancellable):
     """Starts an operation and returns what comes of it. An exception out of the handler of
     a signal, such as that of Ctrl-C, cancels it."""
     results = {}
     started = False
-    seen = b''
     # Handlers run between two operations of the interpreter, and could get between those
     # that belong together here. The callback is none that the interpreter has to run.
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
-    context = _GFork.begin_wait()
-    context.add_poll(alarm.poll, GLib.PRIORITY_DEFAULT)
-    previous = _signal.set_wakeup_fd(alarm.writer.fileno(), warn_on_full_buffer=False)
+    waking = _Waking(_GFork.begin_wait())
     try:
         start(cancellable, functools.partial(operator.setitem, results))
         started = True
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         while not results:
-            context.iteration(True)
-            seen += alarm.take()
+            waking.iterate()
     except BaseException:
         cancellable.cancel()
         while started and not results:
-            context.iteration(True)
-            seen += alarm.take()
+            waking.iterate()
         raise
     else:
         result, = results.values()
         return finish(result)
     finally:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
-        _signal.set_wakeup_fd(previous)
-        context.remove_poll(alarm.poll)
+        waking.end()
         _GFork.end_wait()
-        # They are an event loop's affair, too.
-        if previous != -1 and seen:
-            try:
-                os.write(previous, seen)
-            except OSError:
-                pass
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def _iterate_until(context, is_done):
+    """Iterates a main context that nobody else iterates. Handlers of signals run meanwhile."""
+    if not _in_main_thread():
+        while not is_done():
+            context.iteration(True)
+        return
+
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
+    waking = _Waking(context)
+    try:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        while not is_done():
+            waking.iterate()
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _ALL_SIGNALS)
+        waking.end()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def _connect(given, cancellable):
+    """Has one cancellable be cancelled with another one, if there is one."""
+    if given is None:
+        return 0
+    handler = GObject.Object.connect(given, 'cancelled', lambda _: cancellable.cancel())
+    if given.is_cancelled():
+        cancellable.cancel()
+    return handler
+
+
+def _disconnect(given, handler):
+    if given is not None:
+        GObject.Object.disconnect(given, handler)
 
 
 def _blocking(kind, name):
@@ -145,23 +203,16 @@ def _blocking(kind, name):
 
     def call(self, *args):
         *args, given = args
-        if _threading.current_thread() is not _threading.main_thread():
+        if not _in_main_thread():
             return blocking(self, *args, given)
 
         cancellable = Gio.Cancellable()
-        handler = 0
-        if given is not None:
-            handler = GObject.Object.connect(given, 'cancelled', lambda _: cancellable.cancel())
-            if given.is_cancelled():
-                cancellable.cancel()
-        alarm = _Alarm.idle.pop() if _Alarm.idle else _Alarm()
+        handler = _connect(given, cancellable)
         try:
-            return _wait(alarm, functools.partial(start, self, *args),
+            return _wait(functools.partial(start, self, *args),
                          functools.partial(finish, self), cancellable)
         finally:
-            _Alarm.idle.append(alarm)
-            if given is not None:
-                GObject.Object.disconnect(given, handler)
+            _disconnect(given, handler)
 
     return call
 
@@ -418,6 +469,107 @@ Process = override(Process)
 __all__.append('Process')
 
 
+# ——— Pools ———
+
+def _to_bytes(data):
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, GLib.Bytes):
+        return data.get_data() or b''
+    return bytes(memoryview(data))
+
+
+# A variant's arrays of what has no fixed size are followed by the little-endian ends of their
+# elements, in as few bytes each as the whole allows. GLib.Variant() needs a call for each byte.
+_WIDTHS = (1, 'B', 0xff), (2, 'H', 0xffff), (4, 'I', 0xffffffff), (8, 'Q', 0)
+
+
+def _pack(requests):
+    """The variant of type `aay`."""
+    body = b''.join(requests)
+    n = len(requests)
+    code = next(code for width, code, most in _WIDTHS
+                if len(body) + n * width <= most or not most)
+    ends = struct.pack(f'<{n}{code}', *itertools.accumulate(map(len, requests)))
+    return GLib.Variant.new_from_bytes(GLib.VariantType('aay'), GLib.Bytes.new(body + ends),
+                                       False)
+
+
+def _unpack(variant):
+    """The pairs of a variant of type `a(iay)`, whose elements are aligned for the number."""
+    data = variant.get_data_as_bytes().get_data() or b''
+    if not data:
+        return
+
+    width, code, _ = next(each for each in _WIDTHS if len(data) <= each[2] or not each[2])
+    table = int.from_bytes(data[-width:], 'little')
+    start = 0
+    for end, in struct.iter_unpack(f'<{code}', data[table:]):
+        number, = _NUMBER.unpack_from(data, start)
+        yield number, data[start + 4:end]
+        start = end + 3 & ~3
+
+
+_NUMBER = struct.Struct('=i')
+
+# A batch of jobs is made larger if it comes this soon after the one before, in seconds, and
+# smaller if it takes this long.
+_SOON, _LATE = 0.005, 0.02
+_LARGEST_BATCH = 256
+
+
+class _Batches:
+    """Many jobs of a pool, some at a time."""
+
+    def __init__(self, pool, requests, cancellable):
+        self.pool = pool
+        self.requests = map(_to_bytes, requests)
+        self.cancellable = cancellable
+        self.context = GLib.MainContext()
+        self.under_way = collections.deque()
+        self.n_under_way = 0
+        self.size = 1
+        self.last = time.monotonic()
+
+    def fill(self):
+        """Starts as many as keep the workers busy."""
+        props = self.pool.props
+        enough = 2 * props.max_workers * props.jobs_in_flight
+        while self.n_under_way < max(enough, 2 * self.size):
+            requests = list(itertools.islice(self.requests, self.size))
+            if not requests:
+                return
+            results = {}
+            self.context.push_thread_default()
+            try:
+                self.pool.call_many_async(_pack(requests), self.cancellable,
+                                          functools.partial(operator.setitem, results))
+            finally:
+                self.context.pop_thread_default()
+            self.under_way.append((len(requests), results))
+            self.n_under_way += len(requests)
+
+    def take(self):
+        """What has become of the jobs of the oldest batch."""
+        n, results = self.under_way.popleft()
+        _iterate_until(self.context, lambda: results)
+        result, = results.values()
+        self.n_under_way -= n
+
+        now = time.monotonic()
+        if now - self.last < _SOON:
+            self.size = min(2 * self.size, _LARGEST_BATCH)
+        elif now - self.last > _LATE:
+            self.size = max(self.size // 2, 1)
+        self.last = now
+        return self.pool.call_many_finish(result)
+
+    def cancel(self):
+        self.cancellable.cancel()
+        for _, results in self.under_way:
+            _iterate_until(self.context, lambda: results)
+
+
 class Pool(_GFork.Pool):
     def start(self, cancellable=None):
         return super().start(cancellable)
@@ -431,8 +583,35 @@ class Pool(_GFork.Pool):
     def call(self, request, cancellable=None):
         """Has a worker do a job, and returns its reply, both bytes."""
         if not isinstance(request, GLib.Bytes):
-            request = GLib.Bytes.new(bytes(request))
+            request = GLib.Bytes.new(_to_bytes(request))
         return super().call(request, cancellable).get_data() or b''
+
+    def map(self, requests, cancellable=None, return_exceptions=False):
+        """Has the workers do many jobs, and yields the replies in the order of the requests,
+        all bytes. It is the quickest way for small jobs, above all if jobs_in_flight is not 1.
+
+        The requests are taken from any iterable, a few more than the workers are doing. A job
+        that fails raises its GLib.Error, or yields it with return_exceptions. When the
+        iteration is given up, the jobs that are under way are cancelled."""
+        own = Gio.Cancellable()
+        handler = _connect(cancellable, own)
+        batches = _Batches(self, requests, own)
+        try:
+            batches.fill()
+            while batches.under_way:
+                replies = batches.take()
+                batches.fill()
+                for code, data in _unpack(replies):
+                    if code < 0:
+                        yield data
+                        continue
+                    error = GLib.Error.new_literal(_GFork.error_quark(), data.decode(), code)
+                    if not return_exceptions:
+                        raise error
+                    yield error
+        finally:
+            batches.cancel()
+            _disconnect(cancellable, handler)
 
     def acquire(self, cancellable=None):
         """A worker on loan. With `with`, it is released at the end, and discarded if there
