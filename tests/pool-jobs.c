@@ -9,9 +9,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define LARGE (1024 * 1024)
+
+#define NOEXEC_SEAL 0x8 /* MFD_NOEXEC_SEAL */
 
 /* A pool whose workers run jobs() of test-jobs, and what blocks them. */
 typedef struct
@@ -225,6 +228,35 @@ test_large (Fixture       *fixture,
   sum = call (fixture, text->str);
   g_assert_true (g_str_has_prefix (sum, "1048"));
 
+  reply = call (fixture, "large 1048576");
+  g_assert_cmpuint (strlen (reply), ==, LARGE);
+  g_assert_cmpuint (strspn (reply, "x"), ==, LARGE);
+}
+
+/* A sandbox that allows to execute programs wants memory that can be none. */
+static void
+test_large_confined (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+  g_autofree char *reply = NULL;
+  g_auto (TestFd) fd = memfd_create ("test", MFD_CLOEXEC | NOEXEC_SEAL);
+
+  if (fd < 0)
+    {
+      g_test_skip ("The kernel has no memory that cannot be executed.");
+      return;
+    }
+
+  g_fork_sandbox_set_required (sandbox, FALSE);
+  g_fork_sandbox_allow_execute (sandbox, "/usr");
+  g_fork_template_require (template, "test-jobs");
+  g_fork_template_confine (template, sandbox);
+  g_set_object (&fixture->template, template);
+  g_clear_object (&fixture->pool);
+  fixture->pool = g_fork_pool_new (template, "jobs");
+  start (fixture);
   reply = call (fixture, "large 1048576");
   g_assert_cmpuint (strlen (reply), ==, LARGE);
   g_assert_cmpuint (strspn (reply, "x"), ==, LARGE);
@@ -852,6 +884,7 @@ main (int    argc,
   add ("/pool-jobs/call", test_call);
   add ("/pool-jobs/call-async", test_call_async);
   add ("/pool-jobs/large", test_large);
+  add ("/pool-jobs/large-confined", test_large_confined);
   add ("/pool-jobs/job-fails", test_job_fails);
   add ("/pool-jobs/failed-workers", test_failed_workers);
   add ("/pool-jobs/retry", test_retry);

@@ -27,6 +27,10 @@
 #define F_SEAL_WRITE 8
 #endif
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x8
+#endif
+
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* A file without a name. It can be sealed where the system has memfd_create();
@@ -41,7 +45,11 @@ create_file (bool  *can_be_sealed,
   int fd = -1;
 
 #ifdef HAVE_MEMFD_CREATE
-  fd = memfd_create ("gspawnfork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  /* A sandbox that allows to execute programs, and vm.memfd_noexec, want it not to be one.
+   * Kernels before 6.3 do not know the flag. */
+  fd = memfd_create ("gspawnfork", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL)
+    fd = memfd_create ("gspawnfork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 #endif
   *can_be_sealed = fd >= 0;
   if (fd >= 0)

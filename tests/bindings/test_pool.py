@@ -6,6 +6,7 @@
 import asyncio
 import concurrent.futures
 import itertools
+import os
 import signal
 import unittest
 
@@ -141,6 +142,22 @@ class TestPool(unittest.TestCase):
             for size in 65536, 65537, 3000000:
                 self.assertEqual(pool.call(b'large %d' % size), b'x' * size)
                 self.assertEqual(pool.call(b'length '.ljust(size)), str(size).encode())
+
+    def test_large_confined(self):
+        """A sandbox that allows to execute programs wants memory that can be none."""
+        sandbox = GFork.Sandbox()
+        sandbox.set_required(False)
+        for path in '/usr', *filter(os.path.exists, ['/lib', '/lib64']):
+            sandbox.allow_execute(path)
+        try:
+            os.close(os.memfd_create('test', 8))
+        except OSError:
+            self.skipTest('the kernel has no memory that cannot be executed')
+        template = GFork.Template.new_python().require('jobs_worker')
+        template.confine(sandbox)
+        pool = GFork.Pool.new(template, 'jobs_worker:worker')
+        with pool:
+            self.assertEqual(pool.call(b'large 3000000'), b'x' * 3000000)
 
     def test_exceptions(self):
         with make_pool() as pool:

@@ -6,6 +6,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import array
+import errno
 import os
 import socket
 import struct
@@ -26,6 +27,7 @@ READ_SIZE = 64 * 1024
 CONTROL_SIZE = socket.CMSG_SPACE(8 * 4)
 
 F_ADD_SEALS = 1033
+MFD_NOEXEC_SEAL = 8
 ALL_SEALS = 1 | 2 | 4 | 8
 
 
@@ -92,7 +94,14 @@ def _make_memory(data):
     """A file that nobody can change, as the pool maps it."""
     import fcntl
 
-    fd = os.memfd_create('gspawnfork', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        # A sandbox that allows to execute programs wants it not to be one.
+        fd = os.memfd_create('gspawnfork', flags | MFD_NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        fd = os.memfd_create('gspawnfork', flags)  # before Linux 6.3
     try:
         os.ftruncate(fd, len(data) + 1)
         done = 0
