@@ -32,7 +32,6 @@ g_fork_crew_new (GForkPool     *pool,
                  GForkNewsFunc  on_news)
 {
   GForkCrew *self = g_new0 (GForkCrew, 1);
-  g_autoptr (GError) error = NULL;
 
   self->ref_count = 1;
   self->generation = g_fork_generation ();
@@ -51,9 +50,7 @@ g_fork_crew_new (GForkPool     *pool,
   self->unsent = g_ptr_array_new ();
   self->closing = g_cancellable_new ();
 
-  /* As GLib does if there is no descriptor for a main context. */
-  if (!g_fork_crew_open_driver (self, &error))
-    g_error ("%s", error->message);
+  g_fork_crew_open_driver (self);
   return self;
 }
 
@@ -79,6 +76,7 @@ g_fork_crew_unref (GForkCrew *self)
   g_ptr_array_unref (self->members);
   g_ptr_array_unref (self->unsent);
   g_clear_error (&self->reason);
+  g_clear_error (&self->defect);
   g_free (self->function);
   g_weak_ref_clear (&self->pool);
   g_mutex_clear (&self->lock);

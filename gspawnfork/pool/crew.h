@@ -45,6 +45,7 @@ struct _GForkCrew
   GMutex lock;
 
   /* driver.c */
+  GError *defect; /* why the pool can do nothing */
   int epoll_fd, timer_fd, wake_fd;
   int work_fd; /* an epoll descriptor of what the work context waits for */
   gint64 armed_for;
@@ -178,8 +179,7 @@ typedef void (*GForkActionFunc) (GForkCrew *crew,
                                  gpointer   object,
                                  guint64    number);
 
-gboolean  g_fork_crew_open_driver  (GForkCrew        *self,
-                                    GError          **error);
+void      g_fork_crew_open_driver  (GForkCrew        *self);
 void      g_fork_crew_close_driver (GForkCrew        *self);
 void      g_fork_crew_free_driver  (GForkCrew        *self);
 void      g_fork_crew_lock         (GForkCrew        *self);
@@ -205,7 +205,7 @@ void      g_fork_crew_unuse_drive  (GForkCrew        *self,
                                     GForkPending     *pending);
 void      g_fork_crew_wake         (GForkCrew        *self,
                                     GForkPending     *pending);
-void      g_fork_crew_watch_fd     (GForkCrew        *self,
+gboolean  g_fork_crew_watch_fd     (GForkCrew        *self,
                                     GForkMember      *member,
                                     guint32           events);
 

@@ -310,8 +310,9 @@ turn (GForkCrew                *self,
     }
 }
 
-/* Sets what is awaited on the socket of a worker; 0 ends that. */
-void
+/* Sets what is awaited on the socket of a worker; 0 ends that. Returns %FALSE with errno set
+ * if the kernel has no memory for it. */
+gboolean
 g_fork_crew_watch_fd (GForkCrew   *self,
                       GForkMember *member,
                       guint32      events)
@@ -319,18 +320,16 @@ g_fork_crew_watch_fd (GForkCrew   *self,
   struct epoll_event event = { .events = events, .data.u64 = member->serial };
 
   if (events == member->events)
-    return;
+    return TRUE;
 
   if (events == 0)
     epoll_ctl (self->epoll_fd, EPOLL_CTL_DEL, member->fd, NULL);
   else if (epoll_ctl (self->epoll_fd, member->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
                       member->fd, &event)
            != 0)
-    {
-      g_warning ("Could not wait for a worker: %s", g_strerror (errno));
-      return;
-    }
+    return FALSE;
   member->events = events;
+  return TRUE;
 }
 
 /* ——— News for the pool's own context ——— */
@@ -480,7 +479,8 @@ drive_new (GForkCrew    *crew,
   g_source_set_static_name (self->source, "[gspawnfork] pool");
   /* A callback may iterate the context, and the pool goes on meanwhile. */
   g_source_set_can_recurse (self->source, TRUE);
-  g_source_add_unix_fd (self->source, crew->epoll_fd, G_IO_IN);
+  if (crew->epoll_fd >= 0)
+    g_source_add_unix_fd (self->source, crew->epoll_fd, G_IO_IN);
   g_source_attach (self->source, context);
   return self;
 }
@@ -609,9 +609,9 @@ g_fork_crew_wait (GForkCrew    *self,
 
 /* ——— Beginning and end ——— */
 
-gboolean
-g_fork_crew_open_driver (GForkCrew  *self,
-                         GError    **error)
+/* If that fails, every operation fails with the reason. */
+void
+g_fork_crew_open_driver (GForkCrew *self)
 {
   g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
 
@@ -626,16 +626,12 @@ g_fork_crew_open_driver (GForkCrew  *self,
   self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (self->epoll_fd < 0 || !add_fd (self, self->timer_fd, KEY_TIMER)
       || !add_fd (self, self->wake_fd, KEY_WAKE))
-    {
-      g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_FAILED, _("Could not make a pool: %s"),
-                   g_strerror (errno));
-      return FALSE;
-    }
+    g_set_error (&self->defect, G_FORK_ERROR, G_FORK_ERROR_FAILED, _("Could not make a pool: %s"),
+                 g_strerror (errno));
 
   /* Its descriptors are polled by the thread that is there, without owning it. */
   self->work = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
   self->home = drive_new (self, context);
-  return TRUE;
 }
 
 /* Lets go of all main contexts. What was cancelled is called back before, in this thread
@@ -653,6 +649,13 @@ g_fork_crew_close_driver (GForkCrew *self)
   drive_free (home);
 }
 
+static void
+close_fd (int fd)
+{
+  if (fd >= 0)
+    close (fd);
+}
+
 void
 g_fork_crew_free_driver (GForkCrew *self)
 {
@@ -660,9 +663,8 @@ g_fork_crew_free_driver (GForkCrew *self)
   g_clear_pointer (&self->work, g_main_context_unref);
   g_array_unref (self->work_fds);
   g_ptr_array_unref (self->trash);
-  if (self->work_fd >= 0)
-    close (self->work_fd);
-  close (self->epoll_fd);
-  close (self->timer_fd);
-  close (self->wake_fd);
+  close_fd (self->work_fd);
+  close_fd (self->epoll_fd);
+  close_fd (self->timer_fd);
+  close_fd (self->wake_fd);
 }

@@ -38,7 +38,7 @@ static gboolean
 may_be_given_more (GForkMember *member)
 {
   return member->is_ready && !member->is_leaving && !member->is_lent && !member->is_over
-         && !member->is_full && !member->is_fresh;
+         && !member->is_killed && !member->is_full && !member->is_fresh;
 }
 
 /* A worker has got ready, or has finished what it had. */

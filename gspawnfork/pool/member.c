@@ -446,6 +446,21 @@ reads (const GForkMember *self)
   return !self->is_killed && !self->is_lent && (!self->is_ready || self->does_jobs);
 }
 
+/* What the worker writes cannot be read or awaited here, for want of memory or descriptors. */
+static void
+on_unusable (GForkCrew   *crew,
+             GForkMember *self,
+             int          reason)
+{
+  if (self->misbehaviour == NULL)
+    self->misbehaviour = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                      _("Could not read from process %d, which runs the function "
+                                        "“%s”: %s"),
+                                      (int) g_fork_process_get_pid (self->process),
+                                      crew->function, g_strerror (reason));
+  g_fork_member_kill (crew, self);
+}
+
 /* Awaits what is to be awaited on the socket now. */
 void
 g_fork_member_expect (GForkCrew   *crew,
@@ -465,7 +480,8 @@ g_fork_member_expect (GForkCrew   *crew,
       if (!g_queue_is_empty (&self->unsent) && !self->is_unsent && self->retry_at == 0)
         events |= EPOLLOUT;
     }
-  g_fork_crew_watch_fd (crew, self, events);
+  if (!g_fork_crew_watch_fd (crew, self, events))
+    on_unusable (crew, self, errno);
 }
 
 static void
@@ -543,6 +559,10 @@ read_frames (GForkCrew   *crew,
         case GFORK_FILL_EOF:
         case GFORK_FILL_RESET:
           on_over (crew, self);
+          return;
+
+        case GFORK_FILL_NO_MEMORY:
+          on_unusable (crew, self, ENOMEM);
           return;
 
         default:
@@ -740,7 +760,22 @@ g_fork_member_send (GForkCrew    *crew,
   g_fork_member_expect (crew, self);
 }
 
-/* Sends what the kernel takes. If the worker is gone, reading tells. */
+/* The worker has ended, or cannot be sent anything. What it has answered is still to be read,
+ * and that tells of its end; if it does not, the worker is killed. */
+static void
+on_unsendable (GForkCrew   *crew,
+               GForkMember *self)
+{
+  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE;
+
+  self->is_full = TRUE;
+  g_fork_crew_not_idle (crew, self);
+  if (!self->is_killed && (self->kill_at == 0 || self->kill_at > deadline))
+    self->kill_at = deadline;
+  crew->is_dirty = TRUE;
+}
+
+/* Sends what the kernel takes. */
 void
 g_fork_member_flush (GForkCrew   *crew,
                      GForkMember *self)
@@ -772,6 +807,8 @@ g_fork_member_flush (GForkCrew   *crew,
       chunk->fd = -1;
       if (n >= 0)
         chunk->n_sent += n;
+      else
+        on_unsendable (crew, self);
       if (n < 0 || chunk->n_sent == chunk->data->len)
         chunk_free (g_queue_pop_head (&self->unsent));
     }

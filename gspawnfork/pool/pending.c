@@ -152,6 +152,8 @@ submit (GForkPending *self)
   self->is_submitted = TRUE;
   if (self->is_cancelled)
     g_cancellable_set_error_if_cancelled (self->cancellable, &error);
+  else if (crew->defect != NULL && self->kind != G_FORK_PENDING_STOP)
+    error = g_error_copy (crew->defect);
   else if (self->kind != G_FORK_PENDING_START && self->kind != G_FORK_PENDING_STOP
            && crew->state != G_FORK_POOL_STATE_RUNNING)
     error = g_fork_crew_closed_error (crew);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # threads.sh BUILD [--quick]: 16 threads that do everything at once, on the same and on
 # different templates: as fast as they can, watched by the thread sanitizer, and watched by
-# helgrind. Fails if anything goes wrong or either of the two has something to report.
+# helgrind, which watches the tests of a pool's jobs, too. Fails if anything goes wrong or
+# either of the two has something to report.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -58,11 +59,17 @@ then
   glib=$(pkg-config --variable=prefix glib-2.0)/share/glib-2.0/valgrind/glib.supp
   [ ! -f "$glib" ] || suppressions="$suppressions --suppressions=$glib"
 
-  timeout $patience valgrind -q --tool=helgrind --history-level=approx --num-callers=20 --error-exitcode=1 \
-    --log-file="$report" $suppressions \
-    "$load/load-threads" "$helgrind" || status=1
-  # Without what it says of system calls that it does not know.
-  grep -v '^--' "$report" || :
+  watch ()
+  {
+    timeout $patience valgrind -q --tool=helgrind --history-level=approx --num-callers=20 --error-exitcode=1 \
+      --log-file="$report" $suppressions "$@" || status=1
+    # Without what it says of system calls that it does not know.
+    grep -v '^--' "$report" || :
+  }
+  watch "$load/load-threads" "$helgrind"
+  meson compile -C "$build" load-pool-jobs test-jobs >/dev/null
+  export GFORK_MODULE_PATH="$build/tests/modules"
+  watch "$load/load-pool-jobs"
 else
   echo "Not watched by helgrind: it was not there when this was built, or cannot read this."
 fi

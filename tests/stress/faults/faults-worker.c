@@ -24,6 +24,7 @@ EXPORT int set_up (const GForkArg *args, size_t n_args, char *error, size_t erro
 EXPORT int work (int socket, const GForkArg *args, size_t n_args);
 EXPORT int work_in_program (int socket, const GForkArg *args, size_t n_args);
 EXPORT int linger (int socket, const GForkArg *args, size_t n_args);
+EXPORT int serve (int socket, const GForkArg *args, size_t n_args);
 
 static char was_set_up[16];
 
@@ -145,4 +146,25 @@ linger (int             socket,
   while (read (socket, &byte, 1) > 0 || errno == EINTR)
     errno = 0;
   return 5;
+}
+
+static int
+repeat (const void *request,
+        size_t      length,
+        GForkReply *reply,
+        void       *user_data)
+{
+  (void) user_data;
+  g_fork_reply_set (reply, request, length);
+  return 0;
+}
+
+EXPORT int
+serve (int             socket,
+       const GForkArg *args,
+       size_t          n_args)
+{
+  (void) args;
+  (void) n_args;
+  return g_fork_serve_jobs (socket, repeat, NULL);
 }

@@ -28,7 +28,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 PARTS = ["new", "fork", "signal", "exec", "spares", "forget", "detach",
-         "from-main", "early", "embed"]
+         "pool", "from-main", "early", "embed"]
 
 # In these, what is executed as the helper is the program itself, or nothing.
 OWN_HELPER = {"from-main", "early", "embed"}
@@ -75,6 +75,11 @@ CALLS = {
     "process_mrelease": "ENOSYS EPERM EINTR EAGAIN",
     "ioctl": "ENOTTY EPERM ENOMEM",
     "eventfd2": "EMFILE ENFILE ENOMEM",
+    "epoll_create1": "EMFILE ENFILE ENOMEM",
+    "epoll_ctl": "ENOMEM ENOSPC",
+    "epoll_wait": "EINTR",
+    "epoll_pwait": "EINTR",
+    "timerfd_create": "EMFILE ENFILE ENOMEM",
     "pipe2": "EMFILE",
     "signalfd4": "EMFILE ENFILE ENOMEM",
     "close_range": "ENOSYS EPERM ENOMEM EMFILE",
