@@ -9,16 +9,21 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 G_FORK_EXPORT int jobs (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int late (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int leave_before_ready (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int leave_with (int socket, const GForkArg *args, size_t n_args);
+G_FORK_EXPORT int leave_at (int socket, const GForkArg *args, size_t n_args);
+G_FORK_EXPORT int parrot (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int stay (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int stubborn (int socket, const GForkArg *args, size_t n_args);
 G_FORK_EXPORT int with_child (int socket, const GForkArg *args, size_t n_args);
@@ -185,6 +190,102 @@ leave_with (int             socket,
   if (write (args[0].fd, ".", 1) != 1)
     return 99;
   return atoi (args[1].data);
+}
+
+/* Tells the time of each of its starts, in microseconds of the monotonic clock, to the first
+ * descriptor, and fails. */
+int
+leave_at (int             socket,
+          const GForkArg *args,
+          size_t          n_args)
+{
+  struct timespec now;
+  int64_t time;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  time = now.tv_sec * INT64_C (1000000) + now.tv_nsec / 1000;
+  return write (args[0].fd, &time, sizeof time) == sizeof time ? 1 : 99;
+}
+
+static bool
+read_exactly (int    fd,
+              void  *data,
+              size_t length)
+{
+  char *rest = data;
+
+  while (length > 0)
+    {
+      ssize_t n = read (fd, rest, length);
+
+      if (n <= 0)
+        return false;
+      rest += n;
+      length -= n;
+    }
+  return true;
+}
+
+/* The descriptors that a parrot sends with what it writes. */
+static int
+open_fds (char kind,
+          int *fds)
+{
+  int n = 0;
+
+  switch (kind)
+    {
+    case 'f': /* of a file that anybody can change */
+      fds[n++] = memfd_create ("test", MFD_CLOEXEC);
+      break;
+    case 'p': /* of what is no file */
+      if (pipe (fds) == 0)
+        n = 2;
+      break;
+    case 'm': /* very many */
+      while (n < 200)
+        fds[n++] = dup (STDERR_FILENO);
+      break;
+    }
+  return n;
+}
+
+/* Reads the frame of one job, and writes back what its bytes are, however much of a frame that
+ * is. Before them, one byte says what descriptors to send with it, and another one whether to
+ * leave after that. */
+int
+parrot (int             socket,
+        const GForkArg *args,
+        size_t          n_args)
+{
+  _Alignas (struct cmsghdr) char control[CMSG_SPACE (200 * sizeof (int))] = "";
+  uint32_t head[6];
+  char bytes[4096], how[2];
+  int fds[200];
+  struct iovec iov = { bytes, 0 };
+  struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+  int n_fds;
+
+  if (!read_exactly (socket, head, sizeof head) || head[0] < 18 || head[0] > 16 + sizeof bytes
+      || !read_exactly (socket, how, sizeof how)
+      || !read_exactly (socket, bytes, head[0] - 18))
+    return 99;
+
+  iov.iov_len = head[0] - 18;
+  n_fds = open_fds (how[0], fds);
+  if (n_fds > 0)
+    {
+      message.msg_control = control;
+      message.msg_controllen = CMSG_SPACE (n_fds * sizeof (int));
+      *CMSG_FIRSTHDR (&message) = (struct cmsghdr){ .cmsg_len = CMSG_LEN (n_fds * sizeof (int)),
+                                                    .cmsg_level = SOL_SOCKET,
+                                                    .cmsg_type = SCM_RIGHTS };
+      memcpy (CMSG_DATA (CMSG_FIRSTHDR (&message)), fds, n_fds * sizeof (int));
+    }
+  if (sendmsg (socket, &message, 0) != (ssize_t) iov.iov_len)
+    return 98;
+
+  return how[1] == 'l' ? 0 : stay (socket, args, n_args);
 }
 
 /* Waits for the end of file. */
