@@ -34,6 +34,14 @@ get_program (void)
   return program != NULL ? program : "gspawnfork";
 }
 
+static void
+assert_contains (const char *text,
+                 const char *part)
+{
+  if (strstr (text, part) == NULL)
+    g_error ("“%s” is not in: %s", part, text);
+}
+
 /* Runs it with words that are separated by spaces; @input may be %NULL. */
 static void
 command (Outcome    *outcome,
@@ -54,14 +62,6 @@ command (Outcome    *outcome,
   g_assert_no_error (error);
   outcome->status = g_subprocess_get_if_exited (process) ? g_subprocess_get_exit_status (process)
                                                          : -g_subprocess_get_term_sig (process);
-}
-
-static void
-assert_contains (const char *text,
-                 const char *part)
-{
-  if (strstr (text, part) == NULL)
-    g_error ("“%s” is not in: %s", part, text);
 }
 
 /* ——— run ——— */
@@ -152,6 +152,190 @@ test_exec_status (void)
 
   command (&killed, "kill -TERM $$\n", "exec sh");
   g_assert_cmpint (killed.status, ==, 128 + SIGTERM);
+}
+
+/* ——— What both start with ——— */
+
+static void
+test_environment (void)
+{
+  g_auto (Outcome) outcome = { NULL };
+  g_auto (Outcome) empty = { NULL };
+  g_auto (Outcome) wrong = { NULL };
+
+  command (&outcome, "echo $ONE-${HOME-none}\n", "exec --setenv ONE=a=b --unsetenv HOME sh");
+  g_assert_cmpstr (outcome.output, ==, "a=b-none\n");
+
+  command (&empty, NULL, "exec --ignore-environment env");
+  g_assert_cmpstr (empty.errors, ==, "");
+  g_assert_cmpstr (empty.output, ==, "");
+  g_assert_cmpint (empty.status, ==, 0);
+
+  command (&wrong, NULL, "exec --setenv =1 env");
+  g_assert_cmpint (wrong.status, ==, 2);
+  assert_contains (wrong.errors, "=1");
+}
+
+static void
+test_directory (void)
+{
+  g_auto (Outcome) program = { NULL };
+  g_auto (Outcome) worker = { NULL };
+
+  command (&program, NULL, "exec --chdir=/usr pwd");
+  g_assert_cmpstr (program.output, ==, "/usr\n");
+
+  command (&worker, "cwd\nexit 0\n", "run --chdir=/usr test-worker:answer");
+  assert_contains (worker.output, "/usr");
+}
+
+static void
+test_limits (void)
+{
+  static const char *const wrong[] = { "memory", "memory=", "memory=1Q", "memory=-1", "speed=1",
+                                       "memory=20000000000G" };
+  g_auto (Outcome) outcome = { NULL };
+
+  command (&outcome, "ulimit -n\nulimit -v\nulimit -t\n",
+           "exec -l open-files=77 --limit=memory=512M --limit=cpu-time=30 sh");
+  g_assert_cmpstr (outcome.output, ==, "77\n524288\n30\n");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++)
+    {
+      g_auto (Outcome) refused = { NULL };
+      g_autofree char *words = g_strdup_printf ("exec --limit=%s true", wrong[i]);
+
+      command (&refused, NULL, words);
+      g_assert_cmpint (refused.status, ==, 2);
+      assert_contains (refused.errors, wrong[i]);
+    }
+}
+
+/* What the program has started ends with it: it holds our end of the pipe open. */
+static void
+test_deadline (void)
+{
+  g_auto (Outcome) outcome = { NULL };
+  g_auto (Outcome) met = { NULL };
+  g_auto (Outcome) wrong = { NULL };
+
+  command (&outcome, "sleep 1000 & wait\n", "exec --setsid --deadline=0.2 sh");
+  g_assert_cmpint (outcome.status, ==, 124);
+
+  command (&met, NULL, "exec --deadline=1000 true");
+  g_assert_cmpint (met.status, ==, 0);
+
+  command (&wrong, NULL, "exec --deadline=-1 true");
+  g_assert_cmpint (wrong.status, ==, 2);
+}
+
+/* Executes a shell that prints a line when it has begun; reads that line. */
+static GSubprocess *
+start_shell (const char        *option,
+             const char        *script,
+             GDataInputStream **lines)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *line = NULL;
+  GSubprocess *process = NULL;
+
+  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, get_program (), "exec", option,
+                              "sh", "-c", script, NULL);
+  g_assert_no_error (error);
+  *lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (process));
+  line = g_data_input_stream_read_line (*lines, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (line);
+  return process;
+}
+
+static void
+test_sigterm (void)
+{
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  process = start_shell ("--setsid", "trap 'exit 7' TERM; sleep 1000 & echo begun; wait", &lines);
+  g_subprocess_send_signal (process, SIGTERM);
+  g_assert_true (g_subprocess_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_get_if_exited (process));
+  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 7);
+}
+
+/* The pipe is at its end when all who have it have ended. */
+static void
+test_die_with_application (void)
+{
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *line = NULL;
+
+  process = start_shell ("--die-with-application", "echo begun; exec sleep 1000", &lines);
+  g_subprocess_force_exit (process);
+  line = g_data_input_stream_read_line (lines, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_null (line);
+}
+
+static gboolean
+can_confine (void)
+{
+  const GForkSandboxFeatures needed = G_FORK_SANDBOX_FILES | G_FORK_SANDBOX_NETWORK
+                                      | G_FORK_SANDBOX_SIGNALS | G_FORK_SANDBOX_SYSTEM_CALLS;
+
+  if (g_fork_sandbox_get_features () == needed)
+    return TRUE;
+
+  g_test_skip ("the kernel lacks a part of what confines");
+  return FALSE;
+}
+
+/* The module is loaded outside of the sandbox, its function runs inside. */
+static void
+test_confine (void)
+{
+  g_auto (Outcome) worker = { NULL };
+  g_auto (Outcome) free_program = { NULL };
+  g_auto (Outcome) program = { NULL };
+  g_auto (Outcome) missing = { NULL };
+
+  if (!can_confine ())
+    return;
+
+  command (&worker, "hello", "run --confine test-worker:echo");
+  g_assert_cmpstr (worker.errors, ==, "");
+  g_assert_cmpstr (worker.output, ==, "hello");
+
+  command (&free_program, NULL, "exec cat /etc/passwd");
+  g_assert_cmpint (free_program.status, ==, 0);
+  command (&program, NULL, "exec --allow-execute=/ cat /etc/passwd");
+  g_assert_cmpint (program.status, ==, 0);
+
+  command (&missing, NULL, "run --allow-read=/no/such/path test-worker:echo");
+  g_assert_cmpint (missing.status, ==, 125);
+  assert_contains (missing.errors, "/no/such/path");
+}
+
+/* What may be executed may be read, and nothing else. */
+static void
+test_confined_files (void)
+{
+  g_auto (Outcome) refused = { NULL };
+  g_auto (Outcome) partly = { NULL };
+
+  if (!can_confine ())
+    return;
+
+  command (&refused, NULL, "exec --confine cat /etc/passwd");
+  g_assert_cmpint (refused.status, ==, 126);
+  g_assert_cmpstr (refused.output, ==, "");
+
+  command (&partly, NULL, "exec --allow-execute=/usr --allow-execute=/lib64 cat /etc/passwd");
+  g_assert_cmpint (partly.status, ==, 1);
+  g_assert_cmpstr (partly.output, ==, "");
 }
 
 /* ——— ps ——— */
@@ -256,7 +440,7 @@ test_completion (void)
   command (&outcome, NULL, "--bash-completion");
   script = g_strdup_printf ("%s\n"
                             "COMP_WORDS=(gspawnfork ch) COMP_CWORD=1; _gspawnfork; echo ${COMPREPLY[@]}\n"
-                            "COMP_WORDS=(gspawnfork run --co) COMP_CWORD=2; _gspawnfork 2>/dev/null; "
+                            "COMP_WORDS=(gspawnfork run --cou) COMP_CWORD=2; _gspawnfork 2>/dev/null; "
                             "echo ${COMPREPLY[@]}\n",
                             outcome.output);
   bash = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, "bash", "-c", script, NULL);
@@ -295,6 +479,14 @@ main (int    argc,
   g_test_add_func ("/command/run/several", test_run_several);
   g_test_add_func ("/command/exec/streams", test_exec_streams);
   g_test_add_func ("/command/exec/status", test_exec_status);
+  g_test_add_func ("/command/prepare/environment", test_environment);
+  g_test_add_func ("/command/prepare/directory", test_directory);
+  g_test_add_func ("/command/prepare/limits", test_limits);
+  g_test_add_func ("/command/prepare/deadline", test_deadline);
+  g_test_add_func ("/command/prepare/sigterm", test_sigterm);
+  g_test_add_func ("/command/prepare/die-with-application", test_die_with_application);
+  g_test_add_func ("/command/prepare/confine", test_confine);
+  g_test_add_func ("/command/prepare/confined-files", test_confined_files);
   g_test_add_func ("/command/ps/tree", test_ps);
   g_test_add_func ("/command/ps/nobody", test_ps_nobody);
   g_test_add_func ("/command/check/good", test_check_good);

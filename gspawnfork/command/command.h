@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 enum
 {
   EXIT_USAGE = 2,
+  EXIT_TIMED_OUT = 124,
   EXIT_NOT_STARTED = 125,
   EXIT_NOT_EXECUTED = 126,
   EXIT_SIGNALED = 128 /* and the signal's number */
@@ -28,6 +29,9 @@ typedef struct
   const char *summary;
   const char *description;
   const GOptionEntry *entries;
+
+  /* Those that it has in common with other commands, or %NULL */
+  const GOptionEntry *common_entries;
 
   /* Whether options end at the first argument that is none: the rest is another's. */
   gboolean strict;
@@ -51,6 +55,16 @@ int  command_fail             (GError       *error,
 
 /* Makes a template of the runtime that @runtime names, or of the helper's if it is %NULL. */
 GForkTemplate *command_new_template (const char *runtime);
+
+/* The options that say what a worker starts with. What they were given is applied to a template
+ * by command_prepare(), which fails with a sentence about one that cannot be read; and, when the
+ * modules are loaded, by command_confine(). */
+extern const GOptionEntry command_prepare_entries[];
+
+gboolean command_prepare         (GForkTemplate  *template,
+                                  GError        **error);
+void     command_confine         (GForkTemplate  *template);
+gboolean command_has_own_session (void);
 
 void print_manual_page        (void);
 void print_bash_completion    (void);

@@ -63,6 +63,8 @@ run (const Command  *command,
   g_option_context_set_description (context, _(command->description));
   g_option_context_set_strict_posix (context, command->strict);
   g_option_context_add_main_entries (context, command->entries, GETTEXT_PACKAGE);
+  if (command->common_entries != NULL)
+    g_option_context_add_main_entries (context, command->common_entries, GETTEXT_PACKAGE);
 
   if (g_option_context_parse_strv (context, &arguments, &error))
     {

@@ -68,12 +68,36 @@ print_manual_page (void)
       print_text ("%s\n", (*command)->description);
       print_options ((*command)->entries);
     }
+  g_print (".SH OPTIONS OF RUN AND EXEC\n"
+           "They say what the worker, or the program, starts with. Modules are loaded before it is "
+           "confined. A program that is linked dynamically needs its loader executable, and its "
+           "libraries readable.\n");
+  print_options (command_prepare_entries);
+  g_print (".SH EXIT STATUS\n"
+           ".TP\n.B 2\nThe command line is wrong.\n"
+           ".TP\n.B 124\nThe deadline has passed.\n"
+           ".TP\n.B 125\nThe worker could not be started, or how it has ended is not known.\n"
+           ".TP\n.B 126\nThe program could not be executed.\n"
+           ".TP\n.B 128 and the number of a signal\nThe signal has killed the worker or program.\n"
+           ".TP\n.B others\nThat of the worker or program; 1 if ps or check fails.\n");
   g_print (".SH ENVIRONMENT\n"
            ".TP\n.B GFORK_MODULE_PATH\nDirectories in which modules are looked up, separated by colons.\n"
            ".TP\n.B GSPAWNFORK_HELPER\nThe helper to execute instead of the installed one.\n"
            ".TP\n.B GSPAWNFORK_START_TIMEOUT\nThe time in seconds after which a program that does not answer "
            "is given up; 0 for no limit.\n"
+           ".SH EXAMPLES\n"
+           ".TP\n.B gspawnfork run \\-\\-confine decoder:decode <picture.png >picture.raw\n"
+           "Decodes a picture in a sandbox.\n"
+           ".TP\n.B gspawnfork exec \\-\\-setsid \\-\\-deadline=10 \\-\\-limit=memory=1G make check\n"
+           "Executes a program that is killed after ten seconds, with all that it has started.\n"
            ".SH SEE ALSO\nThe reference manual of gspawnfork.\n");
+}
+
+static void
+print_option_names (const GOptionEntry *entries)
+{
+  for (const GOptionEntry *entry = entries; entry->long_name != NULL; entry++)
+    g_print (" --%s%s", entry->long_name, entry->arg != G_OPTION_ARG_NONE ? "=" : "");
 }
 
 void
@@ -91,8 +115,9 @@ print_bash_completion (void)
   for (const Command *const *command = commands; *command != NULL; command++)
     {
       g_print ("    %s) options='--help", (*command)->name);
-      for (const GOptionEntry *entry = (*command)->entries; entry->long_name != NULL; entry++)
-        g_print (" --%s%s", entry->long_name, entry->arg != G_OPTION_ARG_NONE ? "=" : "");
+      print_option_names ((*command)->entries);
+      if ((*command)->common_entries != NULL)
+        print_option_names ((*command)->common_entries);
       g_print ("' ;;\n");
     }
   g_print ("    *) return ;;\n  esac\n\n"

@@ -10,13 +10,16 @@
 
 #include <gio/gunixinputstream.h>
 #include <gio/gunixoutputstream.h>
+#include <glib-unix.h>
 #include <glib/gi18n.h>
-#include <stdlib.h>
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 static char *runtime;
 static char **modules;
 static int count = 1;
+static double deadline;
 
 static const GOptionEntry run_entries[] = {
   { "runtime", 'r', 0, G_OPTION_ARG_STRING, &runtime,
@@ -26,6 +29,8 @@ static const GOptionEntry run_entries[] = {
     N_("Load this module into the template first; may be given several times"), N_("MODULE") },
   { "count", 'n', 0, G_OPTION_ARG_INT, &count,
     N_("Run so many workers at the same time, with nothing on their standard input"), N_("N") },
+  { "deadline", 't', 0, G_OPTION_ARG_DOUBLE, &deadline,
+    N_("Kill it after so many seconds; with --setsid, with all that it has started"), N_("SECONDS") },
   G_OPTION_ENTRY_NULL
 };
 
@@ -33,6 +38,8 @@ static const GOptionEntry exec_entries[] = {
   { "count", 'n', 0, G_OPTION_ARG_INT, &count,
     N_("Execute the program so many times at once, with nothing on its standard input"),
     N_("N") },
+  { "deadline", 't', 0, G_OPTION_ARG_DOUBLE, &deadline,
+    N_("Kill it after so many seconds; with --setsid, with all that it has started"), N_("SECONDS") },
   G_OPTION_ENTRY_NULL
 };
 
@@ -44,12 +51,15 @@ typedef struct
   GIOStream *stream;           /* of the socket */
   GCancellable *input_stopped; /* there is nobody left to read it */
   guint under_way;             /* operations */
+  guint deadline;              /* the source, or 0 */
+  gboolean timed_out;
   int status;
 } Worker;
 
 static void
 worker_free (Worker *worker)
 {
+  g_clear_handle_id (&worker->deadline, g_source_remove);
   g_clear_object (&worker->process);
   g_clear_object (&worker->stream);
   g_clear_object (&worker->socket);
@@ -68,13 +78,27 @@ on_ended (GObject      *source,
 
   if (!g_fork_process_wait_finish (process, result, &error))
     worker->status = command_fail (error, EXIT_NOT_STARTED);
+  else if (worker->timed_out)
+    worker->status = EXIT_TIMED_OUT;
   else if (g_fork_process_get_if_signaled (process))
     worker->status = EXIT_SIGNALED + g_fork_process_get_term_sig (process);
   else
     worker->status = g_fork_process_get_exit_status (process);
 
+  g_clear_handle_id (&worker->deadline, g_source_remove);
   g_cancellable_cancel (worker->input_stopped);
   worker->under_way--;
+}
+
+static gboolean
+on_deadline (gpointer user_data)
+{
+  Worker *worker = user_data;
+
+  worker->deadline = 0;
+  worker->timed_out = TRUE;
+  g_fork_process_force_exit (worker->process);
+  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -135,13 +159,52 @@ join_streams (Worker   *worker,
 
   worker->under_way++;
   g_fork_process_wait_async (worker->process, NULL, on_ended, worker);
+  if (deadline > 0)
+    worker->deadline = g_timeout_add (MIN (deadline * 1000, G_MAXUINT), on_deadline, worker);
+}
+
+/* ——— Signals ——— */
+
+static void
+pass_on (GPtrArray *workers,
+         int        signum)
+{
+  for (guint i = 0; i < workers->len; i++)
+    {
+      Worker *worker = g_ptr_array_index (workers, i);
+
+      if (worker->process != NULL && command_has_own_session ())
+        g_fork_process_send_signal_to_group (worker->process, signum, NULL);
+      else if (worker->process != NULL)
+        g_fork_process_send_signal (worker->process, signum, NULL);
+    }
+}
+
+static gboolean
+on_sigterm (gpointer workers)
+{
+  pass_on (workers, SIGTERM);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_sigint (gpointer workers)
+{
+  pass_on (workers, SIGINT);
+  return G_SOURCE_CONTINUE;
 }
 
 /* Waits for all of them. Returns the first exit status that is not 0. */
 static int
 wait_for_all (GPtrArray *workers)
 {
+  guint sigterm = g_unix_signal_add (SIGTERM, on_sigterm, workers);
+  guint sigint = 0;
   int status = 0;
+
+  /* A terminal sends it to the workers as well, unless they have left its session. */
+  if (command_has_own_session ())
+    sigint = g_unix_signal_add (SIGINT, on_sigint, workers);
 
   for (guint i = 0; i < workers->len; i++)
     {
@@ -152,6 +215,9 @@ wait_for_all (GPtrArray *workers)
       if (status == 0)
         status = worker->status;
     }
+
+  g_source_remove (sigterm);
+  g_clear_handle_id (&sigint, g_source_remove);
   return status;
 }
 
@@ -184,6 +250,11 @@ start_all (GForkTemplate  *template,
       g_printerr (_("gspawnfork: %d is no number of workers\n"), count);
       return EXIT_USAGE;
     }
+  if (deadline < 0)
+    {
+      g_printerr (_("gspawnfork: the deadline cannot be before the start\n"));
+      return EXIT_USAGE;
+    }
 
   for (int i = 0; i < count; i++)
     {
@@ -208,9 +279,22 @@ static int
 run (char **arguments)
 {
   g_autoptr (GForkTemplate) template = command_new_template (runtime);
+  g_autofree char *function_module = NULL;
+  const char *colon = strrchr (arguments[0], ':');
+  GError *error = NULL;
 
+  if (!command_prepare (template, &error))
+    return command_fail (error, EXIT_USAGE);
+
+  /* All of them are loaded outside of the sandbox, and once for all workers. */
   for (char **module = modules; module != NULL && *module != NULL; module++)
     g_fork_template_require (template, *module);
+  if (colon != NULL && colon != arguments[0])
+    {
+      function_module = g_strndup (arguments[0], colon - arguments[0]);
+      g_fork_template_require (template, function_module);
+    }
+  command_confine (template);
   return start_all (template, run_function, arguments);
 }
 
@@ -231,7 +315,11 @@ static int
 execute (char **arguments)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  GError *error = NULL;
 
+  if (!command_prepare (template, &error))
+    return command_fail (error, EXIT_USAGE);
+  command_confine (template);
   return start_all (template, execute_program, arguments);
 }
 
@@ -241,9 +329,11 @@ const Command run_command = {
   .summary = N_("Run a function of a module in a worker"),
   .description = N_("The standard input and output are joined to the worker's communication socket. The "
                     "arguments are strings that are sent to it. The exit status is the worker's, 128 and "
-                    "the signal's number if a signal has killed it, or 125 if it could not be started; of "
-                    "several workers, the first that is not 0."),
+                    "the signal's number if a signal has killed it, 124 if the deadline has passed, or 125 if "
+                    "it could not be started; of several workers, the first that is not 0. SIGTERM is "
+                    "passed on to the worker."),
   .entries = run_entries,
+  .common_entries = command_prepare_entries,
   .strict = TRUE,
   .min_arguments = 1,
   .run = run,
@@ -254,9 +344,11 @@ const Command exec_command = {
   .arguments = N_("PROGRAM [ARGUMENT…]"),
   .summary = N_("Execute a program in a fork of a template"),
   .description = N_("The program is looked up in PATH, and has the standard streams of this one. The exit "
-                    "status is the program's, 128 and the signal's number if a signal has killed it, or 126 "
-                    "if it could not be executed; of several, the first that is not 0."),
+                    "status is the program's, 128 and the signal's number if a signal has killed it, 124 if "
+                    "the deadline has passed, or 126 if it could not be executed; of several, the first that "
+                    "is not 0. SIGTERM is passed on to the program."),
   .entries = exec_entries,
+  .common_entries = command_prepare_entries,
   .strict = TRUE,
   .min_arguments = 1,
   .run = execute,

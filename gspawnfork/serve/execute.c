@@ -75,10 +75,11 @@ execute_file (const char *path,
   errno = ENOEXEC;
 }
 
+/* clearenv() leaves no array at all. */
 static const char *
 find_path (char **envp)
 {
-  for (; *envp != NULL; envp++)
+  for (; envp != NULL && *envp != NULL; envp++)
     if (strncmp (*envp, "PATH=", 5) == 0)
       return *envp + 5;
 
