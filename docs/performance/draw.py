@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Brings the tables and plots of performance.md up to date.
+"""Brings the tables and plots of performance.md and performance-details.md up to date.
 
     python3 draw.py [RESULTS.json [PYTHON.json]]
 
@@ -22,7 +22,7 @@ matplotlib.use('svg')
 from matplotlib import pyplot, ticker  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-PAGE = HERE.parent / 'performance.md'
+DOCS = HERE.parent
 
 NEW = 'gspawnfork new'
 SPARES = NEW + ' with 2 spares'
@@ -259,9 +259,60 @@ def show_python(results):
     return '\n'.join(lines)
 
 
-SHOWS = {'machine': show_machine, 'ratios': show_ratios, 'size': show_size,
-         'flight': show_flight, 'spares': show_spares, 'scale': show_scale,
-         'memory': show_memory, 'big': show_big, 'work': show_work, 'python': show_python}
+# What one would use instead: a label for each, what is measured, and the template that does
+# equal work.
+
+CONFINED = NEW + ', confined'
+INSTEAD = [
+    ('`fork()` in a program with nothing loaded', ('cycle', PLAIN, 0), ('cycle', NEW_EXIT, 0)),
+    ('`fork()` in an application of {size:,} MB', ('cycle', 'fork', -1), ('cycle', NEW_EXIT, -1)),
+    ('`posix_spawn()` of a program', ('cycle', 'posix_spawn', -1), ('cycle', NEW, -1)),
+    ('GSubprocess in a program with nothing loaded', ('cycle', 'GSubprocess', 0), ('cycle', NEW, 0)),
+    ('GSubprocess in an application of {size:,} MB', ('cycle', 'GSubprocess', -1),
+     ('cycle', NEW, -1)),
+    ('AnyEvent::Fork', ('cycle', 'AnyEvent::Fork new', 0), ('cycle', NEW, 0)),
+    ('forkserver of multiprocessing, equal preloading',
+     ('python', 'multiprocessing, forkserver', -1), ('python', 'a fork of a template', -1)),
+    ('a new interpreter', ('python', 'a fresh interpreter', -1),
+     ('python', 'a fork of a template', -1)),
+    ('bubblewrap', ('confined', 'posix_spawn bwrap', None), ('confined', CONFINED, None)),
+]
+
+
+def find_instead(results):
+    """Label, and nanoseconds of the one and of the template, of all that was measured."""
+    found = []
+    size = results.values('cycle')[-1]
+
+    def get(section, name, which):
+        values = results.values(section, name)
+        if which == 0:
+            values = [value for value in values if value == 0]
+        return results.get(section, name, values[-1]) if values else None
+
+    for label, theirs, ours in INSTEAD:
+        took, template_took = get(*theirs), get(*ours)
+        # Of older results, which had no workers that call _exit().
+        if template_took is None and ours[1] == NEW_EXIT:
+            template_took = get(ours[0], NEW, ours[2])
+        if took is not None and template_took is not None:
+            found.append((label.format(size=size), took, template_took))
+    return found
+
+
+def show_instead(results):
+    return table(['instead', 'microseconds', 'a template', 'times as fast'],
+                 [[label, microseconds(took), microseconds(template), three_digits(took / template)]
+                  for label, took, template in find_instead(results)])
+
+
+# Page by page, as a user reads one and a maintainer the other
+
+SHOWS = {'performance.md': {'machine': show_machine, 'instead': show_instead},
+         'performance-details.md':
+         {'machine': show_machine, 'ratios': show_ratios, 'size': show_size,
+          'flight': show_flight, 'spares': show_spares, 'scale': show_scale,
+          'memory': show_memory, 'big': show_big, 'work': show_work, 'python': show_python}}
 
 
 def check(results):
@@ -270,15 +321,15 @@ def check(results):
             sys.exit(f'The section "{section}" was not measured, and the page shows all of them.')
 
 
-def write_page(results):
-    text = PAGE.read_text(encoding='utf-8')
-    for name, show in SHOWS.items():
+def write_page(page, shows, results):
+    text = page.read_text(encoding='utf-8')
+    for name, show in shows.items():
         text, n = re.subn(f'(<!-- {name}: .*?-->\n\n).*?(\n\n<!-- end of {name} -->)',
                           lambda match, show=show: match[1] + show(results) + match[2], text,
                           flags=re.DOTALL)
         if n != 1:
-            sys.exit(f'{PAGE}: there is no place for the table "{name}"')
-    PAGE.write_text(text, encoding='utf-8')
+            sys.exit(f'{page}: there is no place for the table "{name}"')
+    page.write_text(text, encoding='utf-8')
 
 
 # Plots
@@ -355,6 +406,24 @@ def draw_flight(results, filename):
     end_plot(figure, axes, filename)
 
 
+def draw_instead(results, filename):
+    figure, axes = begin_plot('One process: made, run, ended', 'microseconds', '')
+    found = find_instead(results)[::-1]
+    labels = [label.replace('`', '') for label, _, _ in found]
+    y = range(len(found))
+
+    axes.barh([place + .2 for place in y], [took / 1e3 for _, took, _ in found], height=.38,
+              color=STYLES['GSubprocess'][0], label='this')
+    axes.barh([place - .2 for place in y], [template / 1e3 for _, _, template in found],
+              height=.38, color=STYLES[NEW][0], label='a template instead')
+    axes.set_xscale('log')
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f'{x:,.0f}'))
+    # Bars of a logarithm begin somewhere; one that is the same in each run.
+    axes.set_xlim(left=10)
+    axes.set_yticks(y, labels)
+    end_plot(figure, axes, filename)
+
+
 def main():
     defaults = [HERE / 'results.json', HERE / 'python.json']
     results = Results(*(sys.argv[1:] + defaults[len(sys.argv) - 1:]))
@@ -365,9 +434,11 @@ def main():
                             'font.family': 'sans-serif', 'text.color': FOREGROUND,
                             'axes.edgecolor': FOREGROUND, 'axes.labelcolor': FOREGROUND,
                             'xtick.color': FOREGROUND, 'ytick.color': FOREGROUND})
-    write_page(results)
-    draw_size(results, PAGE.with_name('performance-size.svg'))
-    draw_flight(results, PAGE.with_name('performance-flight.svg'))
+    for name, shows in SHOWS.items():
+        write_page(DOCS / name, shows, results)
+    draw_size(results, DOCS / 'performance-size.svg')
+    draw_flight(results, DOCS / 'performance-flight.svg')
+    draw_instead(results, DOCS / 'performance-instead.svg')
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 #!/bin/sh
 # measure.sh [--quick]: installs what is missing, builds for release, measures, and brings the
-# tables and plots of performance.md up to date. It takes some six minutes and 2.5 GB, on a
-# machine that does nothing else. With --quick it takes three to five minutes: all is measured
-# in fewer rounds.
+# tables and plots of performance.md and performance-details.md up to date. It takes some six
+# minutes and 2.5 GB, on a machine that does nothing else. With --quick it takes three to five
+# minutes: all is measured in fewer rounds.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

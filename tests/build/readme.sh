@@ -41,14 +41,23 @@ do
     diff "$work/code" "$block"
 done
 
-# Links are relative to the page. Those to .html are to pages that gi-docgen makes.
-for page in README.md NEWS.md docs/*.md
+# Links are relative to the page. The reference makes links to HTML of those to pages.
+for page in README.md NEWS.md SECURITY.md docs/*.md
 do
-  for target in $(grep -o ']([^)#:]*' "$page" | cut -c 3- | grep -v -e '\.html$' -e '^https$' | sort -u)
+  for target in $(grep -o ']([^)#:]*' "$page" | cut -c 3- | grep -v '^https$' | sort -u)
   do
     check "$page: $target is there" \
       test -e "$(dirname "$page")/$target"
   done
+  check "$page: no link is empty" \
+    sh -c '! grep -n "]()" "$1"' sh "$page"
+done
+
+# Only gi-docgen knows links to symbols, and these pages are read in the repository.
+for page in $(grep -o '](\(docs/\)\?[A-Za-z-]*\.md' README.md | cut -c 3- | sort -u)
+do
+  check "$page reads well as plain Markdown" \
+    sh -c '! grep -n "\[[a-z]*@[A-Z]" "$1"' sh "$page"
 done
 
 echo "1..$n"
