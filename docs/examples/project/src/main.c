@@ -5,6 +5,7 @@
  */
 
 #include <gspawnfork/gspawnfork.h>
+#include <locale.h>
 
 /* Sends the words, runs the function, and returns what it has answered. */
 static char *
@@ -40,6 +41,7 @@ main (int    argc,
   g_autofree char *longest = NULL;
   g_autofree char *total = NULL;
 
+  setlocale (LC_ALL, "");
   g_fork_add_module_path (MODULE_DIR);
   g_fork_add_module_path (PYTHON_DIR);
 
