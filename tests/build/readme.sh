@@ -32,12 +32,12 @@ done
 awk -v work="$work" '
   /^```/ { if (file) close (file); file = ""; first = !inside; inside = !inside; next }
   inside && first { first = 0; if (match ($0, /^(\/\/|#) [a-z_-]+\.[a-z]+$/)) { file = work "/page-" $2; printf "" >file; next } }
-  inside && file { print >file }' docs/getting-started.md
+  inside && file { print >file }' docs/getting-started.md docs/recipes.md docs/python.md
 for block in "$work"/page-*
 do
   example=${block##*/page-}
   sed -n '/^\(#include\|import\|export\|async\)/,$p' "docs/examples/$example" >"$work/code"
-  check "getting-started.md shows $example as it is" \
+  check "the manual shows $example as it is" \
     diff "$work/code" "$block"
 done
 
