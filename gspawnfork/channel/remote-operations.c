@@ -104,8 +104,12 @@ end_silent (GForkRemote *root,
   g_autoptr (GError) error = NULL;
 
   error = g_fork_reason_new (G_FORK_ERROR_SPAWN,
-                             _("%s has not answered within %u seconds; it may be another "
-                               "program (GSPAWNFORK_START_TIMEOUT sets the limit)"),
+                             g_dngettext (GETTEXT_PACKAGE,
+                                          "%s has not answered within %u second; it may be another "
+                                          "program (GSPAWNFORK_START_TIMEOUT sets the limit)",
+                                          "%s has not answered within %u seconds; it may be another "
+                                          "program (GSPAWNFORK_START_TIMEOUT sets the limit)",
+                                          root->start_timeout),
                              process, root->start_timeout);
   g_fork_child_kill (root->child, SIGKILL, NULL);
 

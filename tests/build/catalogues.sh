@@ -15,7 +15,9 @@ extract ()
 {
   xgettext --from-code=UTF-8 --output="$work/messages.pot" \
     --keyword=_ --keyword=N_ --keyword=C_:1c,2 --keyword=NC_:1c,2 \
-    --flag=_:1:pass-c-format --flag=N_:1:pass-c-format "$@"
+    --keyword=g_dngettext:2,3 \
+    --flag=_:1:pass-c-format --flag=N_:1:pass-c-format \
+    --flag=g_dngettext:2:pass-c-format --flag=g_dngettext:3:pass-c-format "$@"
 }
 
 # Without messages, xgettext makes no file.
@@ -34,7 +36,7 @@ extract --files-from=po/POTFILES
 for language in $(grep -v '^#' po/LINGUAS)
 do
   check "$language is well formed" \
-    msgfmt --check --output-file=/dev/null "po/$language.po"
+    msgfmt --check --check-format --output-file=/dev/null "po/$language.po"
   check "$language translates every message" \
     msgcmp "po/$language.po" "$work/messages.pot"
 done
