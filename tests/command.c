@@ -239,8 +239,8 @@ start_shell (const char        *option,
   g_autofree char *line = NULL;
   GSubprocess *process = NULL;
 
-  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, get_program (), "exec", option,
-                              "sh", "-c", script, NULL);
+  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error,
+                              get_program (), "exec", option, "sh", "-c", script, NULL);
   g_assert_no_error (error);
   *lines = g_data_input_stream_new (g_subprocess_get_stdout_pipe (process));
   line = g_data_input_stream_read_line (*lines, NULL, NULL, &error);
@@ -262,6 +262,24 @@ test_sigterm (void)
   g_assert_no_error (error);
   g_assert_true (g_subprocess_get_if_exited (process));
   g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 7);
+}
+
+/* From a terminal, the program gets it itself, and may go on. */
+static void
+test_sigint (void)
+{
+  g_autoptr (GDataInputStream) lines = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  process = start_shell ("--count=1", "echo begun; cat; exit 5", &lines);
+  g_subprocess_send_signal (process, SIGINT);
+  g_output_stream_close (g_subprocess_get_stdin_pipe (process), NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_wait (process, NULL, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_get_if_exited (process));
+  g_assert_cmpint (g_subprocess_get_exit_status (process), ==, 5);
 }
 
 /* The pipe is at its end when all who have it have ended. */
@@ -484,6 +502,7 @@ main (int    argc,
   g_test_add_func ("/command/prepare/limits", test_limits);
   g_test_add_func ("/command/prepare/deadline", test_deadline);
   g_test_add_func ("/command/prepare/sigterm", test_sigterm);
+  g_test_add_func ("/command/prepare/sigint", test_sigint);
   g_test_add_func ("/command/prepare/die-with-application", test_die_with_application);
   g_test_add_func ("/command/prepare/confine", test_confine);
   g_test_add_func ("/command/prepare/confined-files", test_confined_files);

@@ -187,10 +187,13 @@ on_sigterm (gpointer workers)
   return G_SOURCE_CONTINUE;
 }
 
+/* A terminal sends it to the workers as well, unless they have left its session. They decide
+ * whether they end. */
 static gboolean
 on_sigint (gpointer workers)
 {
-  pass_on (workers, SIGINT);
+  if (command_has_own_session ())
+    pass_on (workers, SIGINT);
   return G_SOURCE_CONTINUE;
 }
 
@@ -199,12 +202,8 @@ static int
 wait_for_all (GPtrArray *workers)
 {
   guint sigterm = g_unix_signal_add (SIGTERM, on_sigterm, workers);
-  guint sigint = 0;
+  guint sigint = g_unix_signal_add (SIGINT, on_sigint, workers);
   int status = 0;
-
-  /* A terminal sends it to the workers as well, unless they have left its session. */
-  if (command_has_own_session ())
-    sigint = g_unix_signal_add (SIGINT, on_sigint, workers);
 
   for (guint i = 0; i < workers->len; i++)
     {
@@ -217,7 +216,7 @@ wait_for_all (GPtrArray *workers)
     }
 
   g_source_remove (sigterm);
-  g_clear_handle_id (&sigint, g_source_remove);
+  g_source_remove (sigint);
   return status;
 }
 
