@@ -20,10 +20,10 @@ typedef struct
   int dropped;
 } GForkSource;
 
-void g_fork_source_attach (GForkSource    *source,
+void g_fork_source_attach (GForkSource    *self,
                            const char     *name,
                            GDestroyNotify  gone,
                            GMainContext   *context);
-void g_fork_source_drop   (GForkSource    *source);
+void g_fork_source_drop   (GForkSource    *self);
 
 G_END_DECLS

@@ -75,6 +75,6 @@ void            g_fork_operation_fail         (GForkOperation    *operation,
 void            g_fork_operation_succeed      (GForkOperation    *operation,
                                                int                fd,
                                                GForkChild        *child);
-void            g_fork_operation_return       (gpointer           operation);
+void            g_fork_operation_return       (gpointer           data);
 
 G_END_DECLS
