@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "testutils.h"
+#include "jobs.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -16,165 +16,13 @@
 
 #define NOEXEC_SEAL 0x8 /* MFD_NOEXEC_SEAL */
 
-/* A pool whose workers run jobs() of test-jobs, and what blocks them. */
-typedef struct
-{
-  GForkTemplate *template;
-  GForkPool *pool;
-  TestFd busy;    /* a byte for each job that blocks */
-  TestFd unblock; /* a byte unblocks one of them, closing all */
-} Fixture;
-
-static void
-set_up (Fixture       *fixture,
-        gconstpointer  data)
-{
-  g_auto (TestFd) busy = -1, blocked = -1;
-
-  test_pipe (&fixture->busy, &busy);
-  test_pipe (&blocked, &fixture->unblock);
-  fixture->template = g_fork_template_new ();
-  g_fork_template_send_fd (fixture->template, busy);
-  g_fork_template_send_fd (fixture->template, blocked);
-  fixture->pool = g_fork_pool_new (fixture->template, "test-jobs:jobs");
-  g_fork_pool_set_max_workers (fixture->pool, 1);
-}
-
-static void
-tear_down (Fixture       *fixture,
-           gconstpointer  data)
-{
-  test_close_fd (&fixture->busy);
-  test_close_fd (&fixture->unblock);
-  g_clear_object (&fixture->pool);
-  g_clear_object (&fixture->template);
-}
-
-static void
-start (Fixture *fixture)
-{
-  g_autoptr (GError) error = NULL;
-  gboolean started = g_fork_pool_start (fixture->pool, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_true (started);
-  g_assert_cmpint (g_fork_pool_get_state (fixture->pool), ==, G_FORK_POOL_STATE_RUNNING);
-}
-
-static GBytes *
-bytes (const char *text)
-{
-  return g_bytes_new (text, strlen (text));
-}
-
-static char *
-text_of (GBytes *reply)
-{
-  gsize size = g_bytes_get_size (reply);
-
-  return size > 0 ? g_strndup (g_bytes_get_data (reply, NULL), size) : g_strdup ("");
-}
-
-/* The reply to a blocking call, which has to succeed. */
-static char *
-call (Fixture    *fixture,
-      const char *text)
-{
-  g_autoptr (GBytes) request = bytes (text);
-  g_autoptr (GBytes) reply = NULL;
-  g_autoptr (GError) error = NULL;
-
-  reply = g_fork_pool_call (fixture->pool, request, NULL, &error);
-  g_assert_no_error (error);
-  return text_of (reply);
-}
-
-static GError *
-call_in_vain (Fixture    *fixture,
-              const char *text)
-{
-  g_autoptr (GBytes) request = bytes (text);
-  g_autoptr (GBytes) reply = NULL;
-  GError *error = NULL;
-
-  reply = g_fork_pool_call (fixture->pool, request, NULL, &error);
-  g_assert_null (reply);
-  g_assert_nonnull (error);
-  return error;
-}
-
-static void
-call_async (Fixture       *fixture,
-            const char    *text,
-            GCancellable  *cancellable,
-            GAsyncResult **result)
-{
-  g_autoptr (GBytes) request = bytes (text);
-
-  g_fork_pool_call_async (fixture->pool, request, cancellable, test_store_result, result);
-}
-
-static char *
-await (Fixture       *fixture,
-       GAsyncResult **result,
-       GError       **error)
-{
-  g_autoptr (GBytes) reply = g_fork_pool_call_finish (fixture->pool, test_await (result), error);
-
-  g_clear_object (result);
-  return reply != NULL ? text_of (reply) : NULL;
-}
-
-#define assert_reply(reply, expected) \
-  G_STMT_START \
-    { \
-      g_autofree char *reply_ = reply; \
-      g_assert_cmpstr (reply_, ==, expected); \
-    } \
-  G_STMT_END
-
-/* Iterates the context until a job blocks. */
-static void
-wait_until_busy (Fixture *fixture)
-{
-  char byte;
-
-  while (TRUE)
-    {
-      GPollFD fd = { .fd = fixture->busy, .events = G_IO_IN };
-
-      if (g_poll (&fd, 1, 0) > 0)
-        break;
-      g_main_context_iteration (NULL, FALSE);
-      g_thread_yield ();
-    }
-  g_assert_cmpint (read (fixture->busy, &byte, 1), ==, 1);
-}
-
-static void
-unblock (Fixture *fixture)
-{
-  g_assert_cmpint (write (fixture->unblock, ".", 1), ==, 1);
-}
-
-static GForkWorker *
-get_worker (Fixture *fixture,
-            guint    position)
-{
-  GForkWorker *worker;
-
-  while ((worker = g_list_model_get_item (G_LIST_MODEL (fixture->pool), position)) == NULL)
-    g_main_context_iteration (NULL, TRUE);
-  return worker;
-}
-
 /* ——— One job ——— */
 
 static void
 test_call (Fixture       *fixture,
            gconstpointer  data)
 {
-  start (fixture);
+  start_fixture (fixture);
   assert_reply (call (fixture, "echo hello"), "hello");
   assert_reply (call (fixture, "nothing"), "");
   assert_reply (call (fixture, "print"), "");
@@ -187,7 +35,7 @@ test_call_async (Fixture       *fixture,
   GAsyncResult *results[20] = { NULL };
   g_autoptr (GError) error = NULL;
 
-  start (fixture);
+  start_fixture (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (results); i++)
     {
       g_autofree char *text = g_strdup_printf ("echo %u", i);
@@ -212,7 +60,7 @@ test_large (Fixture       *fixture,
   g_autofree char *expected = NULL;
   g_autofree char *reply = NULL;
 
-  start (fixture);
+  start_fixture (fixture);
   for (guint size = 64 * 1024 - 10; size <= 64 * 1024 + 10; size += 10)
     {
       g_string_truncate (text, 4);
@@ -256,7 +104,7 @@ test_large_confined (Fixture       *fixture,
   g_set_object (&fixture->template, template);
   g_clear_object (&fixture->pool);
   fixture->pool = g_fork_pool_new (template, "jobs");
-  start (fixture);
+  start_fixture (fixture);
   reply = call (fixture, "large 1048576");
   g_assert_cmpuint (strlen (reply), ==, LARGE);
   g_assert_cmpuint (strspn (reply, "x"), ==, LARGE);
@@ -272,7 +120,7 @@ test_job_fails (Fixture       *fixture,
   g_autoptr (GError) without = NULL;
   g_autofree char *before = NULL;
 
-  start (fixture);
+  start_fixture (fixture);
   before = call (fixture, "pid");
 
   with_message = call_in_vain (fixture, "fail the disk is full");
@@ -294,7 +142,7 @@ test_retry (Fixture       *fixture,
 
   g_fork_pool_set_retry_lost (fixture->pool, 1);
   g_fork_pool_set_restart_delay (fixture->pool, 0);
-  start (fixture);
+  start_fixture (fixture);
 
   call_async (fixture, "block", NULL, &result);
   wait_until_busy (fixture);
@@ -330,7 +178,7 @@ test_failed_workers (Fixture       *fixture,
   };
 
   g_fork_pool_set_restart_delay (fixture->pool, 0);
-  start (fixture);
+  start_fixture (fixture);
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autoptr (GError) error = call_in_vain (fixture, cases[i].job);
@@ -350,198 +198,11 @@ test_not_running (Fixture       *fixture,
 
   before = call_in_vain (fixture, "pid");
   g_assert_error (before, G_FORK_ERROR, G_FORK_ERROR_CLOSED);
-  start (fixture);
+  start_fixture (fixture);
   g_assert_true (g_fork_pool_stop (fixture->pool, NULL, &error));
   g_assert_no_error (error);
   after = call_in_vain (fixture, "pid");
   g_assert_error (after, G_FORK_ERROR, G_FORK_ERROR_CLOSED);
-}
-
-/* ——— Many jobs ——— */
-
-/* What has become of one of them; the text is to be freed. */
-static int
-get_outcome (GVariant  *replies,
-             gsize      index,
-             char     **text)
-{
-  g_autoptr (GVariant) content = NULL;
-  gsize length;
-  const char *data;
-  int code;
-
-  g_variant_get_child (replies, index, "(i@ay)", &code, &content);
-  data = g_variant_get_fixed_array (content, &length, 1);
-  *text = g_strndup (length > 0 ? data : "", length);
-  return code;
-}
-
-static void
-assert_outcome (GVariant   *replies,
-                gsize       index,
-                int         code,
-                const char *part)
-{
-  g_autofree char *text = NULL;
-
-  g_assert_cmpint (get_outcome (replies, index, &text), ==, code);
-  if (code < 0)
-    g_assert_cmpstr (text, ==, part);
-  else
-    g_assert_nonnull (strstr (text, part));
-}
-
-static GVariant *
-requests_of (const char * const *texts)
-{
-  GVariantBuilder builder;
-
-  g_variant_builder_init (&builder, G_VARIANT_TYPE_BYTESTRING_ARRAY);
-  for (gsize i = 0; texts[i] != NULL; i++)
-    g_variant_builder_add_value (&builder, g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, texts[i],
-                                                                      strlen (texts[i]), 1));
-  return g_variant_builder_end (&builder);
-}
-
-static GVariant *
-await_many (Fixture       *fixture,
-            GAsyncResult **result,
-            GError       **error)
-{
-  GVariant *replies = g_fork_pool_call_many_finish (fixture->pool, test_await (result), error);
-
-  g_clear_object (result);
-  return replies;
-}
-
-static void
-test_many (Fixture       *fixture,
-           gconstpointer  data)
-{
-  g_autoptr (GVariantBuilder) builder = g_variant_builder_new (G_VARIANT_TYPE_BYTESTRING_ARRAY);
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GVariant) replies = NULL;
-  g_autoptr (GError) error = NULL;
-  const guint n = 1000;
-
-  g_fork_pool_set_max_workers (fixture->pool, 3);
-  g_fork_pool_set_jobs_in_flight (fixture->pool, 8);
-  start (fixture);
-  for (guint i = 0; i < n; i++)
-    {
-      g_autofree char *text = g_strdup_printf ("echo %u", i);
-
-      g_variant_builder_add_value (builder, g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, text,
-                                                                       strlen (text), 1));
-    }
-  g_fork_pool_call_many_async (fixture->pool, g_variant_builder_end (builder), NULL,
-                               test_store_result, &result);
-  replies = await_many (fixture, &result, &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (g_variant_n_children (replies), ==, n);
-  for (guint i = 0; i < n; i++)
-    {
-      g_autofree char *text = g_strdup_printf ("%u", i);
-
-      assert_outcome (replies, i, -1, text);
-    }
-}
-
-/* One that fails does not make the others fail. */
-static void
-test_many_fail (Fixture       *fixture,
-                gconstpointer  data)
-{
-  static const char * const texts[] = { "echo a", "fail no disk", "large 100000", "nothing",
-                                        "raise 9", "echo b", NULL };
-  g_autoptr (GVariant) replies = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autofree char *large = NULL;
-
-  g_fork_pool_set_restart_delay (fixture->pool, 0);
-  start (fixture);
-  replies = g_fork_pool_call_many (fixture->pool, requests_of (texts), NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (g_variant_n_children (replies), ==, 6);
-  assert_outcome (replies, 0, -1, "a");
-  assert_outcome (replies, 1, G_FORK_ERROR_JOB, "no disk");
-  g_assert_cmpint (get_outcome (replies, 2, &large), ==, -1);
-  g_assert_cmpuint (strlen (large), ==, 100000);
-  assert_outcome (replies, 3, -1, "");
-  assert_outcome (replies, 4, G_FORK_ERROR_LOST, "signal 9");
-  assert_outcome (replies, 5, -1, "b");
-}
-
-static void
-test_many_none (Fixture       *fixture,
-                gconstpointer  data)
-{
-  static const char * const texts[] = { NULL };
-  g_autoptr (GVariant) replies = NULL;
-  g_autoptr (GVariant) none = NULL;
-  g_autoptr (GError) error = NULL;
-
-  none = g_fork_pool_call_many (fixture->pool, requests_of (texts), NULL, &error);
-  g_assert_null (none);
-  g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_CLOSED);
-  g_clear_error (&error);
-
-  start (fixture);
-  replies = g_fork_pool_call_many (fixture->pool, requests_of (texts), NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpuint (g_variant_n_children (replies), ==, 0);
-}
-
-/* Those that wait are taken out of the queue, the worker of the one that runs is killed, and
- * those of others that were sent behind it are done by another worker. */
-static void
-test_many_cancelled (Fixture       *fixture,
-                     gconstpointer  data)
-{
-  static const char * const texts[] = { "block", "pid", "pid", "pid", "pid", NULL };
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GAsyncResult) other = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_fork_pool_set_max_restarts (fixture->pool, 0);
-  g_fork_pool_set_jobs_in_flight (fixture->pool, 3);
-  start (fixture);
-  g_fork_pool_call_many_async (fixture->pool, requests_of (texts), cancellable, test_store_result,
-                               &result);
-  wait_until_busy (fixture);
-  g_assert_cmpuint (g_fork_pool_get_n_waiting (fixture->pool), ==, 2);
-  call_async (fixture, "echo other", NULL, &other);
-
-  g_cancellable_cancel (cancellable);
-  g_assert_null (await_many (fixture, &result, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-  assert_reply (await (fixture, &other, &error), "other");
-  g_assert_no_error (error);
-  g_assert_cmpuint (g_fork_pool_get_n_waiting (fixture->pool), ==, 0);
-}
-
-static void
-test_many_stopped (Fixture       *fixture,
-                   gconstpointer  data)
-{
-  static const char * const texts[] = { "block", "pid", NULL };
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GVariant) replies = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_fork_pool_set_stop_timeout (fixture->pool, 1);
-  start (fixture);
-  g_fork_pool_call_many_async (fixture->pool, requests_of (texts), NULL, test_store_result,
-                               &result);
-  wait_until_busy (fixture);
-  g_assert_true (g_fork_pool_stop (fixture->pool, NULL, &error));
-  g_assert_no_error (error);
-  replies = await_many (fixture, &result, &error);
-  g_assert_no_error (error);
-  assert_outcome (replies, 0, G_FORK_ERROR_LOST, "signal 9");
-  assert_outcome (replies, 1, G_FORK_ERROR_CLOSED, "not running");
 }
 
 /* ——— Cancelling ——— */
@@ -554,7 +215,7 @@ test_cancel_before (Fixture       *fixture,
   g_autoptr (GBytes) request = bytes ("raise 9");
   g_autoptr (GError) error = NULL;
 
-  start (fixture);
+  start_fixture (fixture);
   g_cancellable_cancel (cancellable);
   g_assert_null (g_fork_pool_call (fixture->pool, request, cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
@@ -569,7 +230,7 @@ test_cancel_waiting (Fixture       *fixture,
   g_autoptr (GAsyncResult) second = NULL;
   g_autoptr (GError) error = NULL;
 
-  start (fixture);
+  start_fixture (fixture);
   call_async (fixture, "block", NULL, &first);
   wait_until_busy (fixture);
   call_async (fixture, "pid", cancellable, &second);
@@ -596,7 +257,7 @@ test_cancel_running (Fixture       *fixture,
 
   /* It does not count as an early end. */
   g_fork_pool_set_max_restarts (fixture->pool, 0);
-  start (fixture);
+  start_fixture (fixture);
   worker = get_worker (fixture, 0);
   call_async (fixture, "block", cancellable, &result);
   wait_until_busy (fixture);
@@ -621,7 +282,7 @@ test_cancel_neighbours (Fixture       *fixture,
   g_autoptr (GError) error = NULL;
 
   g_fork_pool_set_jobs_in_flight (fixture->pool, G_N_ELEMENTS (results));
-  start (fixture);
+  start_fixture (fixture);
   call_async (fixture, "block", cancellable, &results[0]);
   for (guint i = 1; i < G_N_ELEMENTS (results); i++)
     call_async (fixture, "echo done", NULL, &results[i]);
@@ -649,7 +310,7 @@ test_max_jobs (Fixture       *fixture,
   g_fork_pool_set_max_jobs (fixture->pool, 2);
   /* They do not count as early ends. */
   g_fork_pool_set_max_restarts (fixture->pool, 0);
-  start (fixture);
+  start_fixture (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (pids); i++)
     pids[i] = call (fixture, "pid");
 
@@ -671,7 +332,7 @@ test_last_used_first (Fixture       *fixture,
   g_autoptr (GError) error = NULL;
 
   g_fork_pool_set_min_workers (fixture->pool, 3);
-  start (fixture);
+  start_fixture (fixture);
   pid = call (fixture, "pid");
   for (guint i = 0; i < 5; i++)
     assert_reply (call (fixture, "pid"), pid);
@@ -696,7 +357,7 @@ test_on_demand (Fixture       *fixture,
 
   g_fork_pool_set_min_workers (fixture->pool, 0);
   g_fork_pool_set_max_workers (fixture->pool, 3);
-  start (fixture);
+  start_fixture (fixture);
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (fixture->pool)), ==, 0);
 
   for (guint i = 0; i < G_N_ELEMENTS (results); i++)
@@ -738,7 +399,7 @@ test_fair_order (Fixture       *fixture,
 {
   g_autoptr (GString) order = g_string_new (NULL);
 
-  start (fixture);
+  start_fixture (fixture);
   for (char c = 'a'; c <= 'j'; c++)
     {
       g_autofree char *text = g_strdup_printf ("echo %c", c);
@@ -776,7 +437,7 @@ test_threads (Fixture       *fixture,
   GThread *threads[4];
 
   g_fork_pool_set_max_workers (fixture->pool, 2);
-  start (fixture);
+  start_fixture (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("caller", call_many, fixture);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
@@ -809,7 +470,7 @@ test_contexts (Fixture       *fixture,
   GThread *threads[4];
 
   g_fork_pool_set_max_workers (fixture->pool, 2);
-  start (fixture);
+  start_fixture (fixture);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("caller", i % 2 == 0 ? call_in_own_context : call_many, fixture);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
@@ -839,7 +500,7 @@ test_cancel_blocked (Fixture       *fixture,
   g_autoptr (GError) error = NULL;
   GThread *caller, *canceller;
 
-  start (fixture);
+  start_fixture (fixture);
   caller = g_thread_new ("caller", call_blocking_job, fixture);
   wait_until_busy (fixture);
   canceller = g_thread_new ("canceller", cancel_soon, cancellable);
@@ -859,7 +520,7 @@ test_flat_descriptors (Fixture       *fixture,
 
   g_fork_pool_set_restart_delay (fixture->pool, 0);
   g_fork_pool_set_max_restarts (fixture->pool, G_MAXUINT);
-  start (fixture);
+  start_fixture (fixture);
   assert_reply (call (fixture, "echo x"), "x");
   before = test_count_fds (0);
 
@@ -889,11 +550,6 @@ main (int    argc,
   add ("/pool-jobs/failed-workers", test_failed_workers);
   add ("/pool-jobs/retry", test_retry);
   add ("/pool-jobs/not-running", test_not_running);
-  add ("/pool-jobs/many/all", test_many);
-  add ("/pool-jobs/many/some-fail", test_many_fail);
-  add ("/pool-jobs/many/none", test_many_none);
-  add ("/pool-jobs/many/cancelled", test_many_cancelled);
-  add ("/pool-jobs/many/stopped", test_many_stopped);
   add ("/pool-jobs/cancel/before", test_cancel_before);
   add ("/pool-jobs/cancel/waiting", test_cancel_waiting);
   add ("/pool-jobs/cancel/running", test_cancel_running);
