@@ -10,13 +10,11 @@
 
 #include "base/context.h"
 
-typedef struct _Wait Wait;
-
-struct _Wait
+typedef struct wait
 {
   GForkSync sync;
-  Wait *outer;
-};
+  struct wait *outer;
+} Wait;
 
 /* The innermost of those that the thread has begun. */
 static GPrivate current_wait = G_PRIVATE_INIT (NULL);

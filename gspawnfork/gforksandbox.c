@@ -543,12 +543,13 @@ compile (GForkSandbox      *self,
          GError           **error)
 {
   struct gfork_confine head = { 0 };
-  GForkSandboxFeatures features = g_fork_sandbox_get_features ();
+  GForkSandboxFeatures features;
 
 #ifndef HAVE_SECCOMP
   return g_fork_filter_new (NULL, error) != NULL;
 #endif
 
+  features = g_fork_sandbox_get_features ();
   if (self->required && !check_features (features, error))
     return FALSE;
 

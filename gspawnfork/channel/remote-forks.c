@@ -127,7 +127,7 @@ start_again (GForkRemote *parent)
   error = g_fork_remote_refusal (parent, OPEN);
   if (error == NULL)
     log = g_fork_log_copy (parent->log);
-  /* What fails in both is told by the new one. */
+  /* The new one reports what fails in both. */
   g_fork_remote_set_told (parent);
   g_fork_remote_unlock (parent);
   if (error != NULL)

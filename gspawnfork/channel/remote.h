@@ -38,8 +38,8 @@ gboolean     g_fork_remote_is_own          (GForkRemote        *remote);
 gboolean     g_fork_remote_has_our_identity (GForkRemote       *remote);
 gboolean     g_fork_remote_is_confined     (GForkRemote        *remote);
 
-GForkRemote *g_fork_remote_fork            (GForkRemote        *remote);
-GForkRemote *g_fork_remote_fork_anew       (GForkRemote        *remote);
+GForkRemote *g_fork_remote_fork            (GForkRemote        *parent);
+GForkRemote *g_fork_remote_fork_anew       (GForkRemote        *parent);
 void         g_fork_remote_set_spares      (GForkRemote        *remote,
                                             guint               wanted);
 guint        g_fork_remote_get_spares      (GForkRemote        *remote);

@@ -176,7 +176,7 @@ find_variable (const struct launch *launch,
   return i;
 }
 
-/* There is room for one variable more for each string in the commands. */
+/* The copy can hold one variable more for each string in the commands. */
 static void
 set_variable (struct launch *launch,
               char          *entry,

@@ -95,7 +95,7 @@ find_file (const struct gfork_modules *modules,
            size_t                      reason_size)
 {
   const char *path = secure_getenv ("GFORK_MODULE_PATH");
-  char directories[400] = ""; /* a reason has room for it */
+  char directories[400] = ""; /* which fits into a reason */
   char *file = NULL;
 
   if (name[0] == '/')

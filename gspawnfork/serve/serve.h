@@ -65,7 +65,7 @@ void gfork_serve_command_line (int                    argc,
                                enum gfork_serve_flags flags);
 
 /* The signals that do nothing to a template. */
-void gfork_signals_fill_quiet (sigset_t *quiet);
+void gfork_signals_fill_quiet (sigset_t *set);
 
 /* Turns this process, a fork of an application that has nothing but the calling
  * thread and all signals blocked, into a template that serves @socket. */

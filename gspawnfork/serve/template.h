@@ -140,8 +140,8 @@ struct gfork_execution
   GForkArg *args;
   size_t n_args;
   char **argv;
-  char **shell_argv; /* room for those of a script that the shell runs */
-  int *keep;         /* room for the descriptors that stay open */
+  char **shell_argv; /* those of a script that the shell runs, if it is one */
+  int *keep;         /* an array for the descriptors that stay open */
   int copies[3];     /* of the socket, which belong to the placements */
   size_t n_copies;
   char path[PATH_MAX]; /* where the program was looked for last */

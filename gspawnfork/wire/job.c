@@ -11,8 +11,6 @@
 #include <string.h>
 
 _Static_assert (sizeof (struct gfork_job_head) == 24, "no padding on the wire");
-_Static_assert (sizeof (struct gfork_header) + sizeof (struct gfork_pid) == GFORK_MIN_ANSWER,
-                "READY can be read to its exact length");
 
 void
 gfork_job_head_set (struct gfork_job_head *head,

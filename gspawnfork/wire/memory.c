@@ -63,7 +63,7 @@ create_file (bool  *can_be_sealed,
   if (fd >= 0)
     unlink (path);
   else
-    snprintf (reason, reason_size, "%s: %s", directory, strerror (errno));
+    snprintf (reason, reason_size, "%s: %m", directory);
   return fd;
 }
 
@@ -125,7 +125,7 @@ gfork_memory_new (const void *data,
   if (!fill_file (fd, data, length)
       || (can_be_sealed && fcntl (fd, F_ADD_SEALS, ALL_SEALS) != 0))
     {
-      snprintf (reason, reason_size, "%s", strerror (errno));
+      snprintf (reason, reason_size, "%m");
       close (fd);
       return -1;
     }
