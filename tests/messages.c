@@ -163,8 +163,12 @@ drop_cancelled (void)
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
-  GForkTemplate *template = make_failing ();
+  g_auto (TestFd) unblock = -1;
+  GForkTemplate *template = g_fork_template_new_exec ();
 
+  g_fork_template_require (template, "test-worker");
+  test_block (template, &unblock);
+  g_fork_template_require (template, "nowhere");
   g_fork_template_prepare_async (template, cancellable, test_store_result, &result);
   g_cancellable_cancel (cancellable);
   test_await (&result);
