@@ -23,10 +23,6 @@ def nothing():
     pass
 
 
-def print_flags():
-    print(sys.flags, sys.warnoptions, sorted(sys._xoptions.items()))
-
-
 def kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -113,7 +109,8 @@ def print_whether_gi():
 
 
 def print_flags():
-    print(tuple(sys.flags), flush=True)
+    print(sys.flags.optimize, tuple(sys.flags), sys.warnoptions, sorted(sys._xoptions.items()),
+          flush=True)
 
 
 def print_executable():
