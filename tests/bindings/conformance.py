@@ -793,8 +793,9 @@ class Conformance(unittest.TestCase):
         control = self.need_forks()
         child = control.fork(1)
         child.send(SETSID)
-        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sh', '-c',
-                                      'sleep 100 & echo; wait')
+        # It ends with the conversation, if not before.
+        conversation = self.send_exec(child, SOCKET_STDIN | SOCKET_STDOUT, '/bin/sh', '-c',
+                                      'exec 3<&0; cat <&3 & echo; wait')
         self.assert_executed(child)
         # The other process of the group is there.
         self.assertEqual(conversation.socket.recv(1), b'\n')
@@ -807,7 +808,7 @@ class Conformance(unittest.TestCase):
         control = self.need_forks()
         child = control.fork(1)
         child.send(DIE)
-        conversation = self.send_exec(child, SOCKET_STDOUT, '/bin/sleep', '100')
+        conversation = self.send_exec(child, SOCKET_STDIN | SOCKET_STDOUT, '/bin/cat')
         self.assert_executed(child)
         control.process.kill()
         self.assertEqual(conversation.rest(), b'')

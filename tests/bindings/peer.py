@@ -88,6 +88,7 @@ class Control:
         self.socket = sock
         self.remote_inode = remote_inode    # of the other end
         self.process = process              # if it is a child of this one
+        self.forks = []
         self.fds = []                       # those of the last answer
         sock.settimeout(PATIENCE)
 
@@ -131,9 +132,13 @@ class Control:
         ours, theirs = socket.socketpair()
         with theirs:
             self.send(FORK, struct.pack('=I', child_id), [theirs.fileno()])
-            return Control(ours, inode(theirs.fileno()))
+            self.forks.append(Control(ours, inode(theirs.fileno())))
+            return self.forks[-1]
 
     def close(self):
+        # The program stays as long as they do, which a test that has failed may have left.
+        for fork in self.forks:
+            fork.close()
         for fd in self.fds:
             os.close(fd)
         self.fds = []
