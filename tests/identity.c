@@ -203,6 +203,33 @@ test_set_late_is_refused (gconstpointer change)
   g_fork_template_set_default (NULL);
 }
 
+/* What is confined is not replaced by what is not. */
+static void
+test_confined_is_refused (gconstpointer change)
+{
+  g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_set_default (NULL);
+  template = g_fork_template_dup_default ();
+  g_fork_sandbox_set_required (sandbox, FALSE);
+  g_fork_template_confine (template, sandbox);
+  if (!g_fork_template_prepare (template, NULL, &error))
+    {
+      g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED);
+      g_test_skip (error->message);
+    }
+  else if (begin (change))
+    {
+      fork = g_fork_template_new ();
+      test_assert_prepare_fails (fork, G_FORK_ERROR_FAILED, "another user or group");
+      end (change);
+    }
+  g_fork_template_set_default (NULL);
+}
+
 /* ——— Whose privileges are not known ——— */
 
 static void
@@ -238,6 +265,7 @@ main (int   argc,
   test_add_table ("/identity/replaced", changes, test_replaced);
   test_add_table ("/identity/set-one-is-refused", changes, test_set_one_is_refused);
   test_add_table ("/identity/set-late-is-refused", changes, test_set_late_is_refused);
+  test_add_table ("/identity/confined-is-refused", changes, test_confined_is_refused);
   g_test_add_func ("/identity/from-socket", test_from_socket);
 
   return g_test_run ();

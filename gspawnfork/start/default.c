@@ -116,7 +116,8 @@ g_fork_default_own (const char *runtime,
   kept = g_hash_table_lookup (defaults, runtime);
   if (is_usable (runtime, kept) && g_fork_remote_has_our_identity (kept->remote))
     remote = g_fork_remote_own (kept->remote);
-  else if (is_usable (runtime, kept) && kept->chosen)
+  else if (is_usable (runtime, kept)
+           && (kept->chosen || g_fork_remote_is_confined (kept->remote)))
     remote = new_refused ();
   else if (start)
     {
