@@ -658,7 +658,8 @@ static const struct
   { "new", { step_new } },
   { "fork", { step_fork } },
   { "signal", { step_signal, step_cancel } },
-  { "exec", { step_exec, step_exec_nothing } },
+  /* The first is executed by a fork, the later ones are started without one. */
+  { "exec", { step_exec, step_exec, step_exec_nothing } },
   { "spares", { step_spares } },
   { "forget", { step_new_exec, step_forget } },
   { "detach", { step_detach } },
