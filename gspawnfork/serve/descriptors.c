@@ -68,21 +68,6 @@ highest_descriptor (void)
                                                                           : 65536;
 }
 
-/* Whether closing descriptors takes nothing but a system call. */
-bool
-gfork_can_close_ranges (void)
-{
-#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
-  static int answer;
-
-  if (answer == 0)
-    answer = syscall (SYS_close_range, UINT_MAX, UINT_MAX, 0) == 0 ? 1 : -1;
-  return answer > 0;
-#else
-  return false;
-#endif
-}
-
 /* Closes what lies between @first and @last, whatever the kernel offers. */
 static void
 close_between (unsigned first,

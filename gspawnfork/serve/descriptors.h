@@ -25,7 +25,6 @@ struct gfork_placements
 void gfork_fill_standard_streams (void);
 void gfork_close_all_but (int *keep,
                           size_t n);
-bool gfork_can_close_ranges (void);
 void gfork_close_from (int first);
 void gfork_close_applications (int socket);
 void gfork_close_inherited (int socket);

@@ -385,7 +385,6 @@ become_program (struct launch *launch,
   _exit (127);
 }
 
-/* Makes the new process, or, with no launch, one that does nothing. */
 static pid_t
 start (struct launch *launch)
 {
@@ -398,29 +397,13 @@ start (struct launch *launch)
   /* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork): nothing else is as fast */
   pid = vfork ();
   if (pid == 0)
-    {
-      if (launch != NULL)
-        become_program (launch, &refused);
-      refused = true;
-      _exit (0);
-    }
+    become_program (launch, &refused);
   gfork_signals_block_child ();
 
-  if (pid > 0 && (refused || launch == NULL))
+  if (pid > 0 && refused)
     while (waitpid (pid, NULL, 0) < 0 && errno == EINTR)
       ;
   return refused ? -1 : pid;
-}
-
-/* Emulators, and valgrind, make a fork of vfork(), so that a refusal would not be seen. */
-static bool
-shares_memory (void)
-{
-  static int answer;
-
-  if (answer == 0)
-    answer = start (NULL) < 0 ? 1 : -1;
-  return answer > 0;
 }
 
 /* Starts the program that a fork with this control socket would become. Returns -1 if the fork
@@ -437,7 +420,7 @@ gfork_launch (struct gfork_template *template,
     return -1;
 
   if (begin_launch (&launch, template, &commands, socket) && plan_launch (&launch, &commands)
-      && shares_memory ())
+      && gfork_vfork_shares_memory ())
     {
       launch.envp[launch.n_env] = NULL;
       pid = start (&launch);

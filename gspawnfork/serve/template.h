@@ -277,6 +277,10 @@ _Noreturn void gfork_leave (struct gfork_template *template,
                             int                    status);
 void gfork_leave_before_the_application (void);
 
+/* probe.c */
+bool gfork_can_close_ranges (void);
+bool gfork_vfork_shares_memory (void);
+
 /* run.c */
 void gfork_run (struct gfork_template *template,
                 struct gfork_frame    *frame);

@@ -245,6 +245,11 @@ pid_t fuzz_fork (void);
 _Noreturn void fuzz_exit (int status);
 int fuzz_execv (const char *program, char *const *argv);
 int fuzz_execvp (const char *program, char *const *argv);
+int fuzz_execve (const char *program, char *const *argv, char *const *envp);
+pid_t fuzz_setsid (void);
+int fuzz_setrlimit (int resource, const struct rlimit *limit);
+int fuzz_prctl (int option, ...);
+int fuzz_clearenv (void);
 int fuzz_kill (pid_t pid, int signum);
 pid_t fuzz_wait4 (pid_t pid, int *wait_status, int flags, struct rusage *usage);
 int fuzz_waitid (idtype_t type, id_t id, siginfo_t *info, int flags);
@@ -292,6 +297,43 @@ fuzz_execvp (const char   *program,
              char *const *argv)
 {
   return fuzz_execv (program, argv);
+}
+
+int
+fuzz_execve (const char  *program,
+             char *const *argv,
+             char *const *envp)
+{
+  while (*envp != NULL)
+    fuzz_check (*envp++ != NULL);
+  return fuzz_execv (program, argv);
+}
+
+pid_t
+fuzz_setsid (void)
+{
+  return FIRST_PID;
+}
+
+int
+fuzz_setrlimit (int                  resource,
+                const struct rlimit *limit)
+{
+  errno = EPERM;
+  return limit->rlim_cur % 2 == 0 ? 0 : -1;
+}
+
+int
+fuzz_prctl (int option,
+            ...)
+{
+  return 0;
+}
+
+int
+fuzz_clearenv (void)
+{
+  return 0;
 }
 
 /* Only a child that was not reaped may be hit. */
@@ -369,6 +411,8 @@ fuzz_syscall (long number,
 }
 
 int fuzz_count_threads (char *names, size_t size);
+bool fuzz_can_close_ranges (void);
+bool fuzz_vfork_shares_memory (void);
 struct gfork_title;
 void fuzz_title_use_arguments (struct gfork_title *title, int argc, char **argv);
 void fuzz_title_use_proc (struct gfork_title *title);
@@ -383,6 +427,19 @@ fuzz_count_threads (char  *names,
 
   snprintf (names, size, "a thread");
   return threads ? 2 : 1;
+}
+
+/* What a program needs to be started without a fork. */
+bool
+fuzz_can_close_ranges (void)
+{
+  return true;
+}
+
+bool
+fuzz_vfork_shares_memory (void)
+{
+  return true;
 }
 
 void

@@ -12,10 +12,16 @@
 #pragma once
 
 #define fork fuzz_fork
+#define vfork fuzz_fork
 #define exit fuzz_exit
 #define _exit fuzz_exit
 #define execv fuzz_execv
 #define execvp fuzz_execvp
+#define execve fuzz_execve
+#define setsid fuzz_setsid
+#define setrlimit fuzz_setrlimit
+#define prctl fuzz_prctl
+#define clearenv fuzz_clearenv
 #define kill fuzz_kill
 #define wait4 fuzz_wait4
 #define waitid fuzz_waitid
@@ -46,6 +52,8 @@
 #define mmap fuzz_mmap
 
 #define gfork_count_threads fuzz_count_threads
+#define gfork_can_close_ranges fuzz_can_close_ranges
+#define gfork_vfork_shares_memory fuzz_vfork_shares_memory
 #define gfork_title_use_arguments fuzz_title_use_arguments
 #define gfork_title_use_proc fuzz_title_use_proc
 #define gfork_title_settle fuzz_title_settle
