@@ -163,6 +163,20 @@ def show_ratios(results):
     return lines.replace('| --- | ---: |', '| --- | --- |', 1)
 
 
+def show_programs(results):
+    sizes = results.values('programs')
+    rows = [[name] + [microseconds(results.get('programs', name, size)) for size in sizes]
+            for name in results.names('programs')]
+    lines = [table(['microseconds, in an application of'] + [f'{size:,} MB' for size in sizes],
+                   rows), '']
+    for (section, fast, size, slow, _), ratio in results.ratios.items():
+        if section == 'programs':
+            lines.append(f'- At {size:,} MB, {fast} is {three_digits(ratio["median"])} times '
+                         f'({three_digits(ratio["min"])} to {three_digits(ratio["max"])}) as fast '
+                         f'as {slow}.')
+    return '\n'.join(lines)
+
+
 def show_flight(results):
     levels = results.values('flight')
     rows = [[name] + [a_second(results.get('flight', name, level)) for level in levels]
@@ -311,12 +325,12 @@ def show_instead(results):
 SHOWS = {'performance.md': {'machine': show_machine, 'instead': show_instead},
          'performance-details.md':
          {'machine': show_machine, 'ratios': show_ratios, 'size': show_size,
-          'flight': show_flight, 'spares': show_spares, 'scale': show_scale,
+          'programs': show_programs, 'flight': show_flight, 'spares': show_spares, 'scale': show_scale,
           'memory': show_memory, 'big': show_big, 'work': show_work, 'python': show_python}}
 
 
 def check(results):
-    for section in 'cycle', 'flight', 'spares', 'scale', 'memory', 'big', 'work', 'python':
+    for section in 'cycle', 'programs', 'flight', 'spares', 'scale', 'memory', 'big', 'work', 'python':
         if not results.names(section):
             sys.exit(f'The section "{section}" was not measured, and the page shows all of them.')
 
