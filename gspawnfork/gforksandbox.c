@@ -268,8 +268,9 @@ g_fork_sandbox_allow_write (GForkSandbox *self,
  * A program that is linked dynamically needs its loader (`/lib64/ld-linux-x86-64.so.2` on
  * x86-64) executable, too, and its libraries readable.
  *
- * No program can be executed if this is not called. If it is, memory that has no name
- * (`memfd_create()`) has to be made with `MFD_NOEXEC_SEAL`.
+ * No program can be executed if this is not called. If it is, memory that could be executed
+ * like a file is refused: `memfd_create()` needs `MFD_NOEXEC_SEAL`, and `mmap()` fails with
+ * `MAP_SHARED` and `MAP_ANONYMOUS` together.
  *
  * The path is resolved as by [method@GFork.Sandbox.allow_read].
  *
@@ -323,7 +324,9 @@ g_fork_sandbox_allow_network (GForkSandbox *self)
  * `inotify_add_watch` to who uses which file, `prlimit64`, `setpriority` and
  * `ioprio_set` to other processes of the user, `unshare`, `setns`, `clone` and `clone3` to new namespaces,
  * `mount` and `open_by_handle_at` to all files, `io_uring_setup`, `bpf`, `userfaultfd` and
- * `perf_event_open` to large parts of the kernel.
+ * `perf_event_open` to large parts of the kernel. With `setpgid` a worker can have the kernel
+ * send SIGHUP to the application's process group; a worker of root gets all of the processor
+ * with `sched_setattr`, and changes firewalls with `setsockopt`.
  *
  * If there is no system call of a name, the next operation of a template that is confined
  * fails with %G_FORK_ERROR_FAILED and names it.

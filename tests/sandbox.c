@@ -658,6 +658,19 @@ test_required (void)
   g_assert_false (required);
 }
 
+/* Where the kernel lacks something, or the library was built without libseccomp */
+static void
+test_not_supported (void)
+{
+  g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+  g_autoptr (GForkTemplate) template = g_fork_template_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_fork_template_confine (template, sandbox);
+  g_assert_false (g_fork_template_prepare (template, NULL, &error));
+  g_assert_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -673,7 +686,7 @@ main (int    argc,
   g_test_add_func ("/sandbox/required", test_required);
   if (g_fork_sandbox_get_features () != ALL_FEATURES)
     {
-      g_test_message ("the kernel cannot confine");
+      g_test_add_func ("/sandbox/not-supported", test_not_supported);
       return g_test_run ();
     }
 
