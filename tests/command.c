@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the program has printed, and how it has ended. */
 typedef struct
@@ -379,6 +380,33 @@ test_ps (void)
   assert_contains (line, "B "); /* of its memory */
 }
 
+/* A process that gives itself such a name sends nothing to the terminal. */
+static void
+test_ps_control_characters (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *directory = g_dir_make_tmp ("command-XXXXXX", &error);
+  g_autofree char *program = g_build_filename (directory, "a\033[31mb", NULL);
+  g_auto (Outcome) outcome = { NULL };
+  g_autofree char *words = g_strdup_printf ("ps %d", getpid ());
+
+  g_assert_no_error (error);
+  g_assert_cmpint (symlink ("/bin/cat", program), ==, 0);
+  socket = g_fork_template_execv (template, (const char *[]){ program, NULL }, G_FORK_EXEC_SOCKET_STDIN,
+                                  &process, NULL, &error);
+  g_assert_no_error (error);
+
+  command (&outcome, NULL, words);
+  g_assert_cmpint (outcome.status, ==, 0);
+  g_assert_null (strchr (outcome.output, '\033'));
+  assert_contains (outcome.output, "a?[31mb");
+  g_assert_cmpint (unlink (program), ==, 0);
+  g_assert_cmpint (rmdir (directory), ==, 0);
+}
+
 static void
 test_ps_nobody (void)
 {
@@ -508,6 +536,7 @@ main (int    argc,
   g_test_add_func ("/command/prepare/confined-files", test_confined_files);
   g_test_add_func ("/command/ps/tree", test_ps);
   g_test_add_func ("/command/ps/nobody", test_ps_nobody);
+  g_test_add_func ("/command/ps/control-characters", test_ps_control_characters);
   g_test_add_func ("/command/check/good", test_check_good);
   g_test_add_func ("/command/check/missing", test_check_missing);
   g_test_add_func ("/command/check/threads", test_check_threads);

@@ -78,6 +78,23 @@ get_name (const char *command_line,
   return g_strndup (start, strrchr (stat, ')') - start);
 }
 
+/* A process names itself. It is not to send control sequences to the terminal of the user who
+ * looks at it. */
+static char *
+make_printable (const char *name)
+{
+  g_autofree char *valid = g_utf8_make_valid (name, -1);
+  GString *printable = g_string_new (NULL);
+
+  for (const char *p = valid; *p != '\0'; p = g_utf8_next_char (p))
+    {
+      gunichar character = g_utf8_get_char (p);
+
+      g_string_append_unichar (printable, g_unichar_isprint (character) ? character : '?');
+    }
+  return g_string_free (printable, FALSE);
+}
+
 /* %NULL if it has ended meanwhile. */
 static Process *
 read_process (GPid   pid,
@@ -85,6 +102,7 @@ read_process (GPid   pid,
 {
   g_autofree char *stat = NULL;
   g_autofree char *command_line = NULL;
+  g_autofree char *name = NULL;
   g_auto (GStrv) fields = NULL;
   Process *process;
 
@@ -101,7 +119,8 @@ read_process (GPid   pid,
   process->pid = pid;
   process->parent = atoi (fields[4 - 3]);
   process->age = uptime - g_ascii_strtod (fields[22 - 3], NULL) / sysconf (_SC_CLK_TCK);
-  process->name = get_name (command_line, stat, &process->ours);
+  name = get_name (command_line, stat, &process->ours);
+  process->name = make_printable (name);
   return process;
 }
 
