@@ -174,6 +174,7 @@ load_pixbuf (const GForkArg *args,
   return pixbuf == NULL;
 }
 
+/* Answers a byte with what the picture is. */
 int
 decode_pixbuf (int             fd,
                const GForkArg *args,
@@ -181,7 +182,10 @@ decode_pixbuf (int             fd,
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GdkPixbuf) pixbuf = decode (&error);
+  char byte;
 
+  if (read (fd, &byte, 1) != 1)
+    return 1;
   if (pixbuf == NULL)
     dprintf (fd, "%s\n", error->message);
   else
