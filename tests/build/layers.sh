@@ -1,0 +1,56 @@
+#!/bin/sh
+# layers.sh SOURCE-ROOT: tests that each directory of the sources includes nothing of those
+# that lie above it, as docs/architecture.md has them.
+#
+# SPDX-FileCopyrightText: The gspawnfork developers
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+set -eu
+
+. "$(dirname "$0")/tap.sh"
+
+cd "$1/gspawnfork"
+
+# What the files include, without the sort of brackets.
+includes ()
+{
+  sed -nE 's/^#include ["<](.*)[">]/\1/p' "$@" | LC_ALL=C sort -u
+}
+
+# Of the project's headers, none but these: a pattern of grep -E
+only ()
+{
+  allowed=$1
+  shift
+  includes "$@" | grep -E '^(gspawnfork/|g?fork|[a-z]+/[a-z]+\.h)' |
+    grep -vE '^(sys|linux|netinet|arpa|asm|valgrind|gio|glib|gobject)/|^(glib|gio)' |
+    grep -vE "^($allowed)" || return 0
+  return 1
+}
+
+none ()
+{
+  pattern=$1
+  shift
+  ! includes "$@" | grep -E "$pattern"
+}
+
+public='(gspawnfork/)?gfork(binding|error|pool|process|sandbox|serve|template|version|enumtypes)\.h'
+
+check "wire/ is above nothing" only 'wire/' wire/*.[ch]
+check "serve/ is above wire/ alone" only 'serve/|wire/|gforkworker\.h' serve/*.[ch]
+check "wire/, serve/ and helper/ know nothing of GLib" \
+  none '^(glib|gio|gobject)' wire/*.[ch] serve/*.[ch] helper/*.[ch]
+check "base/ is above wire/" only 'base/|wire/|gforkerror\.h' base/*.[ch]
+check "process/ is above base/" only "process/|base/|wire/|$public" process/*.[ch]
+check "channel/ is above process/" \
+  only "channel/|process/|base/|wire/|gforkerror\.h" channel/*.[ch]
+check "start/ is above channel/, and uses serve/" \
+  only "start/|channel/|process/|base/|wire/|serve/|$public" start/*.[ch]
+check "a pool uses the public interface, wire/ and base/" \
+  only "gforkpool-private\.h|pool/|base/|wire/|$public" \
+  pool/*.[ch] gforkpool*.[ch] gforkworker.c gforkloan.c
+check "the command uses the public interface" \
+  only "command/|gspawnfork/gspawnfork\.h" command/*.[ch]
+
+echo "1..$n"
