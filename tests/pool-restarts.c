@@ -251,6 +251,9 @@ use_in_child (GForkPool *pool)
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GError) error = NULL;
 
+  g_fork_pool_set_min_workers (pool, 10);
+  g_assert_cmpuint (g_fork_pool_get_min_workers (pool), ==, 10);
+  g_assert_cmpuint (g_fork_pool_get_n_waiting (pool), ==, 0);
   assert_closed (!g_fork_pool_start (pool, NULL, &error), error);
   assert_closed (!g_fork_pool_stop (pool, NULL, &error), error);
   assert_closed (!g_fork_pool_replace (pool, template, NULL, &error), error);
@@ -261,7 +264,19 @@ use_in_child (GForkPool *pool)
   g_object_unref (pool);
 }
 
-/* In the child all fails with CLOSED, and what it drops is not the parent's. */
+static gpointer
+call_all_the_time (gpointer pool)
+{
+  while (g_fork_pool_get_state (pool) == G_FORK_POOL_STATE_RUNNING)
+    {
+      g_autoptr (GBytes) request = g_bytes_new_static ("echo x", 6);
+      g_autoptr (GBytes) reply = g_fork_pool_call (pool, request, NULL, NULL);
+    }
+  return NULL;
+}
+
+/* In the child all fails with CLOSED, and what it drops is not the parent's; also if other
+ * threads of the parent use the pool while it forks. */
 static void
 test_forked (void)
 {
@@ -269,32 +284,38 @@ test_forked (void)
   g_autoptr (GForkLoan) loan = NULL;
   g_autoptr (GForkWorker) worker = NULL;
   g_autoptr (GError) error = NULL;
-  int wait_status;
-  pid_t pid;
+  GThread *thread;
 
   g_fork_pool_set_min_workers (pool, 2);
   start (pool);
   loan = g_fork_pool_acquire (pool, NULL, &error);
   g_assert_no_error (error);
   worker = g_object_ref (g_fork_loan_get_worker (loan));
+  thread = g_thread_new ("caller", call_all_the_time, pool);
 
-  pid = fork ();
-  g_assert_no_errno (pid);
-  if (pid == 0)
+  for (guint i = 0; i < 8; i++)
     {
-      g_clear_object (&loan);
-      g_clear_object (&worker);
-      use_in_child (g_steal_pointer (&pool));
-      _exit (0);
+      int wait_status;
+      pid_t pid = fork ();
+
+      g_assert_no_errno (pid);
+      if (pid == 0)
+        {
+          g_clear_object (&loan);
+          g_clear_object (&worker);
+          use_in_child (g_steal_pointer (&pool));
+          _exit (0);
+        }
+      g_assert_cmpint (waitpid (pid, &wait_status, 0), ==, pid);
+      g_assert_cmpint (wait_status, ==, 0);
     }
-  g_assert_cmpint (waitpid (pid, &wait_status, 0), ==, pid);
-  g_assert_cmpint (wait_status, ==, 0);
 
   assert_replies (pool);
   g_assert_true (g_fork_process_is_running (g_fork_worker_get_process (worker)));
   g_fork_loan_release (loan);
   assert_replies (pool);
   stop (pool);
+  g_thread_join (thread);
 }
 
 int

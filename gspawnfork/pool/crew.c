@@ -108,14 +108,29 @@ g_fork_crew_close (GForkCrew *self)
   g_fork_crew_close_driver (self);
 }
 
+/* In a fork of the application, the lock may be held by a thread that is not there. */
+static void
+begin_look (GForkCrew *self)
+{
+  if (self->generation == g_fork_generation ())
+    g_fork_crew_lock (self);
+}
+
+static void
+end_look (GForkCrew *self)
+{
+  if (self->generation == g_fork_generation ())
+    g_mutex_unlock (&self->lock);
+}
+
 GForkTemplate *
 g_fork_crew_dup_template (GForkCrew *self)
 {
   GForkTemplate *template;
 
-  g_fork_crew_lock (self);
+  begin_look (self);
   template = g_object_ref (self->template);
-  g_mutex_unlock (&self->lock);
+  end_look (self);
   return template;
 }
 
@@ -124,9 +139,9 @@ g_fork_crew_get_state (GForkCrew *self)
 {
   GForkPoolState state;
 
-  g_fork_crew_lock (self);
+  begin_look (self);
   state = self->state;
-  g_mutex_unlock (&self->lock);
+  end_look (self);
   return state;
 }
 
@@ -135,9 +150,9 @@ g_fork_crew_get_n_waiting (GForkCrew *self)
 {
   guint n;
 
-  g_fork_crew_lock (self);
+  begin_look (self);
   n = self->waiting.length;
-  g_mutex_unlock (&self->lock);
+  end_look (self);
   return n;
 }
 
@@ -147,9 +162,9 @@ g_fork_crew_get_setting (GForkCrew    *self,
 {
   guint value;
 
-  g_fork_crew_lock (self);
+  begin_look (self);
   value = self->settings[setting];
-  g_mutex_unlock (&self->lock);
+  end_look (self);
   return value;
 }
 
@@ -161,10 +176,12 @@ g_fork_crew_set_setting (GForkCrew    *self,
 {
   gboolean has_changed;
 
-  g_fork_crew_lock (self);
+  begin_look (self);
   has_changed = self->settings[setting] != value;
   self->settings[setting] = value;
   self->is_dirty = TRUE;
-  g_fork_crew_unlock (self);
+  /* The workers are not this process's. */
+  if (self->generation == g_fork_generation ())
+    g_fork_crew_unlock (self);
   return has_changed;
 }
