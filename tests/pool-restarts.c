@@ -77,22 +77,23 @@ test_capped (void)
     await_start (starts);
 }
 
-/* Now and then the delay is shorter than it was set, and never by more than a quarter. */
+/* Sooner or later a worker is started again before the delay is over, by a quarter at most. How
+ * late others are, on a slow machine, matters less and less. */
 static void
 test_jitter (void)
 {
   g_auto (TestFd) starts = -1;
-  g_autoptr (GForkPool) pool = pool_of_failures (100, 100, &starts);
+  g_autoptr (GForkPool) pool = pool_of_failures (50, HOURS, &starts);
   gint64 last = await_start (starts);
-  gint64 gap = G_MAXINT64;
+  gboolean was_early = FALSE;
 
-  while (gap >= 100000)
+  for (gint64 delay = 50000; !was_early; delay *= 2)
     {
       gint64 time = await_start (starts);
 
-      gap = time - last;
+      g_assert_cmpint (time - last, >=, delay * 3 / 4);
+      was_early = time - last < delay;
       last = time;
-      g_assert_cmpint (gap, >=, 75000);
     }
 }
 
