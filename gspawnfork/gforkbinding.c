@@ -24,11 +24,11 @@ static GPrivate current_wait = G_PRIVATE_INIT (NULL);
  * @error: return location for an error: %G_FORK_ERROR_FAILED if there are no
  *   descriptors left
  *
- * Begins what a synchronous method of this library does, so that a binding can do the
- * rest: it starts the asynchronous method, iterates the context that this returns until
- * the result is there, calls the method's finish function, and then
- * [func@GFork.end_wait]. So an interpreter can look for signals between the iterations,
- * and cancel the operation.
+ * Begins what a synchronous method of this library does, for a language's binding that does
+ * the rest. The binding starts the asynchronous method, iterates the context that this
+ * returns until the result is there, calls the method's finish function, and then
+ * [func@GFork.end_wait]. Between the iterations an interpreter can handle signals, and
+ * cancel the operation.
  *
  * The context is the thread's default one meanwhile. What goes on after the operation
  * is left to the context that was the default before. Waits can be nested.

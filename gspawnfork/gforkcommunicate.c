@@ -455,9 +455,9 @@ outputs_to_text (GBytes  *stdout_bytes,
  * Communicates with a program until it ends: writes @stdin_buf to its standard input and
  * closes that, and reads all of its standard output and error, as far as they are pipes.
  *
- * Unlike [method@Gio.Subprocess.communicate_async] it is no error if the program does not
- * read all of its input, no output is lost by that, and the application gets no `SIGPIPE`.
- * Without @stdin_buf the standard input is closed if it is a pipe.
+ * If the program does not read all of its input, that is no error, unlike with
+ * [method@Gio.Subprocess.communicate_async]: no output is lost, and the application gets no
+ * `SIGPIPE`. Without @stdin_buf, the standard input is closed if it is a pipe.
  *
  * If the program has started others that have its standard output or error, this waits for
  * their ends, too; [method@GFork.Template.setsid] and [method@GFork.Process.force_exit] end them.
@@ -491,8 +491,8 @@ g_fork_process_communicate_async (GForkProcess        *self,
  *
  * Finishes an operation started with [method@GFork.Process.communicate_async].
  *
- * How the program has ended is asked of the process afterwards, for instance by
- * [method@GFork.Process.get_if_exited].
+ * [method@GFork.Process.get_if_exited] and the like tell afterwards how the program has
+ * ended.
  *
  * Returns: %TRUE if the program has ended; %FALSE with @error set
  *

@@ -11,12 +11,12 @@
 /**
  * GForkLoan:
  *
- * A worker that is on loan from a [class@GFork.Pool]: nobody else uses it, and its
- * socket can be talked through in any protocol.
+ * A worker that is on loan from a [class@GFork.Pool]: nobody else uses it or its socket
+ * meanwhile.
  *
- * [method@GFork.Loan.release] gives it back, when the conversation is complete, so that
- * the next borrower begins anew. [method@GFork.Loan.discard] ends the worker, which is
- * right after an error, and so does dropping the loan.
+ * [method@GFork.Loan.release] gives the worker back, when the conversation is complete and
+ * another one can begin. [method@GFork.Loan.discard] ends the worker, for instance after an
+ * error. Dropping the loan does so, too.
  *
  * ```c
  * g_autoptr (GForkLoan) loan = g_fork_pool_acquire (pool, NULL, &error);
@@ -137,9 +137,8 @@ g_fork_loan_get_socket (GForkLoan *self)
  * g_fork_loan_release:
  * @self: a loan
  *
- * Gives the worker back to the pool, which lends it again. If the worker has closed its
- * end of the socket, or has written what nobody has read, or the socket was closed, the
- * worker is ended instead.
+ * Gives the worker back to the pool, which lends it again. The worker is ended instead if
+ * either end of its socket was closed, or if it has written something that was not read.
  *
  * Does nothing if the loan has ended before.
  *

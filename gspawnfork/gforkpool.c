@@ -17,9 +17,9 @@
  *
  * Workers that stay up, and jobs for them.
  *
- * A pool forks its template for each worker and runs a function there. It starts
- * another worker when one ends, ends those that are not needed, and gives each worker
- * one thing to do at a time.
+ * A pool forks its template for each worker and runs a function there. It starts another
+ * worker when one ends, and ends those that are not needed. A worker does one thing at a
+ * time.
  *
  * ```c
  * static int
@@ -43,14 +43,13 @@
  *
  * - Jobs: [method@GFork.Pool.call] sends bytes to a worker and returns the bytes that it
  *   replies with. The function of the worker is a call of [func@GFork.serve_jobs].
- * - Loans: [method@GFork.Pool.acquire] lends a worker, whose socket can then be talked
- *   through in any protocol.
- * - Servers: nobody asks the workers anything, because they have a listening socket, for
- *   instance, that was sent to the template.
+ * - Loans: [method@GFork.Pool.acquire] lends a worker and its socket, for any protocol.
+ * - Servers: the workers serve by themselves, for instance on a listening socket that was
+ *   sent to the template. The pool only keeps them running.
  *
- * Jobs and loans are given to idle workers, of which the one that was used last is the
- * first; else to new ones, as long as there are fewer than
- * [property@GFork.Pool:max-workers]; else in the order in which they were asked for.
+ * A job or loan goes to an idle worker, the one that was used last. If none is idle, it
+ * goes to a new worker, as long as there are fewer than [property@GFork.Pool:max-workers].
+ * Else it waits, in the order of the requests.
  *
  * ## Ends
  *
@@ -68,12 +67,13 @@
  *
  * All methods may be called from any thread. Results arrive in the thread-default main
  * context of the call, and a blocking call needs no main loop anywhere. The pool has no
- * thread of its own: its work is done in its own context, which is the thread-default
- * one of the thread that made it, wherever a result is awaited, and in blocking calls.
+ * thread of its own. Its work is done in its own context, which is the thread-default one
+ * of the thread that made it; in the context of each call whose result is awaited; and in
+ * blocking calls.
  *
- * The signals are emitted in the pool's own context; by a blocking call in the thread
- * that made the pool, too. So are changes of the list. A new worker waits for that only
- * if [signal@GFork.Pool::prepare] has handlers.
+ * The signals of the pool and of the list are emitted in the pool's own context, and also
+ * by a blocking call in the thread that made the pool. A new worker waits for that only if
+ * [signal@GFork.Pool::prepare] has handlers.
  *
  * As a [iface@Gio.ListModel], a pool has those workers that are ready, in the order in
  * which they became so.
@@ -574,8 +574,11 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:stop-signal: (getter get_stop_signal) (setter set_stop_signal)
    *
-   * The signal that a worker is sent that is to end, when it has no job and is not on loan;
-   * 0 means none. Its socket is shut down for writing before.
+   * The signal that a worker is sent to stop it, when it has no job and is not on loan; 0
+   * means none. Its socket is shut down for writing before, so that it reads the end of
+   * file. A worker that serves by itself has no job that the pool knows of, and is sent the
+   * signal at once: it handles the signal, or this is set to 0, if it is to finish what it
+   * is doing.
    *
    * Since: 1.0
    */
@@ -655,8 +658,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * @fork: the template that is about to become a worker
    * @index: the number of the worker's place; see [method@GFork.Worker.get_index]
    *
-   * Emitted for each worker before it runs the function, to send it what the other ones do
-   * not get.
+   * Emitted for each worker before it runs the function. A handler can send it what the
+   * other workers do not get.
    *
    * A new worker waits until the handlers have been called. That needs the pool's context,
    * so a pool with handlers makes progress only while that is iterated or a call blocks the
@@ -737,7 +740,8 @@ g_fork_pool_init (GForkPool *self)
  *
  * Makes a pool, which has no workers until it is started.
  *
- * What is sent to the template, all workers get. It must be neither run nor closed.
+ * All workers get what was sent to the template. The template must be neither run nor
+ * closed.
  *
  * Returns: (transfer full): a new pool
  *
@@ -765,7 +769,7 @@ g_fork_pool_get_crew (GForkPool *self)
  * g_fork_pool_get_template: (get-property template)
  * @self: a pool
  *
- * Gets what the workers are forked from.
+ * Gets the template that the workers are forked from.
  *
  * Returns: (transfer full): the template
  *

@@ -22,9 +22,9 @@
  *
  * A running worker, whichever process forked it.
  *
- * It comes from [method@GFork.Template.run] and [method@GFork.Template.execv], and
- * resembles [class@Gio.Subprocess]: wait for it, ask how it ended and what it has
- * used, send it signals.
+ * [method@GFork.Template.run] and [method@GFork.Template.execv] return it. Its methods are
+ * those of [class@Gio.Subprocess] and some more: they wait for the process, tell how it has
+ * ended and what it has used, and send it signals.
  *
  * ```c
  * static void
@@ -196,8 +196,8 @@ g_fork_process_new_for_child (GForkChild   *child,
  * g_fork_process_get_pid:
  * @self: a process
  *
- * Gets the process ID. Once the process has ended, another one may have the
- * same ID; [method@GFork.Process.send_signal] knows the difference.
+ * Gets the process ID. Once the process has ended, another one may get the same ID.
+ * [method@GFork.Process.send_signal] never mistakes the one for the other.
  *
  * Returns: the process ID
  *
@@ -497,7 +497,7 @@ g_fork_process_wait_check (GForkProcess  *self,
  * g_fork_process_get_wait_status:
  * @self: a process that has ended
  *
- * Gets the wait status, to be taken apart by `WIFEXITED()` and its like.
+ * Gets the wait status, for `WIFEXITED()` and the like.
  *
  * It is an error to call this before the process is known to have ended, that
  * is before a wait for it has succeeded, its source was dispatched, or
@@ -523,8 +523,9 @@ g_fork_process_get_wait_status (GForkProcess *self)
  * g_fork_process_get_if_exited:
  * @self: a process that has ended
  *
- * Did the process end by itself, with an exit status? As
- * [method@GFork.Process.get_wait_status], not to be called before it has ended.
+ * Whether the process exited by itself, with an exit status. As
+ * [method@GFork.Process.get_wait_status], this must not be called before the process has
+ * ended.
  *
  * Returns: %TRUE if it has exited; %FALSE if a signal has killed it or nothing is
  *   known
@@ -571,8 +572,8 @@ g_fork_process_get_exit_status (GForkProcess *self)
  * g_fork_process_get_if_signaled:
  * @self: a process that has ended
  *
- * Did a signal kill the process? As [method@GFork.Process.get_wait_status], not to
- * be called before it has ended.
+ * Whether a signal has killed the process. As [method@GFork.Process.get_wait_status], this
+ * must not be called before the process has ended.
  *
  * Returns: %TRUE if a signal has killed it
  *
@@ -693,8 +694,8 @@ g_fork_process_get_max_rss (GForkProcess *self)
  *   %G_FORK_ERROR_FAILED with the system's reason; or %G_FORK_ERROR_NOT_SUPPORTED if
  *   nothing on this system makes sure that no other process is hit
  *
- * Sends a signal to this process, and never to another one that has got the same
- * number since.
+ * Sends a signal to this process, and never to another one that has got the same process ID
+ * since.
  *
  * Returns: %TRUE if the signal was sent; %FALSE with @error set
  *
@@ -747,7 +748,7 @@ g_fork_process_send_signal_to_group (GForkProcess  *self,
  * Kills the process with `SIGKILL`, unless it has ended. If it leads a process group, see
  * [method@GFork.Template.setsid], the other processes of the group are killed as well.
  *
- * Wait for the process to know when it has ended: it has not yet when this returns.
+ * The process has not ended yet when this returns: wait for it.
  *
  * Since: 1.0
  */
@@ -768,8 +769,8 @@ g_fork_process_force_exit (GForkProcess *self)
  * Whether the process has not ended yet, as far as is known. This never blocks, and needs
  * no wait to be under way.
  *
- * A process that has ended counts as running until its wait status is known, or until it
- * is known that it cannot be had.
+ * A process that has ended counts as running until its wait status is known, or until it is
+ * certain that this will never be known.
  *
  * Returns: %TRUE if the process is running; %FALSE if it has ended, or is lost
  *

@@ -212,11 +212,11 @@ allow (GForkSandbox *self,
  * @self: a sandbox
  * @path: (type filename): an absolute path
  *
- * Allows to read what is at the path and all beneath it: the contents of files, and lists
- * of directories. Files may also be mapped executable, so that modules can be loaded.
+ * Allows to read the file or directory, and all beneath it: the contents of files, and
+ * lists of directories. Files may also be mapped executable, so that modules can be loaded.
  *
- * The path is resolved, links followed, when a template is confined; if there is nothing,
- * the template's next operation fails with %G_FORK_ERROR_FAILED and names it.
+ * The path is resolved when a template is confined, and links are followed. If it does not
+ * exist then, the template's next operation fails with %G_FORK_ERROR_FAILED and names it.
  *
  * Since: 1.0
  */
@@ -235,13 +235,13 @@ g_fork_sandbox_allow_read (GForkSandbox *self,
  * @self: a sandbox
  * @path: (type filename): an absolute path
  *
- * Allows to write to what is at the path and all beneath it: to create, change, truncate,
- * rename, link and remove files, directories and symbolic links. It does not allow to read
- * them.
+ * Allows to write to the file or directory, and all beneath it: to create, change,
+ * truncate, rename, link and remove files, directories and symbolic links. It does not
+ * allow to read them.
  *
- * There are no devices to be made, and modes, owners, times and extended attributes
- * cannot be changed. A link that is made there may point anywhere; it leads an application
- * that follows it to what the worker could not reach.
+ * Devices cannot be made, and modes, owners, times and extended attributes cannot be
+ * changed. A link that a worker makes there may point anywhere: an application that follows
+ * it may reach what the worker could not.
  *
  * The path is resolved as by [method@GFork.Sandbox.allow_read].
  *
@@ -268,7 +268,7 @@ g_fork_sandbox_allow_write (GForkSandbox *self,
  * A program that is linked dynamically needs its loader (`/lib64/ld-linux-x86-64.so.2` on
  * x86-64) executable, too, and its libraries readable.
  *
- * No program can be executed if this is not called. If it is, memory that could be executed
+ * If this is not called, no program can be executed. If it is, memory that could be executed
  * like a file is refused: `memfd_create()` needs `MFD_NOEXEC_SEAL`, and `mmap()` fails with
  * `MAP_SHARED` and `MAP_ANONYMOUS` together.
  *
@@ -290,9 +290,9 @@ g_fork_sandbox_allow_execute (GForkSandbox *self,
  * g_fork_sandbox_allow_network:
  * @self: a sandbox
  *
- * Allows connections by TCP and datagrams by UDP, over IPv4 and IPv6, to any address. There
- * is no binding to an address and no listening. A listening socket that was sent
- * accepts connections also without this.
+ * Allows connections by TCP and datagrams by UDP, over IPv4 and IPv6, to any address.
+ * Binding to an address and listening stay refused. A worker accepts connections on a
+ * listening socket that it was sent also without this.
  *
  * To find addresses by names, the files for that have to be readable, like
  * `/etc/resolv.conf`, `/etc/hosts`, `/etc/nsswitch.conf` and `/etc/gai.conf`, and the
@@ -403,7 +403,7 @@ g_fork_sandbox_set_required (GForkSandbox *self,
 /**
  * g_fork_sandbox_get_features:
  *
- * Tells what the kernel enforces, for this process and those that it starts.
+ * Gets what the kernel enforces, for this process and those that it starts.
  *
  * Returns: the features that it has
  *

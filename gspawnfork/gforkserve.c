@@ -78,9 +78,9 @@ on_request (enum gfork_request        request,
  * @user_data: data for @func
  * @error: return location for an error
  *
- * Makes an interpreter a template: for programs that a runtime's keyfile names. This
- * carries out the commands that are sent to it, calling @func for those that have to
- * do with its language, and ends the process when a function has been run.
+ * Makes an interpreter a template, for programs that the key file of a runtime names. This
+ * carries out the commands that the process is sent, calls @func for those that have to do
+ * with its language, and ends the process when a function has been run.
  *
  * The process is never forked. The key file has to say so.
  *

@@ -27,8 +27,8 @@
  *   or the name of one in the module path, see [func@GFork.add_module_path]; for
  *   other runtimes what they call a module
  *
- * Loads a module, once. If that fails, the next operation reports
- * %G_FORK_ERROR_MODULE with the reason.
+ * Loads a module, unless it is loaded already. If that fails, the next operation fails with
+ * %G_FORK_ERROR_MODULE and the reason.
  *
  * Since: 1.0
  */
@@ -80,8 +80,8 @@ g_fork_template_call (GForkTemplate      *self,
  *
  * Evaluates code in the template.
  *
- * If the code fails, the next operation reports %G_FORK_ERROR_CALL; if the runtime
- * has no such thing, as "c" has not, %G_FORK_ERROR_NOT_SUPPORTED.
+ * If the code fails, the next operation fails with %G_FORK_ERROR_CALL; if the runtime
+ * cannot evaluate code, as "c" cannot, with %G_FORK_ERROR_NOT_SUPPORTED.
  *
  * Since: 1.0
  */
@@ -156,11 +156,11 @@ g_fork_template_send_arg (GForkTemplate *self,
  * @self: a template
  * @bytes: (transfer none): bytes, up to 4 GiB of them
  *
- * Sends bytes, like [method@GFork.Template.send_arg] a string. They are copied at once: what
- * @bytes was made of may be changed or freed afterwards.
+ * Sends bytes, as [method@GFork.Template.send_arg] sends a string. They are copied at once,
+ * so the memory that @bytes was made of may be changed or freed afterwards.
  *
- * Long ones, from 64 KiB on, are copied once, into memory that is shared by the template and
- * all of its forks. Processes map it when they run.
+ * Bytes from 64 KiB on are copied into memory that the template and all of its forks share.
+ * A process maps it when it runs a function.
  *
  * Since: 1.0
  */
@@ -250,13 +250,15 @@ g_fork_template_take_fd (GForkTemplate *self,
  * @self: a template
  * @socket: (transfer none): a socket
  *
- * Like [method@GFork.Template.send_fd], for a socket. A socket that was made non-blocking, as
- * GIO does, is non-blocking in the worker too: that belongs to what both share. A
- * [class@Gio.Socket] that a worker makes of the descriptor waits or does not by its own
- * property, see [method@Gio.Socket.set_blocking], whatever the descriptor is.
+ * Like [method@GFork.Template.send_fd], for a socket. A socket that was made non-blocking,
+ * as GIO makes all of its sockets, is non-blocking in the worker too: the flag belongs to
+ * the open socket, which both share. A [class@Gio.Socket] that a worker makes of the
+ * descriptor blocks or not according to its own property, see
+ * [method@Gio.Socket.set_blocking], whatever the flag is.
  *
- * A [class@Gio.SocketListener] gives the sockets that it listens on by its signal `event`, with
- * %G_SOCKET_LISTENER_LISTENED: several workers may accept connections on one.
+ * Several workers may accept connections on one listening socket. A
+ * [class@Gio.SocketListener] hands out its sockets by its signal `event`, with
+ * %G_SOCKET_LISTENER_LISTENED.
  *
  * Since: 1.0
  */
@@ -313,8 +315,8 @@ g_fork_template_send_fd_list (GForkTemplate *self,
  * Places a descriptor at an exact number in the worker or in the program that is
  * executed. It is not passed as an argument, and not close-on-exec.
  *
- * If the number cannot be had, or was given to another one, the next operation fails
- * with %G_FORK_ERROR_FAILED.
+ * If the number is beyond the limit of open files, or was given to another descriptor
+ * before, the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -411,9 +413,8 @@ g_fork_template_set_cwd (GForkTemplate *self,
  * @envp: (array zero-terminated=1) (element-type filename): the new environment, strings
  *   of the form `NAME=value`
  *
- * Replaces the whole environment of the template, as [method@GFork.Template.setenv] changes
- * one variable of it. What [method@GFork.Template.setenv] has set before is gone, and what it
- * sets afterwards is added.
+ * Replaces the whole environment of the template. What [method@GFork.Template.setenv] has
+ * set before is removed, and what it sets afterwards is added.
  *
  * If a string has another form, the next operation fails with %G_FORK_ERROR_FAILED.
  *
@@ -441,9 +442,9 @@ g_fork_template_set_environ (GForkTemplate      *self,
  * g_fork_template_setsid:
  * @self: a template
  *
- * Has the worker or program lead a session and a process group of its own, as `setsid(2)`
- * makes it do. So it has no terminal, gets no signals that are sent to the application's
- * group, and all that it starts can be ended with it: by
+ * Makes the worker or program the leader of a new session and process group, by
+ * `setsid(2)`. It has no terminal then, and gets no signals that are sent to the
+ * application's group. It can be ended together with all that it has started, by
  * [method@GFork.Process.send_signal_to_group] and [method@GFork.Process.force_exit].
  *
  * The template itself is not affected. Its forks inherit this. If it cannot be done, the
@@ -465,12 +466,12 @@ g_fork_template_setsid (GForkTemplate *self)
  * @limit: what is limited
  * @value: the limit, in the unit that [enum@GFork.Limit] says; %G_MAXUINT64 for none
  *
- * Limits what the worker or program may use, and, each of them for itself, the processes
- * that it starts. This is both the soft and the hard limit of `setrlimit(2)`.
+ * Limits what the worker or program may use. Each process that it starts has the same limit
+ * for itself. @value becomes both the soft and the hard limit of `setrlimit(2)`.
  *
- * The template itself is not limited. Its forks inherit this. If the limit cannot be had,
- * for instance because it is above the present one and the application is unprivileged,
- * the run fails with %G_FORK_ERROR_FAILED and the limit's name.
+ * The template itself is not limited. Its forks inherit this. If the limit cannot be set,
+ * for instance because it is above the present one and the application is unprivileged, the
+ * run fails with %G_FORK_ERROR_FAILED and names the limit.
  *
  * Since: 1.0
  */
@@ -499,8 +500,10 @@ g_fork_template_set_limit (GForkTemplate *self,
  * has started. The template itself is not affected. Its forks inherit this. If it cannot be
  * done, the run fails with %G_FORK_ERROR_FAILED.
  *
- * A process that is no fork of another template is watched by a small process, as the kernel
- * would kill it when a thread of the application ends; so a fork is the better choice.
+ * In a template that is a child of the application, and not a fork of another template,
+ * this starts a small process that watches the application. The kernel's own mechanism
+ * would kill the worker when the thread that has started it ends. A fork needs no such
+ * process.
  *
  * Since: 1.0
  */
@@ -525,15 +528,14 @@ g_fork_template_die_with_application (GForkTemplate *self)
  * Confining a template, or a fork of it, again allows what both sandboxes allow; that
  * can be done about fifteen times.
  *
- * Each worker is separated besides: it can signal and trace what it has started itself,
- * but not its template, the other forks of that, nor the application.
+ * Each worker is also separated from the others. It can signal and trace what it has
+ * started itself, but not its template, other forks of its template, or the application.
  *
- * @sandbox is copied. If it cannot be had, the next operation fails: with
+ * @sandbox is copied. If the template cannot be confined, the next operation fails: with
  * %G_FORK_ERROR_NOT_SUPPORTED if the kernel lacks something that is required, or if the
- * library was built without libseccomp; with %G_FORK_ERROR_THREADED if the process has
- * more than one thread, as interpreters of JavaScript always do; with
- * %G_FORK_ERROR_FAILED if a path cannot be found, a system call has no such name, or the
- * kernel refuses.
+ * library was built without libseccomp; with %G_FORK_ERROR_THREADED if the process has more
+ * than one thread, as interpreters of JavaScript always do; with %G_FORK_ERROR_FAILED if a
+ * path cannot be found, a system call has no such name, or the kernel refuses.
  *
  * Since: 1.0
  */

@@ -63,27 +63,28 @@
  * }
  * ```
  *
- * The application itself is never forked. It executes one small helper, whatever
- * its own size, threads and open files, and everything else is a fork of that
- * helper or of what has been made from it. Nothing that the application has open,
- * blocks or ignores is there in a worker: its standard input is `/dev/null`, its
- * standard output and error are the application's, and apart from those it has its
- * socket and what was sent to it.
+ * The application itself is never forked. It executes one small helper, whatever its own
+ * size, threads and open files, and everything else is a fork of that helper or of what has
+ * been made from it. A worker has no descriptor of the application's but standard output
+ * and error. Its standard input is `/dev/null`. Besides, it has its socket and what was
+ * sent to it. No signal is blocked in it, and each has its default action, except that
+ * SIGHUP, SIGINT and SIGQUIT stay ignored if the application ignored them when the helper
+ * was started.
  *
  * ## Commands
  *
- * Creating a template and preparing it take no time: commands are queued, and
- * executed in their order by the process. None of them fails in the caller. What
- * goes wrong is reported, as a [type@GLib.Error] that says which command failed
- * and why, by the next [method@GFork.Template.prepare],
- * [method@GFork.Template.run] or [method@GFork.Template.execv]. A template in which
- * a command has failed executes no further ones, and its forks fail with the same
- * error; the workers that were forked from it before are not affected.
+ * The methods that create and prepare a template return at once. Their commands are queued,
+ * and the process carries them out in order. None of them fails in the caller. What goes
+ * wrong is reported, as a [type@GLib.Error] that says which command failed and why, by the
+ * next [method@GFork.Template.prepare], [method@GFork.Template.run] or
+ * [method@GFork.Template.execv]. A template in which a command has failed executes no
+ * further ones, and its forks fail with the same error; the workers that were forked from
+ * it before are not affected.
  *
- * Commands that only set the stage, such as sending a string, wait for the next one
- * that does something and travel together with it.
+ * Commands that only prepare something, such as sending a string, wait for the next one
+ * that does something, and are sent together with it.
  *
- * If the process is gone, everything ends with %G_FORK_ERROR_LOST.
+ * If the process has ended, all operations fail with %G_FORK_ERROR_LOST.
  *
  * ## Threads
  *
@@ -91,14 +92,13 @@
  * the results of asynchronous methods arrive in the thread-default main context of
  * the call, and the work is done there too.
  *
- * ## Life
+ * ## Lifetime
  *
- * Dropping the last reference before a run ends the process. An operation under
- * way keeps the object alive, so a template can be configured, run and forgotten.
- * A template that has forked workers stays behind, with nothing more to do, as long
- * as somebody holds one of their [class@GFork.Process] objects: it is the one that
- * learns how they end. For the same reason a template that has workers runs a
- * function in a fork of itself.
+ * Dropping the last reference before a run ends the process when it has carried out its
+ * commands. An operation under way keeps the object alive, so a template can be prepared,
+ * run and dropped at once. The process of a template that has workers stays until these
+ * have ended, because it is their parent and learns how they end. For the same reason, if a
+ * template that has workers is run, a fork of it runs the function.
  *
  * Since: 1.0
  */
@@ -271,7 +271,7 @@ g_fork_template_class_init (GForkTemplateClass *klass)
   /**
    * GForkTemplate:runtime: (getter get_runtime)
    *
-   * The language that the template loads modules of.
+   * The runtime of the template, which says in which language its modules are.
    *
    * Since: 1.0
    */
@@ -282,14 +282,14 @@ g_fork_template_class_init (GForkTemplateClass *klass)
   /**
    * GForkTemplate:spare-processes: (getter get_spare_processes) (setter set_spare_processes)
    *
-   * How many forks are kept ready, so that [method@GFork.Template.fork] need not wait
-   * for one.
+   * How many forks are kept ready, so that a fork is there at once when
+   * [method@GFork.Template.fork] asks for one.
    *
-   * A spare is exactly what a new fork would be: as soon as the template is sent
-   * a command, they are discarded. They are made anew when the template, or a fork of it,
-   * has given its next answer, and the callback of that was called. If they were made at
-   * once, the launch that has taken one would be slower than without spares. They cost what idle
-   * processes cost, and end with the template.
+   * A spare is exactly what a new fork would be. So all spares are discarded as soon as the
+   * template is sent a command. New ones are made when the template, or a fork of it, has
+   * answered the next time and the callback of that was called: made at once, they would
+   * slow down the launch that has taken the last one. Spares cost what idle processes cost,
+   * and end with the template.
    *
    * Since: 1.0
    */
@@ -327,7 +327,7 @@ g_fork_template_get_pid (GForkTemplate *self)
  * g_fork_template_get_runtime: (get-property runtime)
  * @self: a template
  *
- * Gets the language that the template loads modules of.
+ * Gets the runtime of the template, which says in which language its modules are.
  *
  * Returns: (transfer none): the runtime's name, "c" unless another one was asked for
  *
@@ -392,9 +392,10 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
  * [func@GFork.Template.dup_default].
  *
  * It inherits what the default template has: the modules and all else that was prepared
- * there. The environment, working directory, umask, nice value and limits, and the CPU
- * affinity of the thread that made it, are the application's as they were when the default
- * template was started, that is at the first use in most programs, and not as they are now.
+ * there. The environment, working directory, umask, nice value and limits are those that
+ * the application had when the default template was started, and the CPU affinity is that
+ * of the thread that started it. In most programs, that was at the first use of this
+ * function.
  *
  * Returns: (transfer full): a new template
  *
@@ -543,11 +544,11 @@ g_fork_template_new_from_main_with (const char     *runtime,
  * @socket: the control socket of a template, from
  *   [method@GFork.Template.detach] in this or in another process
  *
- * Takes over a template that was detached. The socket is closed: the template goes
- * on with a duplicate of its own.
+ * Takes over a template that was detached. @socket is closed, as the template uses a
+ * duplicate of it.
  *
- * The process is nobody's child here, so how it ends is known only on systems that
- * tell (Linux 6.15 and later); the same is not true of its forks.
+ * The process is not a child of this application, so how it ends is known only on Linux
+ * 6.15 and later. How its forks end is known everywhere.
  *
  * Returns: (transfer full): a new template
  *
@@ -635,7 +636,7 @@ get_default_object (const char *runtime)
  * A template that the program keeps a reference to stays what it is. Its forks, and theirs,
  * have the privileges with which it was started.
  *
- * What it is asked to load is there in every template made afterwards.
+ * What is loaded into it is there in every template that is made afterwards.
  *
  * Returns: (transfer full): the default template
  *
@@ -830,7 +831,7 @@ end_by (GForkTemplate *self,
  *   executed, or one has failed
  * @user_data: data for @callback
  *
- * Awaits that every command so far has been executed.
+ * Waits until every command so far has been carried out.
  *
  * Since: 1.0
  */
@@ -885,8 +886,8 @@ g_fork_template_prepare_finish (GForkTemplate  *self,
  * @error: return location for an error: as for
  *   [method@GFork.Template.prepare_finish]
  *
- * Awaits that every command so far has been executed, blocking meanwhile. The
- * thread's own main context is not iterated.
+ * Waits until every command so far has been carried out, and blocks meanwhile. The thread's
+ * own main context is not iterated.
  *
  * Returns: %TRUE if every command has succeeded; %FALSE with @error set
  *
@@ -1033,8 +1034,9 @@ g_fork_template_run (GForkTemplate  *self,
  *
  * A script without `#!` in its first line is run by `/bin/sh`, as a shell would do it.
  *
- * If a standard stream cannot be all that the flags and [method@GFork.Template.map_fd] make
- * of it, that is %G_FORK_ERROR_FAILED, and the template can be used further.
+ * If the flags, or the flags and [method@GFork.Template.map_fd], contradict each other, the
+ * operation fails with %G_FORK_ERROR_FAILED and says which do. The template can still be
+ * used then.
  *
  * Since: 1.0
  */
@@ -1251,9 +1253,9 @@ g_fork_template_detach (GForkTemplate  *self,
  * g_fork_template_close:
  * @self: a template
  *
- * Ends the process, as dropping the last reference does; what it was told before is
- * still done. Operations under way fail with %G_FORK_ERROR_CLOSED. Does nothing if
- * the template was closed or run before.
+ * Ends the process, as dropping the last reference does. Commands that were queued before
+ * are still carried out. Operations under way fail with %G_FORK_ERROR_CLOSED. Does nothing
+ * if the template was closed or run before.
  *
  * Since: 1.0
  */

@@ -87,9 +87,9 @@ g_fork_worker_set (GForkWorker *self,
  * g_fork_worker_get_process:
  * @self: a worker
  *
- * Gets the process, of which the pool takes care: it restarts or stops it. To be told
- * of its end, use [signal@GFork.Pool::worker-ended], as
- * [signal@GFork.Process::exited] is emitted in any thread that uses the pool.
+ * Gets the process. The pool stops and replaces it by itself. Use
+ * [signal@GFork.Pool::worker-ended] for its end: [signal@GFork.Process::exited] may be
+ * emitted in any thread that uses the pool.
  *
  * Returns: (transfer none): the process
  *

@@ -71,8 +71,8 @@ typedef struct
  * The type of functions for [method@GFork.Template.run].
  *
  * When the function returns, the worker leaves by `exit()`: handlers and destructors of
- * modules are run, and the buffers of stdio are written out. A function that has nothing
- * to do there can call `_exit()`, which makes a short worker's life shorter.
+ * modules are run, and the buffers of stdio are written out. A function that needs none of
+ * that can call `_exit()`, which takes less time.
  *
  * Returns: the exit status, of which the system keeps the lowest eight bits
  *
@@ -109,8 +109,8 @@ typedef int (*GForkCallFunc) (const GForkArg *args,
  * g_fork_take_args: (skip)
  * @args: (out) (transfer none): where to store the arguments
  *
- * Takes the arguments that have been sent for the run so far, which are then no
- * longer passed to it. To be used inside a [callback@GFork.CallFunc].
+ * Takes the arguments that have been sent for the run so far. They are not passed to the
+ * function that is run then. This is for use inside a [callback@GFork.CallFunc].
  *
  * The array and its strings stay valid as long as the process and its forks
  * live. The descriptors belong to the caller.
