@@ -7,8 +7,9 @@
 
     make-reference.py SOURCE-DIR PAGE… -- GI-DOCGEN generate OPTION…
 
-In the repository, pages link to each other as files; in the reference, these are HTML. The page
-on security is SECURITY.md of the top directory, where those who look for it expect it.
+In the repository, pages link to each other as files, and name functions as code; in the
+reference, files are HTML, and names are links. The page on security is SECURITY.md of the top
+directory, where those who look for it expect it.
 """
 
 import pathlib
@@ -27,6 +28,28 @@ def convert(text, pages):
 
     # An image or an address is none of these.
     return re.sub(r'(?<!!)\[([^][]*)\]\(((?:[\w.-]+/)*[\w.-]+)(#[\w-]+)?\)', link, text)
+
+
+def find_symbols(output):
+    """The page of each function and class, by its name in C."""
+    symbols = {}
+    for page in output.glob('*.html'):
+        kind, *names = page.name.split('.')[:-1]
+        if kind == 'class':
+            symbols['GFork' + names[0]] = page.name
+        elif kind in ('ctor', 'func', 'method', 'type_func'):
+            name = '_'.join(['g_fork', *names[:-1], names[-1]]).lower()
+            symbols[name + '()'] = page.name
+    return symbols
+
+
+def link_symbols(text, symbols):
+    """Makes links of names that a page has as code, as it has to read well in the repository."""
+    def link(match):
+        page = symbols.get(match[1])
+        return f'<a href="{page}">{match[0]}</a>' if page else match[0]
+
+    return re.sub(r'(?<!">)<code>(g_fork_\w+\(\)|GFork\w+)</code>', link, text)
 
 
 def main():
@@ -51,6 +74,11 @@ def main():
     rows = re.sub(r' *<tr>(?:(?!</tr>).)*href=""(?:(?!</tr>).)*</tr>\n', '',
                   index.read_text('utf-8'))
     index.write_text(rows, 'utf-8')
+
+    symbols = find_symbols(index.parent)
+    for page in pages:
+        path = index.with_name(page[:-3] + '.html')
+        path.write_text(link_symbols(path.read_text('utf-8'), symbols), 'utf-8')
 
 
 if __name__ == '__main__':
