@@ -50,6 +50,7 @@ g_fork_identity_new_current (void)
   identity->user = geteuid ();
   identity->group = getegid ();
   identity->n_groups = get_groups (few, &many);
+  /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): g_autofree frees many */
   identity->groups = g_memdup2 (many != NULL ? many : few,
                                 identity->n_groups * sizeof *identity->groups);
   return identity;
@@ -71,7 +72,7 @@ g_fork_identity_is_current (const GForkIdentity *identity)
 
   if (identity->user != geteuid () || identity->group != getegid ()
       || identity->n_groups != get_groups (few, &many))
-    return FALSE;
+    return FALSE; /* NOLINT(clang-analyzer-unix.Malloc): g_autofree frees many */
 
   return identity->n_groups == 0
          || memcmp (identity->groups, many != NULL ? many : few,

@@ -347,7 +347,7 @@ debug_result (GForkOperation *operation)
     g_fork_debug ("process %d is prepared", pid);
   else if (operation->await == G_FORK_AWAIT_DETACHED)
     g_fork_debug ("process %d is detached", pid);
-  else
+  else if (launch != NULL)
     g_fork_debug ("process %d %s “%s”", pid,
                   operation->await == G_FORK_AWAIT_READY ? "runs" : "executes",
                   g_fork_child_get_name (launch->child));

@@ -90,7 +90,7 @@ main (int    argc,
   g_auto (GStrv) arguments = NULL;
   const char *first = argc > 1 ? argv[1] : "--help";
 
-  setlocale (LC_ALL, "");
+  setlocale (LC_ALL, ""); /* NOLINT(concurrency-mt-unsafe): there is one thread */
   bindtextdomain (GETTEXT_PACKAGE, LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   textdomain (GETTEXT_PACKAGE);

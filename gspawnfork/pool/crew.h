@@ -258,35 +258,35 @@ void      g_fork_crew_end_replacement (GForkCrew     *self,
 GForkMember *g_fork_member_new     (GForkCrew        *crew,
                                     guint             index,
                                     gboolean          is_fresh);
-GForkMember *g_fork_crew_lookup    (GForkCrew        *crew,
+GForkMember *g_fork_crew_lookup    (GForkCrew        *self,
                                     guint64           serial);
 void      g_fork_member_run        (GForkCrew        *crew,
                                     gpointer          object,
                                     guint64           serial);
 void      g_fork_member_go         (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_signal     (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_kill       (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_end        (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_remove     (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_send       (GForkCrew        *crew,
-                                    GForkMember      *member,
+                                    GForkMember      *self,
                                     GForkPending     *job);
 void      g_fork_member_flush      (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_on_event   (GForkCrew        *crew,
-                                    GForkMember      *member,
+                                    GForkMember      *self,
                                     guint32           events);
 void      g_fork_member_expect     (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 void      g_fork_member_look       (GForkCrew        *crew,
-                                    GForkMember      *member);
+                                    GForkMember      *self);
 char     *g_fork_member_describe_end (GForkCrew      *crew,
-                                    GForkMember      *member,
+                                    GForkMember      *self,
                                     gboolean          is_known);
 
 /* jobs.c */

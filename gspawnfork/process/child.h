@@ -79,11 +79,11 @@ GForkListener *g_fork_listener_new      (GForkChild                *child,
                                          GForkListenerFunc          func,
                                          gpointer                   data,
                                          GDestroyNotify             free_data);
-GForkListener *g_fork_listener_ref      (GForkListener             *listener);
-void           g_fork_listener_unref    (GForkListener             *listener);
-void           g_fork_listener_start    (GForkListener             *listener,
+GForkListener *g_fork_listener_ref      (GForkListener             *self);
+void           g_fork_listener_unref    (GForkListener             *self);
+void           g_fork_listener_start    (GForkListener             *self,
                                          GMainContext              *context);
-gboolean       g_fork_listener_stop     (GForkListener             *listener);
+gboolean       g_fork_listener_stop     (GForkListener             *self);
 
 gboolean       g_fork_child_kill        (GForkChild                *child,
                                          int                        signum,

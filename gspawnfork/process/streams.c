@@ -104,7 +104,7 @@ g_fork_streams_new (GForkExecFlags   flags,
   for (int stream = 0; stream <= 2; stream++)
     if (((flags & kinds[1].flags[stream]) != 0 && !open_pipe (streams, stream, error))
         || ((flags & kinds[2].flags[stream]) != 0 && !open_null (streams, stream, error)))
-      return NULL;
+      return NULL; /* NOLINT(clang-analyzer-unix.Malloc): g_autoptr frees them */
 
   return g_steal_pointer (&streams);
 }
