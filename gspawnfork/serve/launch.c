@@ -26,6 +26,7 @@
 /* What a fork was sent */
 struct commands
 {
+  const struct gfork_launch_funcs *funcs;
   uint8_t data[MAX_COMMANDS];
   size_t length;
   int fds[GFORK_MAX_FDS];
@@ -76,7 +77,7 @@ are_complete (struct commands *commands,
 
   *n_fds = 0;
   while (frame.verb != GFORK_EXEC)
-    if (!next_frame (commands, &position, n_fds, &frame) || !gfork_is_for_launch (&frame))
+    if (!next_frame (commands, &position, n_fds, &frame) || !commands->funcs->takes (&frame))
       return false;
 
   return position == commands->length;
@@ -345,7 +346,7 @@ plan_launch (struct launch   *launch,
         break;
 
       default:
-        gfork_handle_for_launch (template, &frame);
+        commands->funcs->handle (template, &frame);
         if (template->failed)
           {
             free (template->failure.subject);
@@ -416,6 +417,7 @@ gfork_launch (struct gfork_template *template,
   struct launch launch;
   pid_t pid = -1;
 
+  commands.funcs = template->launch_funcs;
   if (!gfork_can_close_ranges () || !read_ahead (&commands, socket))
     return -1;
 

@@ -393,19 +393,20 @@ is_command (const struct gfork_frame *frame)
          && ((commands[verb].flags & STRINGS) == 0 || frame->payload[frame->length - 1] == '\0');
 }
 
-bool
-gfork_is_for_launch (const struct gfork_frame *frame)
+static bool
+is_for_launch (const struct gfork_frame *frame)
 {
   return is_command (frame) && (commands[frame->verb].flags & LAUNCHES) != 0;
 }
 
-/* For those that are remembered, and take effect when the program is executed. */
-void
-gfork_handle_for_launch (struct gfork_template *template,
-                         struct gfork_frame    *frame)
+static void
+handle_for_launch (struct gfork_template *template,
+                   struct gfork_frame    *frame)
 {
   commands[frame->verb].handle (template, frame);
 }
+
+static const struct gfork_launch_funcs launch_funcs = { is_for_launch, handle_for_launch };
 
 static _Noreturn void
 give_up (struct gfork_template *template,
@@ -524,6 +525,7 @@ read_commands (struct gfork_template *template,
 _Noreturn void
 gfork_serve (struct gfork_template *template)
 {
+  template->launch_funcs = &launch_funcs;
   for (;;)
     {
       /* With nobody to look after, reading can do the waiting. */

@@ -92,8 +92,20 @@ struct gfork_hint
   void *function;
 };
 
+struct gfork_template;
+
+/* launch.c: what it needs of the table of commands, which serve.c has */
+struct gfork_launch_funcs
+{
+  /* Whether it is a command that a program can be started with. */
+  bool (*takes) (const struct gfork_frame *frame);
+  /* For those that are remembered, and take effect when the program is executed. */
+  void (*handle) (struct gfork_template *template, struct gfork_frame *frame);
+};
+
 struct gfork_template
 {
+  const struct gfork_launch_funcs *launch_funcs;
   int socket;
   enum gfork_serve_flags flags;
   const struct gfork_language *language; /* NULL if modules are shared objects */
@@ -178,9 +190,6 @@ pid_t gfork_launch (struct gfork_template *template,
 /* serve.c */
 #define GFORK_TEMPLATE_TITLE "template"
 
-bool gfork_is_for_launch (const struct gfork_frame *frame);
-void gfork_handle_for_launch (struct gfork_template *template,
-                              struct gfork_frame    *frame);
 _Noreturn void gfork_serve (struct gfork_template *template);
 
 /* attributes.c */
