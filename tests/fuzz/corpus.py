@@ -17,7 +17,7 @@ import struct
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'corpus')
 
 (REQUIRE, CALL, EVAL, ARG, ARG_FD, ARG_MEMFD, SETENV, UNSETENV, CHDIR, MAP_FD, MODULE_PATH,
- FORK, SYNC, RUN, EXEC, KILL, CLOSE) = range(1, 18)
+ FORK, SYNC, RUN, EXEC, KILL, CLOSE, ENVIRON, SETSID, LIMIT, DIE) = range(1, 22)
 READY, SYNCED, ERROR, EXITED = range(64, 68)
 
 # enum fuzz_kind; SAME has all descriptors of a message be of that kind
@@ -125,6 +125,16 @@ COMMANDS = {
     'rubbish': [message(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')],
     'nothing': [],
 }
+
+# What a program can be given that is started without a fork
+PROGRAM = message(frame(ENVIRON, strings('A=1', 'B=2', 'A=3')) + frame(SETENV, strings('C', '4'))
+                  + frame(UNSETENV, strings('B')) + frame(CHDIR, strings('/')) + frame(SETSID)
+                  + frame(LIMIT, struct.pack('=IIQ', 0, 0, 2)) + frame(DIE)
+                  + frame(ARG, b'sword') + frame(ARG_FD, n_fds=1)
+                  + frame(MAP_FD, struct.pack('=i', 4), n_fds=1)
+                  + frame(EXEC, struct.pack('=I', 15) + strings('true', 'x'), n_fds=1),
+                  3, SOCKET | SAME)
+
 
 # ——— What comes from it ———
 
@@ -276,6 +286,12 @@ def main():
         write('serve', f'{name}-language', behaviour(language=1, busy=number) + bytes)
         write('serve', f'{name}-trouble',
               behaviour(forks=0x34, waits=0x55, busy=0xaa, failing=1 + number % 5) + bytes)
+
+    # The first bit of `forks` says whether there are threads.
+    fork = with_fds(FORK, struct.pack('=I', 0), kind=SOCKET) + message(frame(SYNC))
+    write('serve', 'program', behaviour(for_child=PROGRAM) + fork)
+    write('serve', 'program-as-child', behaviour(forks=2, for_child=PROGRAM) + fork)
+    write('serve', 'program-without-vfork', behaviour(forks=6, for_child=PROGRAM) + fork)
 
     for name, parts in CONVERSATIONS.items():
         write('application', name, b''.join(parts))

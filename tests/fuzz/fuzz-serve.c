@@ -251,6 +251,7 @@ int fuzz_setrlimit (int resource, const struct rlimit *limit);
 int fuzz_prctl (int option, ...);
 int fuzz_clearenv (void);
 int fuzz_kill (pid_t pid, int signum);
+int fuzz_raise (int signum);
 pid_t fuzz_wait4 (pid_t pid, int *wait_status, int flags, struct rusage *usage);
 int fuzz_waitid (idtype_t type, id_t id, siginfo_t *info, int flags);
 int fuzz_signalfd (int fd, const sigset_t *mask, int flags);
@@ -334,6 +335,14 @@ int
 fuzz_clearenv (void)
 {
   return 0;
+}
+
+/* It kills itself when its parent is another one than it should be. */
+int
+fuzz_raise (int signum)
+{
+  fuzz_check (signum == SIGKILL);
+  fuzz_exit (1);
 }
 
 /* Only a child that was not reaped may be hit. */

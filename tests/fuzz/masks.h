@@ -23,6 +23,7 @@
 #define prctl fuzz_prctl
 #define clearenv fuzz_clearenv
 #define kill fuzz_kill
+#define raise fuzz_raise
 #define wait4 fuzz_wait4
 #define waitid fuzz_waitid
 #define signalfd fuzz_signalfd
