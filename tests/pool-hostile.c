@@ -77,7 +77,7 @@ assert_goes_on (GForkPool *pool)
   g_autoptr (GBytes) reply = NULL;
 
   g_fork_pool_set_retry_lost (pool, 1);
-  reply = have_written (pool, '-', 'l', &good, sizeof good, &error);
+  reply = have_written (pool, '-', 'l', &good, sizeof good.head + sizeof good.text, &error);
   g_assert_no_error (error);
   g_assert_cmpmem (g_bytes_get_data (reply, NULL), g_bytes_get_size (reply), "good", 4);
 }
