@@ -99,7 +99,7 @@ function _init() {
         Gio._promisify(prototype, `${name}_async`, `${name}_finish`);
     for (const name of ['wait', 'wait_check'])
         Gio._promisify(Process.prototype, `${name}_async`, `${name}_finish`);
-    for (const name of ['start', 'stop', 'replace', 'call', 'acquire'])
+    for (const name of ['start', 'stop', 'replace', 'call', 'call_many', 'acquire'])
         Gio._promisify(Pool.prototype, `${name}_async`, `${name}_finish`);
 
     Pool.prototype.call = async function (request, cancellable = null) {
