@@ -82,7 +82,7 @@ assert_n_forks (GForkTemplate *template,
 {
   g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = test_run (fork, "tell_forks", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (fork, "tell_forks", &process);
 
   test_wait_for (process);
   if (can_launch ())

@@ -47,7 +47,7 @@ test_check_signal (void)
 {
   g_autoptr (GForkTemplate) template = test_template_new ();
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = test_run (template, "echo", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (template, "echo", &process);
 
   g_fork_process_force_exit (process);
   assert_check_fails (process, "“echo”", "signal 9");

@@ -54,7 +54,7 @@ static void
 test_doubled (void)
 {
   g_auto (TestFd) starts = -1;
-  g_autoptr (GForkPool) pool = pool_of_failures (20, HOURS, &starts);
+  g_autoptr (GForkPool) pool G_GNUC_UNUSED = pool_of_failures (20, HOURS, &starts);
   gint64 last = await_start (starts);
 
   for (gint64 delay = 20000; delay <= 160000; delay *= 2)
@@ -71,7 +71,7 @@ static void
 test_capped (void)
 {
   g_auto (TestFd) starts = -1;
-  g_autoptr (GForkPool) pool = pool_of_failures (1, 2, &starts);
+  g_autoptr (GForkPool) pool G_GNUC_UNUSED = pool_of_failures (1, 2, &starts);
 
   for (guint i = 0; i < 22; i++)
     await_start (starts);
@@ -83,7 +83,7 @@ static void
 test_jitter (void)
 {
   g_auto (TestFd) starts = -1;
-  g_autoptr (GForkPool) pool = pool_of_failures (50, HOURS, &starts);
+  g_autoptr (GForkPool) pool G_GNUC_UNUSED = pool_of_failures (50, HOURS, &starts);
   gint64 last = await_start (starts);
   gboolean was_early = FALSE;
 
@@ -271,7 +271,7 @@ call_all_the_time (gpointer pool)
   while (g_fork_pool_get_state (pool) == G_FORK_POOL_STATE_RUNNING)
     {
       g_autoptr (GBytes) request = g_bytes_new_static ("echo x", 6);
-      g_autoptr (GBytes) reply = g_fork_pool_call (pool, request, NULL, NULL);
+      g_autoptr (GBytes) reply G_GNUC_UNUSED = g_fork_pool_call (pool, request, NULL, NULL);
     }
   return NULL;
 }

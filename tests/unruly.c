@@ -112,7 +112,7 @@ test_traced_by_template (gconstpointer make)
   g_autoptr (GForkTemplate) other = g_fork_template_fork (template);
   g_autoptr (GForkProcess) traced_process = NULL;
   g_autoptr (GForkProcess) other_process = NULL;
-  g_autoptr (GSocket) traced_socket = test_run (traced, "be_traced", &traced_process);
+  g_autoptr (GSocket) traced_socket G_GNUC_UNUSED = test_run (traced, "be_traced", &traced_process);
   g_autoptr (GSocket) other_socket = test_run (other, "answer", &other_process);
 
   wait_until_traced (traced_process);
@@ -126,7 +126,7 @@ test_traced_by_application (void)
 {
   g_autoptr (GForkTemplate) template = template_new ();
   g_autoptr (GForkProcess) process = NULL;
-  g_autoptr (GSocket) socket = test_run (template, "be_traced", &process);
+  g_autoptr (GSocket) socket G_GNUC_UNUSED = test_run (template, "be_traced", &process);
 
   wait_until_traced (process);
   assert_runs_until_killed (process);
