@@ -504,6 +504,17 @@ test_add_kinds (const char *path,
     }
 }
 
+/* Whether the library sends what is large as sealed memory, and not as a deleted file. */
+gboolean
+test_has_sealed_memory (void)
+{
+#ifdef GFORK_TEST_PORTABLE
+  return FALSE;
+#else
+  return TRUE;
+#endif
+}
+
 /* Whether the library uses pidfds: it was built to, and the kernel has them. */
 gboolean
 test_has_pidfds (void)

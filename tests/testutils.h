@@ -42,6 +42,7 @@ gboolean test_limit_descriptors  (guint        n);
 char    *test_build_path         (const char  *name);
 guint    test_count_threads      (void);
 gboolean test_has_pidfds         (void);
+gboolean test_has_sealed_memory  (void);
 char    *test_read_proc          (GPid         pid,
                                   const char  *file);
 void           test_assert_title (GPid             pid,
