@@ -47,7 +47,7 @@ do
   log=$ROOTS/$suite.log
   if [ ! -d "$root" ]
   then
-    mmdebstrap --variant=apt --include=ca-certificates,sudo "$suite" "$root" "$mirror"
+    mmdebstrap --variant=apt --include=ca-certificates,passwd,sudo "$suite" "$root" "$mirror"
     chroot "$root" useradd --create-home --shell /bin/bash user
     echo 'user ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/user"
   fi
