@@ -262,6 +262,13 @@ main (int   argc,
 {
   g_test_init (&argc, &argv, NULL);
 
+  /* Of a process that has become another user, it waits for ever for what it may not look at. */
+  if (test_under_sanitizer ())
+    {
+      g_print ("1..0 # SKIP a leak checker looks at what other users' processes may not\n");
+      return 0;
+    }
+
   test_add_table ("/identity/replaced", changes, test_replaced);
   test_add_table ("/identity/set-one-is-refused", changes, test_set_one_is_refused);
   test_add_table ("/identity/set-late-is-refused", changes, test_set_late_is_refused);
