@@ -248,6 +248,8 @@ tests['js/arguments'] = async () => {
     const told = await ask(js.fork().send('héllo', new Uint8Array([0, 255]), '',
         stream.get_output_stream()), 'tell');
     file.delete(null);
+    // The class has moved to GioUnix in newer GLib.
+    told.args[3][0] = told.args[3][0].replace('GioUnix_', 'Gio_Unix');
     assertEqual(told.args, [['string', 'héllo'], ['bytes', [0, 255]], ['string', ''],
         ['Gio_UnixInputStream']]);
 };

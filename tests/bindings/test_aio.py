@@ -298,7 +298,10 @@ asyncio.run(main())
         self.assertEqual(results, [True] * 3)
 
     def test_in_fork(self):
+        # Newer interpreters warn of forks of programs with threads.
         done = run_program('''
+import warnings
+warnings.simplefilter('ignore', DeprecationWarning)
 asyncio.run(aio.prepare(GFork.Template.new_python()))
 pid = os.fork()
 asyncio.run(aio.prepare(GFork.Template.new_python()))

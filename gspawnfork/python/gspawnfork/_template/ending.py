@@ -85,7 +85,9 @@ def report_unflushed(stream, error):
 
     try:
         text = ''.join(traceback.format_exception_only(type(error), error))
-        sys.stderr.write(f'Exception ignored in: {stream!r}\n{text}')
+        # In the words of the interpreter, which have changed
+        what = 'on flushing sys.stdout:' if sys.version_info >= (3, 13) else f'in: {stream!r}'
+        sys.stderr.write(f'Exception ignored {what}\n{text}')
     except Exception:
         pass
 
