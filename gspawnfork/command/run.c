@@ -165,44 +165,112 @@ join_streams (Worker   *worker,
 
 /* ——— Signals ——— */
 
-static void
-pass_on (GPtrArray *workers,
-         int        signum)
+typedef struct
 {
-  for (guint i = 0; i < workers->len; i++)
-    {
-      Worker *worker = g_ptr_array_index (workers, i);
+  GPtrArray *workers;
+  GCancellable *starting; /* NULL when all have been started */
+  gboolean seen;          /* a signal has come meanwhile */
+  int pending;            /* for those that have not been started yet, or 0 */
+} Session;
 
-      if (worker->process != NULL && command_has_own_session ())
-        g_fork_process_send_signal_to_group (worker->process, signum, NULL);
-      else if (worker->process != NULL)
-        g_fork_process_send_signal (worker->process, signum, NULL);
-    }
+static void
+send_to (Worker *worker,
+         int     signum)
+{
+  if (worker->process != NULL && command_has_own_session ())
+    g_fork_process_send_signal_to_group (worker->process, signum, NULL);
+  else if (worker->process != NULL)
+    g_fork_process_send_signal (worker->process, signum, NULL);
+}
+
+/* A worker may have begun though its start is not known to be done here, and others are still to
+ * begin: the signal waits for them. With a second one, a start that hangs can be given up. */
+static void
+on_signal (Session *session,
+           int      signum,
+           gboolean is_for_workers)
+{
+  for (guint i = 0; is_for_workers && i < session->workers->len; i++)
+    send_to (g_ptr_array_index (session->workers, i), signum);
+
+  if (session->starting == NULL)
+    return;
+  if (session->seen)
+    g_cancellable_cancel (session->starting);
+  session->seen = TRUE;
+  if (is_for_workers)
+    session->pending = signum;
 }
 
 static gboolean
-on_sigterm (gpointer workers)
+on_sigterm (gpointer session)
 {
-  pass_on (workers, SIGTERM);
+  on_signal (session, SIGTERM, TRUE);
   return G_SOURCE_CONTINUE;
 }
 
 /* A terminal sends it to the workers as well, unless they have left its session. They decide
  * whether they end. */
 static gboolean
-on_sigint (gpointer workers)
+on_sigint (gpointer session)
 {
-  if (command_has_own_session ())
-    pass_on (workers, SIGINT);
+  on_signal (session, SIGINT, command_has_own_session ());
   return G_SOURCE_CONTINUE;
+}
+
+/* ——— Starting ——— */
+
+/* How a fork of the template becomes a worker. */
+typedef struct
+{
+  void (*begin) (GForkTemplate       *template,
+                 char               **arguments,
+                 GCancellable        *cancellable,
+                 GAsyncReadyCallback  callback,
+                 gpointer             data);
+  GSocket *(*finish) (GForkTemplate  *template,
+                      GAsyncResult   *result,
+                      GForkProcess  **process,
+                      GError        **error);
+  gboolean takes_input; /* through its socket */
+} Start;
+
+static void
+on_started (GObject      *source,
+            GAsyncResult *result,
+            gpointer      data)
+{
+  *(GAsyncResult **) data = g_object_ref (result);
+}
+
+/* Not by a blocking call, during which no signal would be handled. */
+static void
+start_worker (Worker        *worker,
+              GForkTemplate *template,
+              const Start   *start,
+              char         **arguments,
+              GCancellable  *cancellable)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  GError *error = NULL;
+
+  start->begin (template, arguments, cancellable, on_started, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+
+  worker->socket = start->finish (template, result, &worker->process, &error);
+  if (worker->socket != NULL)
+    join_streams (worker, start->takes_input && count == 1);
+  else if (g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_EXEC))
+    worker->status = command_fail (error, EXIT_NOT_EXECUTED);
+  else
+    worker->status = command_fail (error, EXIT_NOT_STARTED);
 }
 
 /* Waits for all of them. Returns the first exit status that is not 0. */
 static int
 wait_for_all (GPtrArray *workers)
 {
-  guint sigterm = g_unix_signal_add (SIGTERM, on_sigterm, workers);
-  guint sigint = g_unix_signal_add (SIGINT, on_sigint, workers);
   int status = 0;
 
   for (guint i = 0; i < workers->len; i++)
@@ -214,35 +282,19 @@ wait_for_all (GPtrArray *workers)
       if (status == 0)
         status = worker->status;
     }
-
-  g_source_remove (sigterm);
-  g_source_remove (sigint);
   return status;
 }
 
-/* Turns a template, which is fork number @i, into a worker. */
-typedef GSocket *(*Start) (GForkTemplate  *template,
-                           char          **arguments,
-                           GForkProcess  **process,
-                           GError        **error);
-
-static GSocket *
-run_function (GForkTemplate  *template,
-              char          **arguments,
-              GForkProcess  **process,
-              GError        **error)
-{
-  for (char **argument = arguments + 1; *argument != NULL; argument++)
-    g_fork_template_send_arg (template, *argument);
-  return g_fork_template_run (template, arguments[0], process, NULL, error);
-}
-
 static int
-start_all (GForkTemplate  *template,
-           Start           start,
-           char          **arguments)
+start_all (GForkTemplate *template,
+           const Start   *start,
+           char         **arguments)
 {
   g_autoptr (GPtrArray) workers = g_ptr_array_new_with_free_func ((GDestroyNotify) worker_free);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  Session session = { .workers = workers, .starting = cancellable };
+  guint sigterm, sigint;
+  int status;
 
   if (count < 1)
     {
@@ -255,24 +307,45 @@ start_all (GForkTemplate  *template,
       return EXIT_USAGE;
     }
 
+  /* Before the first of them: a signal that came in between would end this program alone. */
+  sigterm = g_unix_signal_add (SIGTERM, on_sigterm, &session);
+  sigint = g_unix_signal_add (SIGINT, on_sigint, &session);
+
   for (int i = 0; i < count; i++)
     {
       g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
       Worker *worker = g_new0 (Worker, 1);
-      GError *error = NULL;
 
       g_ptr_array_add (workers, worker);
-      worker->socket = start (fork, arguments, &worker->process, &error);
-      if (worker->socket != NULL)
-        join_streams (worker, start == run_function && count == 1);
-      else if (g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_EXEC))
-        worker->status = command_fail (error, EXIT_NOT_EXECUTED);
-      else
-        worker->status = command_fail (error, EXIT_NOT_STARTED);
+      start_worker (worker, fork, start, arguments, cancellable);
+      if (session.pending != 0)
+        send_to (worker, session.pending);
     }
+  session.starting = NULL;
+  status = wait_for_all (workers);
 
-  return wait_for_all (workers);
+  g_source_remove (sigterm);
+  g_source_remove (sigint);
+  return status;
 }
+
+static void
+run_function (GForkTemplate       *template,
+              char               **arguments,
+              GCancellable        *cancellable,
+              GAsyncReadyCallback  callback,
+              gpointer             data)
+{
+  for (char **argument = arguments + 1; *argument != NULL; argument++)
+    g_fork_template_send_arg (template, *argument);
+  g_fork_template_run_async (template, arguments[0], cancellable, callback, data);
+}
+
+static const Start start_function = {
+  .begin = run_function,
+  .finish = g_fork_template_run_finish,
+  .takes_input = TRUE,
+};
 
 static int
 run (char **arguments)
@@ -294,21 +367,27 @@ run (char **arguments)
       g_fork_template_require (template, function_module);
     }
   command_confine (template);
-  return start_all (template, run_function, arguments);
+  return start_all (template, &start_function, arguments);
 }
 
 /* The program gets the standard input itself, as it may be a terminal. */
-static GSocket *
-execute_program (GForkTemplate  *template,
-                 char          **arguments,
-                 GForkProcess  **process,
-                 GError        **error)
+static void
+execute_program (GForkTemplate       *template,
+                 char               **arguments,
+                 GCancellable        *cancellable,
+                 GAsyncReadyCallback  callback,
+                 gpointer             data)
 {
   if (count == 1)
     g_fork_template_map_fd (template, STDIN_FILENO, STDIN_FILENO);
-  return g_fork_template_execv (template, (const char * const *) arguments,
-                                G_FORK_EXEC_SEARCH_PATH, process, NULL, error);
+  g_fork_template_execv_async (template, (const char * const *) arguments,
+                               G_FORK_EXEC_SEARCH_PATH, cancellable, callback, data);
 }
+
+static const Start start_program = {
+  .begin = execute_program,
+  .finish = g_fork_template_execv_finish,
+};
 
 static int
 execute (char **arguments)
@@ -319,7 +398,7 @@ execute (char **arguments)
   if (!command_prepare (template, &error))
     return command_fail (error, EXIT_USAGE);
   command_confine (template);
-  return start_all (template, execute_program, arguments);
+  return start_all (template, &start_program, arguments);
 }
 
 const Command run_command = {
