@@ -48,14 +48,14 @@ main (void)
   g_fork_pool_set_min_workers (pool, 4);
   g_fork_pool_set_stop_signal (pool, 0); /* the end of file is enough, and lets a worker finish */
   g_signal_connect (pool, "failed", G_CALLBACK (on_failed), loop);
+  g_unix_signal_add (SIGTERM, on_sigterm, loop);
+  g_unix_signal_add (SIGINT, on_sigterm, loop);
   if (!g_fork_pool_start (pool, NULL, &error))
     g_error ("%s", error->message);
 
   address = g_socket_get_local_address (listener, NULL);
   g_print ("port %u\n", g_inet_socket_address_get_port (G_INET_SOCKET_ADDRESS (address)));
 
-  g_unix_signal_add (SIGTERM, on_sigterm, loop);
-  g_unix_signal_add (SIGINT, on_sigterm, loop);
   g_main_loop_run (loop);
 
   /* Returns when all workers have ended. */
