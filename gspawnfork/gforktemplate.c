@@ -691,7 +691,8 @@ g_fork_template_dup_default_for_runtime (const char *runtime)
  * Sets the template that [ctor@GFork.Template.new] forks, or, if it is one of another
  * runtime than "c", the one that [ctor@GFork.Template.new_for_runtime] forks for that. If
  * it dies, a new process, with nothing loaded, takes its place. But if it was confined, what is
- * forked from it fails with %G_FORK_ERROR_LOST until another one, or %NULL, is set. If the
+ * forked from it fails with %G_FORK_ERROR_LOST until another one, or %NULL, is set; it stays also
+ * if another interpreter is named for its runtime. If the
  * application has then changed its effective user, its effective group or its supplementary
  * groups, new templates fail with %G_FORK_ERROR_FAILED until another one is set: nothing that was
  * prepared is lost without a word, and nobody gets privileges that were dropped.

@@ -208,6 +208,34 @@ test_default (void)
   test_prepare (fresh);
 }
 
+/* Nor when an interpreter is named, which the next default would be started with. */
+static void
+test_default_of_interpreter (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec_for_runtime ("python3");
+  g_autoptr (GForkTemplate) later = NULL;
+
+  g_fork_template_eval (template,
+                        "def work (sock):\n"
+                        "  sock.recv (1)\n"
+                        "  try:\n"
+                        "    open ('/etc/passwd')\n"
+                        "    sock.sendall (b'free\\n')\n"
+                        "  except PermissionError:\n"
+                        "    sock.sendall (b'confined\\n')\n",
+                        NULL);
+  confine (template, NULL);
+  test_prepare (template);
+  g_fork_template_set_default (template);
+
+  g_fork_set_interpreter ("python3", "/usr/bin/python3");
+  later = g_fork_template_new_for_runtime ("python3");
+  assert_says (later, "work", "confined");
+
+  g_fork_set_interpreter ("python3", NULL);
+  g_fork_template_set_default (NULL);
+}
+
 /* Programs of one template are separated from each other, from its workers and from it. */
 static void
 test_programs (void)
@@ -284,6 +312,7 @@ main (int    argc,
   g_test_add_func ("/sandbox-inside/gjs", test_gjs);
   g_test_add_func ("/sandbox-inside/spares", test_spares);
   g_test_add_func ("/sandbox-inside/default", test_default);
+  g_test_add_func ("/sandbox-inside/default-of-interpreter", test_default_of_interpreter);
   g_test_add_func ("/sandbox-inside/programs", test_programs);
 
   return g_test_run ();

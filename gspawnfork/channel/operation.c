@@ -219,6 +219,17 @@ destroy_source (gpointer source)
   g_source_unref (source);
 }
 
+/* Attaches @source, which it takes, to the context of the task, which @func is called with,
+ * until the operation has returned. */
+void
+g_fork_operation_attach (GForkOperation *operation,
+                         GSource        *source,
+                         GSourceFunc     func)
+{
+  g_task_attach_source (operation->task, source, func);
+  g_fork_operation_keep (operation, source, destroy_source);
+}
+
 /* Calls @func with the task after so many milliseconds, unless the operation has returned. */
 void
 g_fork_operation_call_later (GForkOperation *operation,
@@ -233,8 +244,7 @@ g_fork_operation_call_later (GForkOperation *operation,
 
   source = g_timeout_source_new (milliseconds);
   g_source_set_static_name (source, name);
-  g_task_attach_source (operation->task, source, func);
-  g_fork_operation_keep (operation, source, destroy_source);
+  g_fork_operation_attach (operation, source, func);
 }
 
 /* Calls @then, which takes @data, when the callback of the task has returned. */

@@ -59,6 +59,9 @@ gboolean        g_fork_operation_is_ready     (GForkOperation    *operation);
 void            g_fork_operation_keep         (GForkOperation    *operation,
                                                gpointer           resource,
                                                GDestroyNotify     release);
+void            g_fork_operation_attach       (GForkOperation    *operation,
+                                               GSource           *source,
+                                               GSourceFunc        func);
 void            g_fork_operation_call_later   (GForkOperation    *operation,
                                                const char        *name,
                                                guint              milliseconds,

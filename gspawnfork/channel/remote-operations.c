@@ -55,13 +55,6 @@ on_cancelled (GCancellable *cancellable,
   return G_SOURCE_REMOVE;
 }
 
-static void
-destroy_source (gpointer source)
-{
-  g_source_destroy (source);
-  g_source_unref (source);
-}
-
 /* Not under a lock: the cancellable has one of its own, which it may hold while handlers run. */
 static void
 watch_cancellable (GForkOperation *operation,
@@ -74,8 +67,7 @@ watch_cancellable (GForkOperation *operation,
     return;
 
   source = g_cancellable_source_new (cancellable);
-  g_task_attach_source (task, source, G_SOURCE_FUNC (on_cancelled));
-  g_fork_operation_keep (operation, source, destroy_source);
+  g_fork_operation_attach (operation, source, G_SOURCE_FUNC (on_cancelled));
 }
 
 /* Whether it is still unknown if the program is a helper. */

@@ -81,14 +81,18 @@ replace (const char  *runtime,
   return old;
 }
 
-/* A confined one is not replaced by one that is not: forks of it fail when it has ended. */
+/* A confined one is not replaced by one that is not: forks of it fail when it has ended, and
+ * another interpreter is for later. */
 static gboolean
 is_usable (const char    *runtime,
            const Default *kept)
 {
-  return kept != NULL && kept->remote != NULL
-         && (g_fork_remote_is_usable (kept->remote) || g_fork_remote_is_confined (kept->remote))
-         && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime);
+  if (kept == NULL || kept->remote == NULL)
+    return FALSE;
+
+  return g_fork_remote_is_confined (kept->remote)
+         || (g_fork_remote_is_usable (kept->remote)
+             && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime));
 }
 
 /* In place of a default that has privileges which this process has dropped, or others. */
