@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # count.py LOG...: says how many tests have passed and failed, by the JSON logs
-# of `meson test`. A test that speaks TAP counts as many times as it has results.
+# of `meson test`, and which have failed. A test that speaks TAP counts as many
+# times as it has results.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -43,13 +44,27 @@ def results(test):
         yield 'passed'
 
 
+def failures(test):
+    """Yields a line for each failed result, and the last lines a crash left."""
+    lines = (test['stdout'] or '').splitlines()
+    bad = [line for line in lines if re.match(r'not ok\b(?!.*# *TODO)', line, re.IGNORECASE)]
+    yield f"FAILED {test['name']} ({test['result']}, {test['duration']:.1f} s)"
+    yield from bad
+    yield from [line for line in lines if line not in bad][-12:]
+    yield from (test.get('stderr') or '').splitlines()[-12:]
+
+
 def main():
     count = {'passed': 0, 'failed': 0, 'skipped': 0}
     for name in sys.argv[1:]:
         with open(name, encoding='utf-8') as log:
             for line in log:
-                for result in results(json.loads(line)):
+                test = json.loads(line)
+                found = list(results(test))
+                for result in found:
                     count[result] += 1
+                if 'failed' in found:
+                    print('\n    '.join(failures(test)))
 
     text = '{passed} passed, {failed} failed'
     if count['skipped']:
