@@ -107,6 +107,47 @@ test_template (gconstpointer kind)
   test_prepare (busy);
 }
 
+/* Nor to what it becomes afterwards: what was sent to the template is not the worker's. */
+static void
+test_before_run (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) fork = NULL;
+  g_autoptr (GForkTemplate) executed = NULL;
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GForkProcess) own_process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GSocket) own_socket = NULL;
+  g_autoptr (GSocket) executed_socket = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) shown = NULL;
+  g_autofree char *program = test_build_path ("show");
+
+  if (!test_in_subprocess ())
+    return;
+
+  lead_group ();
+  template = test_make (kind);
+  g_fork_template_require (template, "test-guest");
+  fork = g_fork_template_fork (template);
+  executed = g_fork_template_fork (template);
+  test_prepare (fork);
+  test_prepare (executed);
+
+  signal_group ();
+
+  socket = test_run_until_ready (fork, "be_stubborn", &process);
+  assert_stubborn (socket, process);
+  executed_socket = g_fork_template_execv (executed,
+                                           (const char *[]){ program, "1", "signals", NULL },
+                                           G_FORK_EXEC_SOCKET_STDOUT, NULL, NULL, &error);
+  g_assert_no_error (error);
+  shown = test_read_all (executed_socket);
+  g_assert_cmpuint (shown->len, >, 0);
+  own_socket = test_run_until_ready (template, "be_stubborn", &own_process);
+  assert_stubborn (own_socket, own_process);
+}
+
 /* Nor while a program is being started that will be a template. */
 static void
 test_while_starting (gconstpointer runtime)
@@ -274,6 +315,8 @@ main (int    argc,
 
   test_add_kinds ("/signals/template", test_template);
   add_programs ("/signals/template", test_template);
+  test_add_kinds ("/signals/before-run", test_before_run);
+  add_programs ("/signals/before-run", test_before_run);
   g_test_add_data_func ("/signals/start/c", "c", test_while_starting);
   g_test_add_data_func ("/signals/start/python3", "python3", test_while_starting);
   g_test_add_data_func ("/signals/start/gjs", "gjs", test_while_starting);

@@ -85,7 +85,7 @@ listen_to_children (struct gfork_children *children)
   if (sigaction (SIGCHLD, NULL, &action) == 0
       && (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0))
     signal (SIGCHLD, SIG_DFL);
-  gfork_signals_block_child ();
+  gfork_signals_block ();
 
   sigemptyset (&child);
   sigaddset (&child, SIGCHLD);

@@ -28,10 +28,12 @@ ask (struct gfork_template    *template,
   int result;
 
   reason[0] = '\0';
-  gfork_signals_unblock ();
+  if (request != GFORK_REQUEST_RUN)
+    gfork_signals_enter_module ();
   result = language->request (request, name, values, n_values, template->socket, reason,
                               reason_size, language->data);
-  gfork_signals_settle ();
+  if (request != GFORK_REQUEST_RUN)
+    gfork_signals_leave_module ();
   return result;
 }
 

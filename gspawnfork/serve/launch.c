@@ -399,7 +399,7 @@ start (struct launch *launch)
   pid = vfork ();
   if (pid == 0)
     become_program (launch, &refused);
-  gfork_signals_block_child ();
+  gfork_signals_block ();
 
   if (pid > 0 && refused)
     while (waitpid (pid, NULL, 0) < 0 && errno == EINTR)

@@ -145,9 +145,9 @@ gfork_module_require (struct gfork_modules *modules,
   if (file == NULL)
     return false;
 
-  gfork_signals_unblock ();
+  gfork_signals_enter_module ();
   handle = dlopen (file, RTLD_NOW | RTLD_LOCAL);
-  gfork_signals_settle ();
+  gfork_signals_leave_module ();
   free (file);
   if (handle == NULL)
     {

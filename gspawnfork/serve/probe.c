@@ -46,7 +46,7 @@ try_vfork (void)
       shared = true;
       _exit (0);
     }
-  gfork_signals_block_child ();
+  gfork_signals_block ();
 
   while (pid > 0 && waitpid (pid, NULL, 0) < 0 && errno == EINTR)
     ;

@@ -115,9 +115,9 @@ on_call (struct gfork_template *template,
     args[n_args] = (GForkArg){ .fd = -1, .data = string, .length = strlen (string) };
 
   gfork_arguments_offer (&template->arguments);
-  gfork_signals_unblock ();
+  gfork_signals_enter_module ();
   status = function (args, n_args, reason, sizeof reason);
-  gfork_signals_settle ();
+  gfork_signals_leave_module ();
   if (status != 0)
     {
       /* The function may have left no NUL. */

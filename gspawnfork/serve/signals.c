@@ -32,14 +32,6 @@ do_nothing (int signum)
   (void) signum;
 }
 
-static void
-set_quiet (int signum)
-{
-  struct sigaction action = { .sa_handler = do_nothing, .sa_flags = SA_RESTART };
-
-  sigaction (signum, &action, NULL);
-}
-
 void
 gfork_signals_fill_quiet (sigset_t *set)
 {
@@ -62,8 +54,57 @@ gfork_signals_drop_handlers (void)
     }
 }
 
-/* Takes over the signals of a process that becomes a template. A handler that does nothing
- * is not inherited by programs that the process starts, as being ignored would be. */
+/* While the template waits for commands, nothing of this ends it. SIGCHLD is read from a
+ * signalfd. */
+void
+gfork_signals_block (void)
+{
+  sigset_t blocked;
+
+  gfork_signals_fill_quiet (&blocked);
+  sigaddset (&blocked, SIGCHLD);
+  sigprocmask (SIG_SETMASK, &blocked, NULL);
+}
+
+static void
+unblock (void)
+{
+  sigset_t none;
+
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+}
+
+/* A handler that does nothing is not inherited by programs that the process starts, as being
+ * ignored would be. */
+static void
+handle_quiet (void)
+{
+  struct sigaction action, nothing = { .sa_handler = do_nothing, .sa_flags = SA_RESTART };
+
+  for (size_t i = 0; i < N_QUIET; i++)
+    if (sigaction (quiet[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+      sigaction (quiet[i], &nothing, NULL);
+}
+
+/* To be called before code of a module, which runs with no signal blocked. */
+void
+gfork_signals_enter_module (void)
+{
+  handle_quiet ();
+  unblock ();
+}
+
+/* To be called after it. It may have set a signal to the default, and left a thread. */
+void
+gfork_signals_leave_module (void)
+{
+  handle_quiet ();
+  gfork_signals_block ();
+}
+
+/* Takes over the signals of a process that becomes a template. Its own code may have left
+ * a thread, too: an interpreter's does. */
 void
 gfork_signals_begin (struct gfork_signals *signals,
                      bool                  of_interpreter)
@@ -80,45 +121,10 @@ gfork_signals_begin (struct gfork_signals *signals,
           && (of_interpreter || is_inherited (quiet[i])))
         sigaddset (&signals->ignored, quiet[i]);
       else
-        set_quiet (quiet[i]);
+        signal (quiet[i], SIG_DFL);
     }
 
-  gfork_signals_block_child ();
-}
-
-/* To be called after code of a module. What that has set to the default would end the
- * template. */
-void
-gfork_signals_settle (void)
-{
-  for (size_t i = 0; i < N_QUIET; i++)
-    {
-      struct sigaction action;
-
-      if (sigaction (quiet[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
-        set_quiet (quiet[i]);
-    }
-  gfork_signals_block_child ();
-}
-
-/* While the template waits for commands, SIGCHLD is blocked and read from a signalfd. */
-void
-gfork_signals_block_child (void)
-{
-  sigset_t child;
-
-  sigemptyset (&child);
-  sigaddset (&child, SIGCHLD);
-  sigprocmask (SIG_SETMASK, &child, NULL);
-}
-
-void
-gfork_signals_unblock (void)
-{
-  sigset_t none;
-
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
+  gfork_signals_leave_module ();
 }
 
 /* Notes which signals code of modules has changed. To be called after that and before a
@@ -131,9 +137,30 @@ gfork_signals_look (struct gfork_signals *signals)
     {
       struct sigaction action;
 
-      if (sigaction (signum, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+      if (sigaction (signum, NULL, &action) != 0 || action.sa_handler == SIG_DFL)
+        continue;
+      if (action.sa_handler == do_nothing)
+        signal (signum, SIG_DFL);
+      else
         sigaddset (&signals->changed, signum);
     }
+}
+
+/* What came while it was blocked was meant for the template. Ignoring a signal discards it. */
+static void
+discard_pending (void)
+{
+  sigset_t pending;
+
+  sigpending (&pending);
+  for (size_t i = 0; i < N_QUIET; i++)
+    if (sigismember (&pending, quiet[i]) == 1)
+      {
+        struct sigaction action, ignore = { .sa_handler = SIG_IGN };
+
+        sigaction (quiet[i], &ignore, &action);
+        sigaction (quiet[i], &action, NULL);
+      }
 }
 
 /* Sets the handlers that a worker starts with, or a program if @for_program. In an
@@ -148,18 +175,11 @@ gfork_signals_restore (const struct gfork_signals *signals,
   sigprocmask (SIG_SETMASK, &all, NULL);
 
   for (int signum = 1; signum < NSIG; signum++)
-    {
-      struct sigaction action;
-
-      if (sigismember (&signals->changed, signum) != 1
-          || (sigismember (&signals->ignored, signum) == 1
-              && (is_inherited (signum) || !for_program)))
-        continue;
-      if (signals->of_interpreter && !for_program
-          && (sigaction (signum, NULL, &action) != 0 || action.sa_handler != do_nothing))
-        continue;
+    if (sigismember (&signals->changed, signum) == 1
+        && (for_program || !signals->of_interpreter)
+        && (sigismember (&signals->ignored, signum) != 1 || (for_program && !is_inherited (signum))))
       signal (signum, SIG_DFL);
-    }
 
-  gfork_signals_unblock ();
+  discard_pending ();
+  unblock ();
 }

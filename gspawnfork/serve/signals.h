@@ -22,9 +22,9 @@ struct gfork_signals
 void gfork_signals_drop_handlers (void);
 void gfork_signals_begin (struct gfork_signals *signals,
                           bool                  of_interpreter);
-void gfork_signals_settle (void);
-void gfork_signals_block_child (void);
-void gfork_signals_unblock (void);
+void gfork_signals_block (void);
+void gfork_signals_enter_module (void);
+void gfork_signals_leave_module (void);
 void gfork_signals_look (struct gfork_signals *signals);
 void gfork_signals_restore (const struct gfork_signals *signals,
                             bool                        for_program);
