@@ -162,7 +162,8 @@ choose_id (GForkRemote *parent)
 }
 
 /* Templates are mostly forked to run the same function again and again. With its name they
- * look for it once, and not in every fork. Takes the descriptor. */
+ * look for it once, and not in every fork. An empty name says that a program is expected, and
+ * what it needs has been sent. Takes the descriptor. */
 static void
 append_fork (GForkRemote *parent,
              guint32      id,
@@ -177,6 +178,8 @@ append_fork (GForkRemote *parent,
       length += g_strlcpy (payload + sizeof id, parent->hint, MAX_HINT) + 1;
       parent->hint_is_news = FALSE;
     }
+  else if (parent->holds_forks)
+    payload[length++] = '\0';
   g_fork_channel_append (parent->channel, GFORK_FORK, payload, length, &fd, 1);
 }
 

@@ -96,8 +96,9 @@ gfork_fork (struct gfork_template *template,
             struct gfork_frame    *frame)
 {
   int socket = frame->fds[0];
+  const char *name;
   uint32_t id;
-  pid_t pid;
+  pid_t pid = -1;
 
   if (template->failed)
     {
@@ -106,8 +107,11 @@ gfork_fork (struct gfork_template *template,
     }
 
   memcpy (&id, frame->payload, sizeof id);
-  if (frame->length > sizeof id && frame->payload[frame->length - 1] == '\0')
-    gfork_module_hint (template, (const char *) frame->payload + sizeof id);
+  name = frame->length > sizeof id && frame->payload[frame->length - 1] == '\0'
+             ? (const char *) frame->payload + sizeof id
+             : NULL;
+  if (name != NULL && name[0] != '\0')
+    gfork_module_hint (template, name);
   if (template->unknown_code_ran && !look_after_unknown_code (template, frame))
     return;
   if (!gfork_children_reserve (&template->children))
@@ -116,7 +120,8 @@ gfork_fork (struct gfork_template *template,
       return;
     }
 
-  pid = gfork_launch (template, socket);
+  if (name != NULL && name[0] == '\0')
+    pid = gfork_launch (template, socket);
   if (pid < 0)
     pid = fork ();
   if (pid < 0)
