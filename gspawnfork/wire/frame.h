@@ -24,11 +24,25 @@
  * The padding leaves space for a title that `ps` shows. */
 #define GFORK_SERVE_OPTION "--gspawnfork-serve"
 
-/* A new command needs, besides its number here: a sentence for its failure in base/error.c, a
- * method in gforktemplate-commands.c that sends it, and a row in the table of commands of
- * serve/serve.c. Other languages have their own: python/gspawnfork/_template (wire.py and the
- * table in template.py), the overrides in bindings/, and docs/runtimes.md for third parties,
- * whose test is tests/bindings/conformance.py. */
+/* A new command needs, besides its number here:
+ *
+ * - a method in gforktemplate-commands.c that sends it, and the method's name in gforktemplate.h,
+ *   in debian/libgspawnfork-1.0-0.symbols and in the two overrides in bindings/;
+ * - a case in does_something() of channel/remote-commands.c, if it can be held back until
+ *   another one is sent;
+ * - a sentence for its failure in base/error.c, and the translations in po/;
+ * - a handler and a row in the table of commands of serve/serve.c. What is for the worker or
+ *   program alone is remembered in struct gfork_attributes, and applied by
+ *   gfork_attributes_apply(). With the flag LAUNCHES the handler is also called for a copy of
+ *   the template, and may then change nothing else; if it has to, plan_launch() of
+ *   serve/launch.c needs a case;
+ * - the same in Python: wire.py, template.py and attributes.py of python/gspawnfork/_template;
+ * - in docs/runtimes.md a row in the tables of commands and of failures, and a section;
+ * - in tests/bindings a number in peer.py, a test in conformance.py, and an implementation in
+ *   third_party.py; in tests/fuzz an example in corpus.py, and in masks.h the system call that
+ *   the fuzzed process must not really make.
+ *
+ * If users of the command-line program are to have it, an option in command/prepare.c. */
 enum gfork_verb
 {
   /* to the process */
