@@ -93,6 +93,13 @@ tests['c/chaining'] = async () => {
     assertEqual(said, '1:x\n1:y\n1:\0\n1:z\n');
 };
 
+tests['c/chaining-confine'] = async () => {
+    const sandbox = new GFork.Sandbox();
+    sandbox.set_required(false);
+    const template = new Template().require('test-worker').confine(sandbox).send('7');
+    assertEqual((await say(template, 'leave_with'))[1].get_exit_status(), 7);
+};
+
 tests['c/synchronous'] = () => {
     const [socket, process] = Template.new().send('7').run('test-worker:leave_with', null);
     assertEqual(readAll(socket), '');

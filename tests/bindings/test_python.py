@@ -111,6 +111,14 @@ class Binding(TestCase):
         self.assertEqual(read_all(sock), b'1:x\n1:y\n1:z\n1:\0\n1:w\n')
         self.assertTrue(process.wait_check())
 
+    def test_chaining_confine(self):
+        sandbox = GFork.Sandbox()
+        sandbox.set_required(False)
+        template = GFork.Template.new().require('test-worker').confine(sandbox).send('7')
+        process = run(template, 'leave_with')[1]
+        process.wait()
+        self.assertEqual(process.get_exit_status(), 7)
+
     def test_call_takes_words_or_a_list(self):
         for args in (['a', 'b'],), ('a', 'b'):
             template = GFork.Template.new().require('test-worker').call('remember', *args)

@@ -80,7 +80,7 @@ function _init() {
 
     for (const name of ['require', 'send_arg', 'send_fd', 'take_fd', 'send_socket', 'send_fd_list',
         'map_fd', 'setenv', 'unsetenv', 'set_environ', 'set_cwd', 'setsid', 'set_limit',
-        'die_with_application'])
+        'die_with_application', 'confine'])
         chain(prototype, name);
     chain(prototype, 'send_bytes',
         data => [data instanceof GLib.Bytes ? data : new GLib.Bytes(data)]);

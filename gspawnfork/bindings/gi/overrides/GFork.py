@@ -366,6 +366,7 @@ class Template(_GFork.Template):
     setsid = _chain('setsid')
     set_limit = _chain('set_limit')
     die_with_application = _chain('die_with_application')
+    confine = _chain('confine')
     setenv = _chain('setenv', _encode_path, _encode_path)
     unsetenv = _chain('unsetenv', _encode_path)
     set_cwd = _chain('set_cwd', _encode_path)
