@@ -3,6 +3,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import signal
 import sys
 import traceback
 import unittest
@@ -39,6 +40,12 @@ def select(suite, names):
 
 
 def main(names=(), module=None):
+    # A shell's background job ignores some of these, and what it starts inherits that.
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signum) == signal.SIG_IGN:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT
+                          else signal.SIG_DFL)
+
     module = module or sys.modules['__main__']
     suite = select(unittest.defaultTestLoader.loadTestsFromModule(module), names)
     print(f'1..{suite.countTestCases()}', flush=True)
