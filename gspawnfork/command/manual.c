@@ -69,9 +69,9 @@ print_manual_page (void)
       print_options ((*command)->entries);
     }
   g_print (".SH OPTIONS OF RUN AND EXEC\n"
-           "They say what the worker, or the program, starts with. Modules are loaded before it is "
-           "confined. A program that is linked dynamically needs its loader executable, and its "
-           "libraries readable.\n");
+           "These options say what the worker or program starts with. Modules are loaded before the "
+           "worker is confined. A dynamically linked program needs \\-\\-allow\\-execute for its loader "
+           "and \\-\\-allow\\-read for its libraries.\n");
   print_options (command_prepare_entries);
   g_print (".SH EXIT STATUS\n"
            ".TP\n.B 2\nThe command line is wrong.\n"
@@ -83,8 +83,9 @@ print_manual_page (void)
   g_print (".SH ENVIRONMENT\n"
            ".TP\n.B GFORK_MODULE_PATH\nDirectories in which modules are looked up, separated by colons.\n"
            ".TP\n.B GSPAWNFORK_HELPER\nThe helper to execute instead of the installed one.\n"
-           ".TP\n.B GSPAWNFORK_START_TIMEOUT\nThe time in seconds after which a program that does not answer "
-           "is given up; 0 for no limit.\n"
+           ".TP\n.B GSPAWNFORK_RUNTIME_DIR\nA directory in which runtimes are looked up first.\n"
+           ".TP\n.B GSPAWNFORK_START_TIMEOUT\nHow many seconds a helper or interpreter has to answer after "
+           "its start; 30 by default, 0 for no limit.\n"
            ".SH EXAMPLES\n"
            ".TP\n.B gspawnfork run \\-\\-confine decoder:decode <picture.png >picture.raw\n"
            "Decodes a picture in a sandbox.\n"
