@@ -28,10 +28,11 @@
  *
  * A process that waits for commands and can be forked.
  *
- * A template is prepared: modules are loaded into it, functions called in it,
- * strings and descriptors sent to it. Then it is forked as often as one likes, and
- * each fork runs a function. That makes it a worker, and the callback
- * gets a [class@Gio.Socket] to talk with it.
+ * A template is prepared: modules are loaded into it, functions are called in it, and
+ * strings and descriptors are sent to it. Then it is forked, any number of times, and each
+ * fork runs a function. Running a function makes the fork a *worker*. The callback receives
+ * the *communication socket*, a [class@Gio.Socket] that is connected to the worker. The
+ * [Glossary](glossary.html) explains these words.
  *
  * ```c
  * static void
@@ -63,42 +64,53 @@
  * }
  * ```
  *
- * The application itself is never forked. It executes one small helper, whatever its own
- * size, threads and open files, and everything else is a fork of that helper or of what has
- * been made from it. A worker has no descriptor of the application's but standard output
- * and error. Its standard input is `/dev/null`. Besides, it has its socket and what was
- * sent to it. No signal is blocked in it, and each has its default action, except that
- * SIGHUP, SIGINT and SIGQUIT stay ignored if the application ignored them when the helper
- * was started.
+ * The application itself is not forked, except by [ctor@GFork.Template.new_from_main] and
+ * [func@GFork.init_early]. It executes one small program, the *helper*, and for other
+ * languages an interpreter. All further processes are forks of these. So the size, the
+ * threads and the open files of the application do not matter.
+ *
+ * A worker inherits only standard output and standard error from the application. Its
+ * standard input is `/dev/null`. It also has its socket, the descriptors that were sent to
+ * it, and those that the modules in its template have opened. No signal is blocked in it.
+ * Each signal has its default action, except that SIGHUP, SIGINT and SIGQUIT stay ignored if
+ * the application ignored them when the helper was started.
  *
  * ## Commands
  *
  * The methods that create and prepare a template return at once. Their commands are queued,
- * and the process carries them out in order. None of them fails in the caller. What goes
- * wrong is reported, as a [type@GLib.Error] that says which command failed and why, by the
- * next [method@GFork.Template.prepare], [method@GFork.Template.run] or
- * [method@GFork.Template.execv]. A template in which a command has failed executes no
- * further ones, and its forks fail with the same error; the workers that were forked from
- * it before are not affected.
+ * and the template process carries them out in order. These methods report no errors. If a
+ * command fails, the next *operation* fails with an error that says which command failed and
+ * why. The operations are [method@GFork.Template.prepare], [method@GFork.Template.run],
+ * [method@GFork.Template.execv] and [method@GFork.Template.detach].
  *
- * Commands that only prepare something, such as sending a string, wait for the next one
- * that does something, and are sent together with it.
+ * A template in which a command has failed carries out no further commands, and its forks
+ * fail with the same error. Workers that were forked from it before are not affected.
+ *
+ * A command that only prepares something, such as a string to send, is held back. It is sent
+ * together with the next command that has an effect.
  *
  * If the process has ended, all operations fail with %G_FORK_ERROR_LOST.
  *
  * ## Threads
  *
- * All methods may be called from any thread. The library has no threads of its own:
- * the results of asynchronous methods arrive in the thread-default main context of
- * the call, and the work is done there too.
+ * All methods may be called from any thread. The library has no threads of its own. The
+ * result of an asynchronous method arrives in the thread-default main context of the call,
+ * and the work is done in that context, too.
+ *
+ * A synchronous method blocks until the operation is complete, and does not iterate the
+ * thread's own main context. Besides the errors of the asynchronous form, it fails with
+ * %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait.
  *
  * ## Lifetime
  *
- * Dropping the last reference before a run ends the process when it has carried out its
- * commands. An operation under way keeps the object alive, so a template can be prepared,
- * run and dropped at once. The process of a template that has workers stays until these
- * have ended, because it is their parent and learns how they end. For the same reason, if a
- * template that has workers is run, a fork of it runs the function.
+ * If the last reference is dropped before a run, the process carries out the commands that
+ * are queued, and then ends. An operation under way keeps the object alive, so a template can
+ * be prepared, run and dropped at once. If a command has failed and no operation has reported
+ * that, dropping the last reference prints a warning.
+ *
+ * The process of a template that has workers lives until these have ended, because it is
+ * their parent and learns how they end. For the same reason, if a template that has workers
+ * is run, a fork of it runs the function.
  *
  * Since: 1.0
  */
@@ -259,9 +271,9 @@ g_fork_template_class_init (GForkTemplateClass *klass)
    *
    * The process ID.
    *
-   * Known at once of a process that the application has executed or forked itself,
-   * and of a fork after its first [method@GFork.Template.prepare] or run; 0 before
-   * that.
+   * It is known at once if the application has executed or forked the process itself. For
+   * any other process, such as the fork of a template, it is 0 until the first
+   * [method@GFork.Template.prepare] or [method@GFork.Template.run] has succeeded.
    *
    * Since: 1.0
    */
@@ -271,7 +283,7 @@ g_fork_template_class_init (GForkTemplateClass *klass)
   /**
    * GForkTemplate:runtime: (getter get_runtime)
    *
-   * The runtime of the template, which says in which language its modules are.
+   * The name of the template's runtime, which is for modules of one language.
    *
    * Since: 1.0
    */
@@ -282,14 +294,14 @@ g_fork_template_class_init (GForkTemplateClass *klass)
   /**
    * GForkTemplate:spare-processes: (getter get_spare_processes) (setter set_spare_processes)
    *
-   * How many forks are kept ready, so that a fork is there at once when
-   * [method@GFork.Template.fork] asks for one.
+   * The number of forks that are kept ready for [method@GFork.Template.fork].
    *
-   * A spare is exactly what a new fork would be. So all spares are discarded as soon as the
-   * template is sent a command. New ones are made when the template, or a fork of it, has
-   * answered the next time and the callback of that was called: made at once, they would
-   * slow down the launch that has taken the last one. Spares cost what idle processes cost,
-   * and end with the template.
+   * A spare fork is exactly what a new fork would be. So all spares are discarded when the
+   * template is sent a command. New ones are made after the next operation of the template,
+   * or of a fork of it, when the callback of that operation has returned. If they were made
+   * earlier, they would slow down the launch that has taken the last one.
+   *
+   * A spare costs what an idle process costs. Spares end with the template.
    *
    * Since: 1.0
    */
@@ -327,9 +339,9 @@ g_fork_template_get_pid (GForkTemplate *self)
  * g_fork_template_get_runtime: (get-property runtime)
  * @self: a template
  *
- * Gets the runtime of the template, which says in which language its modules are.
+ * Gets the name of the template's runtime, which is for modules of one language.
  *
- * Returns: (transfer none): the runtime's name, "c" unless another one was asked for
+ * Returns: (transfer none): the name of the runtime; "c" unless another one was asked for
  *
  * Since: 1.0
  */
@@ -345,7 +357,8 @@ g_fork_template_get_runtime (GForkTemplate *self)
  * g_fork_template_get_spare_processes: (get-property spare-processes)
  * @self: a template
  *
- * Gets how many forks are kept ready.
+ * Gets the number of forks that are kept ready; see
+ * [property@GFork.Template:spare-processes].
  *
  * Returns: the number of processes
  *
@@ -364,9 +377,9 @@ g_fork_template_get_spare_processes (GForkTemplate *self)
  * @self: a template
  * @spare_processes: the number of processes
  *
- * Sets how many forks are kept ready; see
- * [property@GFork.Template:spare-processes]. The first are made now, so this is best
- * done when the template is prepared.
+ * Sets the number of forks that are kept ready; see
+ * [property@GFork.Template:spare-processes]. The first spares are forked at once, so call
+ * this after the template was sent all of its commands.
  *
  * Since: 1.0
  */
@@ -388,14 +401,16 @@ g_fork_template_set_spare_processes (GForkTemplate *self,
 /**
  * g_fork_template_new:
  *
- * Forks a new template off the default one; see
- * [func@GFork.Template.dup_default].
+ * Creates a template as a fork of the default one; see [func@GFork.Template.dup_default].
  *
- * It inherits what the default template has: the modules and all else that was prepared
- * there. The environment, working directory, umask, nice value and limits are those that
- * the application had when the default template was started, and the CPU affinity is that
- * of the thread that started it. In most programs, that was at the first use of this
- * function.
+ * The new template inherits the modules and everything else that was prepared in the default
+ * one. Its environment, working directory, umask, nice value and limits are those that the
+ * application had when the default template was started. Its CPU affinity is that of the
+ * thread that started it. In most programs, the first call of this function starts the
+ * default template.
+ *
+ * If the helper cannot be executed, the first operation of the template fails with
+ * %G_FORK_ERROR_SPAWN.
  *
  * Returns: (transfer full): a new template
  *
@@ -410,9 +425,9 @@ g_fork_template_new (void)
 /**
  * g_fork_template_new_exec:
  *
- * Executes a fresh helper, by `posix_spawn()`: a template that has nothing from
- * another one. If [func@GFork.init_early] was called, this is a fork of the program
- * as it was then.
+ * Creates a template by executing a new helper with `posix_spawn()`. It inherits nothing from
+ * another template. After [func@GFork.init_early], no helper is executed: the template is a
+ * new fork of the process that was forked then.
  *
  * If the helper cannot be executed, the first operation of the template fails with
  * %G_FORK_ERROR_SPAWN.
@@ -432,14 +447,16 @@ g_fork_template_new_exec (void)
  * @runtime: the name of a runtime: "c", "python3", "gjs" or another one that is
  *   installed
  *
- * Forks a new template off the default one of a runtime: one that loads modules of the
- * given language. See [func@GFork.Template.dup_default_for_runtime].
+ * Creates a template for modules of another language, as a fork of the default template of
+ * the runtime; see [func@GFork.Template.dup_default_for_runtime].
  *
- * For a runtime that cannot be forked, this starts a new interpreter, which is sent
- * the commands that the default template was sent, if there is one.
+ * A runtime that cannot be forked, such as "gjs", starts a new interpreter instead. If the
+ * runtime has a default template, the new interpreter is sent the commands that the default
+ * template was sent.
  *
- * If there is no such runtime, the first operation of the template fails with
- * %G_FORK_ERROR_NOT_SUPPORTED.
+ * If there is no such runtime, or its interpreter is too old, the first operation of the
+ * template fails with %G_FORK_ERROR_NOT_SUPPORTED. If the interpreter cannot be executed, the
+ * operation fails with %G_FORK_ERROR_SPAWN.
  *
  * Returns: (transfer full): a new template
  *
@@ -455,13 +472,14 @@ g_fork_template_new_for_runtime (const char *runtime)
 
 /**
  * g_fork_template_new_exec_for_runtime:
- * @runtime: the name of a runtime
+ * @runtime: the name of a runtime, as for [ctor@GFork.Template.new_for_runtime]
  *
- * Executes a fresh process that loads modules of the given language: a template that
- * has nothing from another one.
+ * Creates a template by executing a new interpreter of the runtime. It inherits nothing from
+ * another template. For the runtime "c", this is [ctor@GFork.Template.new_exec].
  *
- * If there is no such runtime, the first operation of the template fails with
- * %G_FORK_ERROR_NOT_SUPPORTED.
+ * If there is no such runtime, or its interpreter is too old, the first operation of the
+ * template fails with %G_FORK_ERROR_NOT_SUPPORTED. If the interpreter cannot be executed, the
+ * operation fails with %G_FORK_ERROR_SPAWN.
  *
  * Returns: (transfer full): a new template
  *
@@ -477,20 +495,22 @@ g_fork_template_new_exec_for_runtime (const char *runtime)
 
 /**
  * g_fork_template_new_from_main:
- * @error: return location for an error: %G_FORK_ERROR_THREADED if the program has
- *   more than one thread, with their names; %G_FORK_ERROR_FORK with the system's
- *   reason
+ * @error: return location for an error: %G_FORK_ERROR_THREADED, with the names of the
+ *   threads, if the program has more than one thread; or %G_FORK_ERROR_FORK, with the
+ *   system's reason
  *
- * Forks the calling program, now: a template that has all that the program has
- * loaded and computed so far. Functions that the program itself exports can be run
- * and called in it.
+ * Creates a template by forking the calling program at once. The template has everything that
+ * the program has loaded and computed so far. Functions that the program itself exports can
+ * be run and called in it.
  *
- * The program must have no other thread. GLib starts some of its own accord, for
- * instance for D-Bus, file monitors and [class@Gio.Application], and with the first
- * [class@Gio.Task], that is with the first asynchronous operation of GIO or of this
- * library and with their synchronous forms. So this belongs near the beginning of
- * `main()`. What the program has open is closed in the fork,
- * and neither its `atexit()` handlers nor its destructors are run in workers.
+ * The program must have no other thread. GLib starts threads of its own for D-Bus, file
+ * monitors and [class@Gio.Application], and with the first [class@Gio.Task]. Every
+ * asynchronous operation of GIO or of this library makes a task, and so does its synchronous
+ * form. So call this function near the beginning of `main()`.
+ *
+ * In the fork, everything that the program has open is closed, except standard output and
+ * standard error. Neither the `atexit()` handlers nor the destructors of the program are run
+ * in workers.
  *
  * Returns: (transfer full): a new template; %NULL with @error set
  *
@@ -512,14 +532,14 @@ g_fork_template_new_from_main (GError **error)
  * @runtime: the name of the runtime that the fork serves
  * @func: (scope call) (closure user_data): forks the calling program
  * @user_data: data for @func
- * @error: return location for an error: as of [ctor@GFork.Template.new_from_main]
+ * @error: return location for an error: as for [ctor@GFork.Template.new_from_main]
  *
- * Forks the calling program, now, by a function of a language's binding: for
- * interpreters that have to do something before and after a fork, and whose fork
- * serves templates of that language itself.
+ * Creates a template by having @func fork the calling program at once.
  *
- * Returns: (transfer full): a new template; %NULL with @error set if the program
- *   cannot be forked
+ * This is for language bindings. @func can do what an interpreter has to do before and after
+ * a fork. In the fork, it carries out the commands of the template itself.
+ *
+ * Returns: (transfer full): a new template; %NULL with @error set
  *
  * Since: 1.0
  */
@@ -544,11 +564,14 @@ g_fork_template_new_from_main_with (const char     *runtime,
  * @socket: the control socket of a template, from
  *   [method@GFork.Template.detach] in this or in another process
  *
- * Takes over a template that was detached. @socket is closed, as the template uses a
- * duplicate of it.
+ * Takes over a template that was detached. The template uses a duplicate of @socket's
+ * descriptor, and @socket is closed.
  *
  * The process is not a child of this application, so how it ends is known only on Linux
  * 6.15 and later. How its forks end is known everywhere.
+ *
+ * If the descriptor cannot be duplicated, @socket is not closed, and the first operation of
+ * the template fails with %G_FORK_ERROR_FAILED.
  *
  * Returns: (transfer full): a new template
  *
@@ -585,10 +608,13 @@ g_fork_template_new_from_socket (GSocket *socket)
  * Forks the template. The new one has everything that this one has: loaded modules,
  * environment and working directory, and the strings and descriptors sent so far.
  *
- * A process with more than one thread cannot be forked. If something that was
- * loaded or called has started threads, the first operation of the new template
- * fails with %G_FORK_ERROR_THREADED and their names; the system's reasons are
- * reported as %G_FORK_ERROR_FORK.
+ * A process with more than one thread cannot be forked. If something that was loaded or
+ * called has started threads, the first operation of the new template fails with
+ * %G_FORK_ERROR_THREADED and the names of the threads. If the system cannot make another
+ * process, it fails with %G_FORK_ERROR_FORK.
+ *
+ * A template of a runtime that cannot be forked, such as "gjs", starts a new interpreter
+ * instead, and sends it the same commands again.
  *
  * Returns: (transfer full): a new template
  *
@@ -627,16 +653,17 @@ get_default_object (const char *runtime)
 /**
  * g_fork_template_dup_default:
  *
- * Gets the template that [ctor@GFork.Template.new] forks. It is started on first
- * use, and anew if it has died or was run, or if the application has changed its effective
- * user, its effective group or its supplementary groups since: nobody gets a worker with
- * privileges that the application has dropped. In a process that was itself forked from
- * the application, it is another one.
+ * Gets the default template, which [ctor@GFork.Template.new] forks. Modules that are loaded
+ * into it are there in every template that is made afterwards.
  *
- * A template that the program keeps a reference to stays what it is. Its forks, and theirs,
- * have the privileges with which it was started.
+ * The default template is started on first use. Another one is started if it has died or was
+ * run, or if the application has changed its effective user, its effective group or its
+ * supplementary groups. So no new worker has privileges that the application has dropped. For
+ * a default template that was set, see [func@GFork.Template.set_default]. A process that was
+ * forked from the application has a default template of its own.
  *
- * What is loaded into it is there in every template that is made afterwards.
+ * A template to which the program keeps a reference does not change. Its forks have the
+ * privileges with which it was started.
  *
  * Returns: (transfer full): the default template
  *
@@ -685,23 +712,28 @@ g_fork_template_dup_default_for_runtime (const char *runtime)
 
 /**
  * g_fork_template_set_default:
- * @template_: (nullable) (type GObject.Object): a [class@GFork.Template], or %NULL for new
- *   processes at the next use, for all runtimes
+ * @template_: (nullable) (type GObject.Object): a [class@GFork.Template]; %NULL forgets the
+ *   default templates of all runtimes, so that the next use of each starts a new one
  *
- * Sets the template that [ctor@GFork.Template.new] forks, or, if it is one of another
- * runtime than "c", the one that [ctor@GFork.Template.new_for_runtime] forks for that. If
- * it dies, a new process, with nothing loaded, takes its place. But if it was confined, what is
- * forked from it fails with %G_FORK_ERROR_LOST until another one, or %NULL, is set; it stays also
- * if another interpreter is named for its runtime. If the
- * application has then changed its effective user, its effective group or its supplementary
- * groups, new templates fail with %G_FORK_ERROR_FAILED until another one is set: nothing that was
- * prepared is lost without a word, and nobody gets privileges that were dropped.
+ * Sets the default template of the template's runtime. For the runtime "c" that is the
+ * template that [ctor@GFork.Template.new] forks, for another runtime the one that
+ * [ctor@GFork.Template.new_for_runtime] forks.
+ *
+ * If the template dies, a new process, in which nothing is loaded, takes its place. But a
+ * template that was confined is not replaced: forks of it fail with %G_FORK_ERROR_LOST until
+ * another template, or %NULL, is set. It also stays the default template when
+ * [func@GFork.set_interpreter] names another interpreter for its runtime.
+ *
+ * If the application changes its effective user, its effective group or its supplementary
+ * groups, the template is not replaced either: new templates fail with %G_FORK_ERROR_FAILED
+ * until another template, or %NULL, is set. So what was prepared is not lost unnoticed, and no
+ * worker has privileges that the application has dropped.
  *
  * A template from [ctor@GFork.Template.new_from_socket], or a fork of one, is refused with a
- * critical message: the privileges that it has are another application's.
+ * critical warning, because it has the privileges of another application.
  *
- * In other languages this is a function of the class, and not a method, for which there
- * would have to be a template.
+ * In other languages this is a function of the class and not a method, so that there need
+ * not be a template.
  *
  * Since: 1.0
  */
@@ -829,10 +861,11 @@ end_by (GForkTemplate *self,
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
  * @callback: (scope async) (closure user_data): called when all commands have been
- *   executed, or one has failed
+ *   carried out, or one has failed
  * @user_data: data for @callback
  *
- * Waits until every command so far has been carried out.
+ * Waits until all commands so far have been carried out. This is the asynchronous form of
+ * [method@GFork.Template.prepare].
  *
  * Since: 1.0
  */
@@ -854,8 +887,8 @@ g_fork_template_prepare_async (GForkTemplate       *self,
  * g_fork_template_prepare_finish:
  * @self: a template
  * @result: what the callback was given
- * @error: return location for an error: the reason why a command has failed, or the
- *   process does not answer: any of [error@GFork.Error]; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: any of [error@GFork.Error], with the reason why a
+ *   command has failed or why the process does not answer; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Template.prepare_async].
  *
@@ -887,8 +920,7 @@ g_fork_template_prepare_finish (GForkTemplate  *self,
  * @error: return location for an error: as for
  *   [method@GFork.Template.prepare_finish]
  *
- * Waits until every command so far has been carried out, and blocks meanwhile. The thread's
- * own main context is not iterated.
+ * Blocks until all commands so far have been carried out.
  *
  * Returns: %TRUE if every command has succeeded; %FALSE with @error set
  *
@@ -924,8 +956,11 @@ g_fork_template_prepare (GForkTemplate  *self,
  *   enter the function, or something has failed
  * @user_data: data for @callback
  *
- * Runs a function, which makes the template a worker. It must not be used
- * afterwards.
+ * Runs a function, which makes the template a worker. This is the asynchronous form of
+ * [method@GFork.Template.run].
+ *
+ * The template must not be used afterwards. Another operation of it fails with
+ * %G_FORK_ERROR_CLOSED.
  *
  * Since: 1.0
  */
@@ -951,15 +986,16 @@ g_fork_template_run_async (GForkTemplate       *self,
  * @self: a template
  * @result: what the callback was given
  * @process: (out) (optional) (transfer full): return location for the process
- * @error: return location for an error: the reason why a command or the run has
- *   failed, or the process does not answer: any of [error@GFork.Error]; or
- *   %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: any of [error@GFork.Error], with the reason why a
+ *   command or the run has failed or why the process does not answer;
+ *   %G_IO_ERROR_CANCELLED; or another of [error@Gio.IOErrorEnum] if no [class@Gio.Socket] can
+ *   be made
  *
  * Finishes an operation started with [method@GFork.Template.run_async].
  *
- * The socket is a connected, non-blocking Unix stream socket. It becomes readable when the
- * worker has ended: with the end of file, or, if the worker has left something unread, with a
- * reset (%G_IO_ERROR_CONNECTION_CLOSED) after what it has written.
+ * The socket is a connected, non-blocking Unix stream socket. After what the worker has
+ * written, it has the end of file when the worker has ended. If the worker has left something
+ * unread, the connection is reset instead (%G_IO_ERROR_CONNECTION_CLOSED).
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -986,8 +1022,11 @@ g_fork_template_run_finish (GForkTemplate  *self,
  * @cancellable: (nullable): a cancellable; it ends the process
  * @error: return location for an error: as for [method@GFork.Template.run_finish]
  *
- * Runs a function, which makes the template a worker, and blocks until the process is
- * about to enter it. The thread's own main context is not iterated.
+ * Runs a function, which makes the template a worker, and blocks until the process is about
+ * to enter it.
+ *
+ * The template must not be used afterwards. Another operation of it fails with
+ * %G_FORK_ERROR_CLOSED.
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1027,17 +1066,21 @@ g_fork_template_run (GForkTemplate  *self,
  *   executed, or something has failed
  * @user_data: data for @callback
  *
- * Executes a program in the process. The template must not be used afterwards.
+ * Executes a program in the process. This is the asynchronous form of
+ * [method@GFork.Template.execv].
  *
- * The descriptors sent before become 3, 4 and so on, and those of
- * [method@GFork.Template.map_fd] are where they were put. Nothing else is open in the
- * program but the standard streams.
+ * The template must not be used afterwards. Another operation of it fails with
+ * %G_FORK_ERROR_CLOSED.
+ *
+ * Each descriptor of [method@GFork.Template.map_fd] has its number in the program. The
+ * descriptors that were sent have the lowest numbers from 3 on that are free, in the order in
+ * which they were sent. Besides these, only the standard streams are open.
  *
  * A script without `#!` in its first line is run by `/bin/sh`, as a shell would do it.
  *
- * If the flags, or the flags and [method@GFork.Template.map_fd], contradict each other, the
- * operation fails with %G_FORK_ERROR_FAILED and says which do. The template can still be
- * used then.
+ * If the flags contradict each other or [method@GFork.Template.map_fd], the operation fails
+ * with %G_FORK_ERROR_FAILED, and the message says which do. It also fails in this way if a
+ * pipe cannot be made. The template can still be used in these cases.
  *
  * Since: 1.0
  */
@@ -1097,14 +1140,13 @@ g_fork_template_execv_async (GForkTemplate       *self,
  * @self: a template
  * @result: what the callback was given
  * @process: (out) (optional) (transfer full): return location for the process
- * @error: return location for an error: %G_FORK_ERROR_EXEC with the system's reason
- *   if the program could not be executed; otherwise as for
- *   [method@GFork.Template.run_finish]
+ * @error: return location for an error: %G_FORK_ERROR_EXEC, with the reason, if the program
+ *   could not be executed; otherwise as for [method@GFork.Template.run_finish]
  *
  * Finishes an operation started with [method@GFork.Template.execv_async].
  *
- * The program has the other end of the socket only as those standard streams that
- * the flags say. Without any, the socket is at its end of file at once.
+ * The program has the other end of the socket only as the standard streams that the flags
+ * name. If they name none, the socket is at its end of file at once.
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1133,8 +1175,8 @@ g_fork_template_execv_finish (GForkTemplate  *self,
  * @error: return location for an error: as for
  *   [method@GFork.Template.execv_finish]
  *
- * Executes a program in the process, and blocks until that is done. The thread's own
- * main context is not iterated.
+ * Executes a program in the process, and blocks until it was executed or that has failed.
+ * [method@GFork.Template.execv_async] has the details.
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1169,11 +1211,15 @@ g_fork_template_execv (GForkTemplate       *self,
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the process
  * @callback: (scope async) (closure user_data): called when all commands have been
- *   executed, or one has failed
+ *   carried out, or one has failed
  * @user_data: data for @callback
  *
- * Hands out the control socket, so that another process can go on with
- * [ctor@GFork.Template.new_from_socket]. The template must not be used afterwards.
+ * Hands out the *control socket*, over which the template is sent its commands. Another
+ * process can then take the template over by [ctor@GFork.Template.new_from_socket]. This is
+ * the asynchronous form of [method@GFork.Template.detach].
+ *
+ * The template must not be used afterwards. Another operation of it fails with
+ * %G_FORK_ERROR_CLOSED.
  *
  * Since: 1.0
  */
@@ -1194,12 +1240,12 @@ g_fork_template_detach_async (GForkTemplate       *self,
  * g_fork_template_detach_finish:
  * @self: a template
  * @result: what the callback was given
- * @error: return location for an error: as for
- *   [method@GFork.Template.prepare_finish]
+ * @error: return location for an error: as for [method@GFork.Template.run_finish]
  *
  * Finishes an operation started with [method@GFork.Template.detach_async].
  *
- * The process ends when the socket is closed and nobody has taken it over.
+ * If the socket is closed and no process has taken the template over, the template process
+ * ends.
  *
  * Returns: (transfer full): the control socket; %NULL with @error set
  *
@@ -1220,11 +1266,10 @@ g_fork_template_detach_finish (GForkTemplate  *self,
  * g_fork_template_detach:
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the process
- * @error: return location for an error: as for
- *   [method@GFork.Template.prepare_finish]
+ * @error: return location for an error: as for [method@GFork.Template.detach_finish]
  *
- * Hands out the control socket, see [method@GFork.Template.detach_async], and blocks
- * until all commands have been executed.
+ * Hands out the control socket, and blocks until all commands have been carried out.
+ * [method@GFork.Template.detach_async] has the details.
  *
  * Returns: (transfer full): the control socket; %NULL with @error set
  *
@@ -1255,8 +1300,10 @@ g_fork_template_detach (GForkTemplate  *self,
  * @self: a template
  *
  * Ends the process, as dropping the last reference does. Commands that were queued before
- * are still carried out. Operations under way fail with %G_FORK_ERROR_CLOSED. Does nothing
- * if the template was closed or run before.
+ * are still carried out. Operations under way fail with %G_FORK_ERROR_CLOSED. If one of these
+ * is to run, execute or detach the template, the process is killed.
+ *
+ * Does nothing if the template was closed, run, executed or detached before.
  *
  * Since: 1.0
  */
