@@ -23,12 +23,11 @@
 /**
  * g_fork_template_require:
  * @self: a template
- * @module: (type filename): for the runtime "c" a shared object: an absolute path,
- *   or the name of one in the module path, see [func@GFork.add_module_path]; for
- *   other runtimes what they call a module
+ * @module: (type filename): a module; for the runtime "c", the absolute path of a shared
+ *   object, or the name of one in the module path (see [func@GFork.add_module_path])
  *
- * Loads a module, unless it is loaded already. If that fails, the next operation fails with
- * %G_FORK_ERROR_MODULE and the reason.
+ * Loads a module, unless it is loaded already. If the module cannot be loaded, the next
+ * operation fails with %G_FORK_ERROR_MODULE and the reason.
  *
  * Since: 1.0
  */
@@ -51,12 +50,14 @@ g_fork_template_require (GForkTemplate *self,
  * @args: (array zero-terminated=1) (element-type filename) (nullable): strings for the function
  *
  * Calls a function in the template, so that what it sets up is there in all forks.
- * Its name and the strings may have up to 16 MiB together; what is longer can be
- * sent, and taken by the function with `g_fork_take_args()`.
  *
- * If the function reports a failure, the next operation fails with
- * %G_FORK_ERROR_CALL and its message; if it does not exist, with
- * %G_FORK_ERROR_FUNCTION or %G_FORK_ERROR_MODULE.
+ * If the function reports a failure, the next operation fails with %G_FORK_ERROR_CALL and the
+ * message of the function. If the module cannot be loaded, it fails with
+ * %G_FORK_ERROR_MODULE; if there is no such function, with %G_FORK_ERROR_FUNCTION.
+ *
+ * The name and the strings may have up to 16 MiB together. If they have more, the next
+ * operation fails with %G_FORK_ERROR_FAILED. Longer data can be sent by
+ * [method@GFork.Template.send_bytes]; the function takes it with `g_fork_take_args()`.
  *
  * Since: 1.0
  */
@@ -78,10 +79,11 @@ g_fork_template_call (GForkTemplate      *self,
  * @code: (type filename): code in the language of the runtime
  * @args: (array zero-terminated=1) (element-type filename) (nullable): strings for the code
  *
- * Evaluates code in the template.
+ * Evaluates code in the template, so that what it sets up is there in all forks.
  *
- * If the code fails, the next operation fails with %G_FORK_ERROR_CALL; if the runtime
- * cannot evaluate code, as "c" cannot, with %G_FORK_ERROR_NOT_SUPPORTED.
+ * If the code fails, the next operation fails with %G_FORK_ERROR_CALL. If the runtime cannot
+ * evaluate code, like the runtime "c", it fails with %G_FORK_ERROR_NOT_SUPPORTED. If the code
+ * and the strings have more than 16 MiB together, it fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -134,10 +136,13 @@ send_bytes (GForkTemplate       *self,
 /**
  * g_fork_template_send_arg:
  * @self: a template
- * @arg: (type filename): a string, in UTF-8 unless the function is to have other bytes
+ * @arg: (type filename): a string, usually in UTF-8
  *
- * Sends a string, which is passed to the function that is run, or appended to the
- * arguments of the program that is executed.
+ * Sends a string. It is passed to the function that is run, or appended to the arguments of
+ * the program that is executed.
+ *
+ * A string of 64 KiB or more is sent like [method@GFork.Template.send_bytes] sends bytes, and
+ * fails in the same way.
  *
  * Since: 1.0
  */
@@ -159,8 +164,12 @@ g_fork_template_send_arg (GForkTemplate *self,
  * Sends bytes, as [method@GFork.Template.send_arg] sends a string. They are copied at once,
  * so the memory that @bytes was made of may be changed or freed afterwards.
  *
- * Bytes from 64 KiB on are copied into memory that the template and all of its forks share.
- * A process maps it when it runs a function.
+ * If there are 64 KiB or more, they are copied into memory that the template and all of its
+ * forks share. A process maps that memory when it runs a function. If there is no memory or
+ * descriptor for the copy, the next operation fails with %G_FORK_ERROR_FAILED.
+ *
+ * A program that is executed gets the bytes as an argument. If they contain a NUL, executing
+ * it fails with %G_FORK_ERROR_EXEC.
  *
  * Since: 1.0
  */
@@ -204,9 +213,11 @@ duplicate (GForkTemplate *self,
  * @self: a template
  * @fd: a descriptor
  *
- * Sends a descriptor, which is passed to the function that is run, or becomes the
- * lowest number from 3 on that is free in the program that is executed. It is
- * duplicated at once: the caller may close its own.
+ * Sends a descriptor. It is passed to the function that is run. In a program that is
+ * executed, it has the lowest number from 3 on that is free.
+ *
+ * The descriptor is duplicated at once, so the caller may close its own. If that fails, for
+ * instance because @fd is not open, the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -226,10 +237,12 @@ g_fork_template_send_fd (GForkTemplate *self,
 /**
  * g_fork_template_take_fd:
  * @self: a template
- * @fd: a descriptor, which becomes the template's
+ * @fd: a descriptor, of which the template takes ownership
  *
- * Like [method@GFork.Template.send_fd], but takes the descriptor, which is closed
- * once it was sent.
+ * Sends a descriptor as [method@GFork.Template.send_fd] does, but without duplicating it. It
+ * is closed in the application when it was sent.
+ *
+ * If @fd is not open, the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -250,15 +263,16 @@ g_fork_template_take_fd (GForkTemplate *self,
  * @self: a template
  * @socket: (transfer none): a socket
  *
- * Like [method@GFork.Template.send_fd], for a socket. A socket that was made non-blocking,
- * as GIO makes all of its sockets, is non-blocking in the worker too: the flag belongs to
- * the open socket, which both share. A [class@Gio.Socket] that a worker makes of the
- * descriptor blocks or not according to its own property, see
- * [method@Gio.Socket.set_blocking], whatever the flag is.
+ * Sends the descriptor of a socket, as [method@GFork.Template.send_fd] does.
  *
- * Several workers may accept connections on one listening socket. A
- * [class@Gio.SocketListener] hands out its sockets by its signal `event`, with
- * %G_SOCKET_LISTENER_LISTENED.
+ * The application and the worker share the open socket, and so its flag `O_NONBLOCK`, which
+ * GIO sets on all of its sockets. A worker that reads from the descriptor itself has to
+ * expect that. A [class@Gio.Socket] that the worker makes of the descriptor is not affected by
+ * the flag: it blocks according to its own property, see [method@Gio.Socket.set_blocking].
+ *
+ * Several workers may accept connections on one listening socket. The sockets of a
+ * [class@Gio.SocketListener] are passed to its signal [signal@Gio.SocketListener::event] with
+ * the event %G_SOCKET_LISTENER_LISTENED.
  *
  * Since: 1.0
  */
@@ -277,7 +291,7 @@ g_fork_template_send_socket (GForkTemplate *self,
  * @self: a template
  * @list: (transfer none): descriptors
  *
- * Like [method@GFork.Template.send_fd] for each of them, in the order of the list.
+ * Sends each descriptor of the list, in its order, as [method@GFork.Template.send_fd] does.
  *
  * Since: 1.0
  */
@@ -309,14 +323,14 @@ g_fork_template_send_fd_list (GForkTemplate *self,
 /**
  * g_fork_template_map_fd:
  * @self: a template
- * @fd: a descriptor; it is duplicated at once
+ * @fd: a descriptor; it is duplicated at once, so the caller may close its own
  * @target: the number that it is to have, at least 0
  *
- * Places a descriptor at an exact number in the worker or in the program that is
- * executed. It is not passed as an argument, and not close-on-exec.
+ * Places a descriptor at an exact number in the worker or in the program that is executed. It
+ * is not passed as an argument, and does not have the close-on-exec flag.
  *
- * If the number is beyond the limit of open files, or was given to another descriptor
- * before, the next operation fails with %G_FORK_ERROR_FAILED.
+ * If @fd cannot be duplicated, or if @target is not below the limit of open files or was
+ * given to another descriptor before, the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -349,7 +363,8 @@ g_fork_template_map_fd (GForkTemplate *self,
  * @variable: (type filename): the name of an environment variable
  * @value: (type filename): its new value
  *
- * Sets an environment variable in the template.
+ * Sets an environment variable in the template. If @variable is empty or contains `=`, the
+ * next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -372,7 +387,8 @@ g_fork_template_setenv (GForkTemplate *self,
  * @self: a template
  * @variable: (type filename): the name of an environment variable
  *
- * Removes an environment variable from the template.
+ * Removes an environment variable from the template. If @variable is empty or contains `=`,
+ * the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -389,11 +405,13 @@ g_fork_template_unsetenv (GForkTemplate *self,
 /**
  * g_fork_template_set_cwd:
  * @self: a template
- * @directory: (type filename): a directory; a relative one starts from the
- *   template's present one
+ * @directory: (type filename): a directory; a relative path starts from the present
+ *   working directory of the template
  *
- * Changes the template's working directory, which at first is the one that the
- * application had when the helper was executed.
+ * Changes the working directory of the template. At first it is the one that the application
+ * had when the helper was executed.
+ *
+ * If the directory cannot be changed, the next operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -413,10 +431,12 @@ g_fork_template_set_cwd (GForkTemplate *self,
  * @envp: (array zero-terminated=1) (element-type filename): the new environment, strings
  *   of the form `NAME=value`
  *
- * Replaces the whole environment of the template. What [method@GFork.Template.setenv] has
- * set before is removed, and what it sets afterwards is added.
+ * Replaces the whole environment of the template. Variables that
+ * [method@GFork.Template.setenv] has set before are removed. Variables that it sets
+ * afterwards are added. If @envp has a variable twice, the first string counts.
  *
- * If a string has another form, the next operation fails with %G_FORK_ERROR_FAILED.
+ * If a string has another form, or the strings have more than 16 MiB together, the next
+ * operation fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -443,12 +463,14 @@ g_fork_template_set_environ (GForkTemplate      *self,
  * @self: a template
  *
  * Makes the worker or program the leader of a new session and process group, by
- * `setsid(2)`. It has no terminal then, and gets no signals that are sent to the
- * application's group. It can be ended together with all that it has started, by
- * [method@GFork.Process.send_signal_to_group] and [method@GFork.Process.force_exit].
+ * `setsid(2)`.
  *
- * The template itself is not affected. Its forks inherit this. If it cannot be done, the
- * run fails with %G_FORK_ERROR_FAILED.
+ * It then has no controlling terminal, and receives no signals that are sent to the process
+ * group of the application. [method@GFork.Process.send_signal_to_group] and
+ * [method@GFork.Process.force_exit] reach all that it has started.
+ *
+ * The template itself is not affected. Its forks inherit the setting. If the session cannot
+ * be made, running or executing fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */
@@ -469,9 +491,9 @@ g_fork_template_setsid (GForkTemplate *self)
  * Limits what the worker or program may use. Each process that it starts has the same limit
  * for itself. @value becomes both the soft and the hard limit of `setrlimit(2)`.
  *
- * The template itself is not limited. Its forks inherit this. If the limit cannot be set,
- * for instance because it is above the present one and the application is unprivileged, the
- * run fails with %G_FORK_ERROR_FAILED and names the limit.
+ * The template itself is not limited. Its forks inherit the setting. If the limit cannot be
+ * set, running or executing fails with %G_FORK_ERROR_FAILED, and the message names the limit.
+ * An unprivileged application, for instance, cannot raise a hard limit.
  *
  * Since: 1.0
  */
@@ -492,18 +514,19 @@ g_fork_template_set_limit (GForkTemplate *self,
  * g_fork_template_die_with_application:
  * @self: a template
  *
- * Has the kernel kill the worker or program, with `SIGKILL`, when the application ends, or
- * the template that it was forked from does, however they end. Without this, a worker reads
- * the end of file from its socket when the application has ended, and a program goes on.
+ * Has the worker or program killed with `SIGKILL` when the application ends, or when the
+ * template ends that it was forked from, however these end. Without this, a worker only reads
+ * the end of file from its socket when the application has ended, and a program is not
+ * affected.
  *
- * A set-user-ID program is not killed, and neither are processes that the worker or program
- * has started. The template itself is not affected. Its forks inherit this. If it cannot be
- * done, the run fails with %G_FORK_ERROR_FAILED.
+ * A set-user-ID program is not killed. Processes that the worker or program has started are
+ * not killed either. The template itself is not affected. Its forks inherit the setting. If
+ * the setting cannot be applied, running or executing fails with %G_FORK_ERROR_FAILED.
  *
- * In a template that is a child of the application, and not a fork of another template,
- * this starts a small process that watches the application. The kernel's own mechanism
- * would kill the worker when the thread that has started it ends. A fork needs no such
- * process.
+ * For the fork of a template, the kernel does this when its parent ends. If a template that
+ * is a child of the application is run itself, a small process is started that watches the
+ * application, since the kernel would kill the worker when the thread ends that has started
+ * the template.
  *
  * Since: 1.0
  */
@@ -518,24 +541,27 @@ g_fork_template_die_with_application (GForkTemplate *self)
 /**
  * g_fork_template_confine:
  * @self: a template
- * @sandbox: (transfer none): what it may still do
+ * @sandbox: (transfer none): what the template may still do; it is copied
  *
- * Confines the template, and all that is forked from it, their workers and the programs
- * that they execute, to what @sandbox allows.
+ * Confines the template to what @sandbox allows. Its forks, their workers and the programs
+ * that they execute are confined in the same way.
  *
- * This is a command like others: what the template was sent before, like commands to load
- * modules, is done outside the sandbox, and what comes after it inside. It cannot be undone.
- * Confining a template, or a fork of it, again allows what both sandboxes allow; that
- * can be done about fifteen times.
+ * This is a command like the others. Commands that the template was sent before, for
+ * instance to load modules, are carried out outside the sandbox. Commands after it are
+ * carried out inside. It cannot be undone. If a template, or a fork of it, is confined again,
+ * what both sandboxes allow is allowed. That can be done about fifteen times.
  *
  * Each worker is also separated from the others. It can signal and trace what it has
  * started itself, but not its template, other forks of its template, or the application.
  *
- * @sandbox is copied. If the template cannot be confined, the next operation fails: with
- * %G_FORK_ERROR_NOT_SUPPORTED if the kernel lacks something that is required, or if the
- * library was built without libseccomp; with %G_FORK_ERROR_THREADED if the process has more
- * than one thread, as interpreters of JavaScript always do; with %G_FORK_ERROR_FAILED if a
- * path cannot be found, a system call has no such name, or the kernel refuses.
+ * If the template cannot be confined, the next operation fails:
+ *
+ * - with %G_FORK_ERROR_NOT_SUPPORTED if the kernel lacks a required feature (see
+ *   [method@GFork.Sandbox.set_required]), or if the library was built without libseccomp;
+ * - with %G_FORK_ERROR_THREADED if the template process has more than one thread, as
+ *   interpreters of JavaScript always have;
+ * - with %G_FORK_ERROR_FAILED if a path is not absolute or cannot be found, if there is no
+ *   system call of a name, or if the kernel refuses.
  *
  * Since: 1.0
  */
