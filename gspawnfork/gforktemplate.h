@@ -20,11 +20,11 @@ G_BEGIN_DECLS
 
 /**
  * GForkExecFlags:
- * @G_FORK_EXEC_NONE: standard input, output and error are the template's
+ * @G_FORK_EXEC_NONE: the standard streams are those of the template
  * @G_FORK_EXEC_SOCKET_STDIN: standard input is the communication socket
  * @G_FORK_EXEC_SOCKET_STDOUT: standard output is the communication socket
  * @G_FORK_EXEC_SOCKET_STDERR: standard error is the communication socket
- * @G_FORK_EXEC_SEARCH_PATH: look the program up in `PATH`, the template's own
+ * @G_FORK_EXEC_SEARCH_PATH: look the program up in the `PATH` of the template's environment
  * @G_FORK_EXEC_STDIN_PIPE: standard input is a pipe, which is written to by
  *   [method@GFork.Process.get_stdin_pipe]
  * @G_FORK_EXEC_STDOUT_PIPE: standard output is a pipe, which is read by
@@ -33,9 +33,11 @@ G_BEGIN_DECLS
  *   [method@GFork.Process.get_stderr_pipe]
  * @G_FORK_EXEC_STDOUT_SILENCE: standard output is `/dev/null`
  * @G_FORK_EXEC_STDERR_SILENCE: standard error is `/dev/null`
- * @G_FORK_EXEC_STDERR_MERGE: standard error is what standard output is, whatever that is
+ * @G_FORK_EXEC_STDERR_MERGE: standard error goes where standard output goes
  *
- * How [method@GFork.Template.execv] executes a program. A stream can be only one thing.
+ * How [method@GFork.Template.execv] executes a program.
+ *
+ * There can be one flag for each standard stream. More of them contradict each other.
  *
  * Since: 1.0
  */
@@ -59,13 +61,12 @@ typedef enum
  * @G_FORK_LIMIT_CPU_TIME: the processor time, in seconds (`RLIMIT_CPU`)
  * @G_FORK_LIMIT_MEMORY: the size of the address space, in bytes (`RLIMIT_AS`)
  * @G_FORK_LIMIT_FILE_SIZE: the size of a file that is written, in bytes (`RLIMIT_FSIZE`)
- * @G_FORK_LIMIT_OPEN_FILES: one more than the highest number of a descriptor
- *   (`RLIMIT_NOFILE`)
+ * @G_FORK_LIMIT_OPEN_FILES: one more than the highest descriptor number (`RLIMIT_NOFILE`)
  * @G_FORK_LIMIT_PROCESSES: the number of processes and threads of the user
  *   (`RLIMIT_NPROC`), which the kernel does not enforce for root
  * @G_FORK_LIMIT_CORE: the size of a core dump, in bytes (`RLIMIT_CORE`)
  *
- * What [method@GFork.Template.set_limit] limits; see `setrlimit(2)`.
+ * The resources that [method@GFork.Template.set_limit] can limit; see `setrlimit(2)`.
  *
  * Since: 1.0
  */
@@ -88,13 +89,17 @@ G_DECLARE_FINAL_TYPE (GForkTemplate, g_fork_template, G_FORK, TEMPLATE, GObject)
 
 /**
  * GForkMainFunc:
- * @socket: the control socket of the fork, which the caller of the function closes
- * @user_data: what was given to [ctor@GFork.Template.new_from_main_with]
+ * @socket: the control socket of the fork; in the calling process, the library closes it
+ *   afterwards
+ * @user_data: the data given to [ctor@GFork.Template.new_from_main_with] or to
+ *   [func@GFork.init_early_with]
  *
- * Forks the calling program. In the fork this function serves the control socket, and
- * does not return.
+ * The type of functions that fork the calling program.
  *
- * Returns: the process ID of the fork, or an error number with a minus sign
+ * In the fork, the function carries out the commands that arrive on @socket, and does not
+ * return. It is called with all signals blocked.
+ *
+ * Returns: the process ID of the fork, or a negative error number, such as `-EAGAIN`
  *
  * Since: 1.0
  */
