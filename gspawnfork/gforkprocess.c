@@ -20,11 +20,11 @@
 /**
  * GForkProcess:
  *
- * A running worker, whichever process forked it.
+ * A worker, or a program that was executed in a template.
  *
- * [method@GFork.Template.run] and [method@GFork.Template.execv] return it. Its methods are
- * those of [class@Gio.Subprocess] and some more: they wait for the process, tell how it has
- * ended and what it has used, and send it signals.
+ * [method@GFork.Template.run] and [method@GFork.Template.execv] return it. It has the methods
+ * of [class@Gio.Subprocess] and some more: to wait for the process, to find out how it has
+ * ended and what it has used, and to send it signals.
  *
  * ```c
  * static void
@@ -42,17 +42,17 @@
  *   g_fork_process_wait_check_async (process, NULL, on_ended, NULL);
  * ```
  *
- * Most workers are not children of the application but of the template that
- * they were forked from, which reaps them and reports how they ended. If that
- * template has died first, the kernel is asked; if it does not know, waiting
- * fails with %G_FORK_ERROR_LOST. A status is never invented.
+ * Most workers are not children of the application. They are children of the template that
+ * they were forked from, which reaps them and reports how they ended. If that template has
+ * died first, the kernel is asked. If the kernel does not know how the process ended, waiting
+ * fails with %G_FORK_ERROR_LOST. A status is never invented. In a process that was forked from
+ * the application, nothing is known of the worker, and waiting fails in the same way.
  *
- * Dropping the last reference neither ends the worker nor leaves a zombie.
+ * If the last reference is dropped, the worker goes on, and it is reaped when it ends.
  *
- * The methods may be called from any thread. The results of asynchronous ones
- * arrive in the thread-default main context of the call, and
- * [signal@GFork.Process::exited] is emitted in the one of the call that ran the
- * worker.
+ * The methods may be called from any thread. The result of an asynchronous method arrives in
+ * the thread-default main context of the call. [signal@GFork.Process::exited] is emitted in
+ * the thread-default main context of the call that ran the worker.
  *
  * Since: 1.0
  */
@@ -144,12 +144,13 @@ g_fork_process_class_init (GForkProcessClass *klass)
   /**
    * GForkProcess::exited:
    * @self: the process
-   * @wait_status: the wait status as `waitpid()` gives it, or -1 if it cannot be
-   *   known
+   * @wait_status: the wait status as from `waitpid(2)`; -1 if it cannot be known
    *
-   * Emitted once, when the process has ended, in the thread-default main context
-   * of the call that ran it. It is not emitted once the object is gone: to hear of the
-   * end, keep a reference, or wait by [method@GFork.Process.wait_async], which does.
+   * Emitted once, when the process has ended, in the thread-default main context of the call
+   * that ran it.
+   *
+   * The signal does not keep the object alive. Keep a reference to receive it, or use
+   * [method@GFork.Process.wait_async], which keeps one.
    *
    * Since: 1.0
    */
@@ -196,8 +197,8 @@ g_fork_process_new_for_child (GForkChild   *child,
  * g_fork_process_get_pid:
  * @self: a process
  *
- * Gets the process ID. Once the process has ended, another one may get the same ID.
- * [method@GFork.Process.send_signal] never mistakes the one for the other.
+ * Gets the process ID. When the process has ended, another process may get the same ID, so do
+ * not use it for signals: [method@GFork.Process.send_signal] never reaches another process.
  *
  * Returns: the process ID
  *
@@ -320,7 +321,8 @@ wait_finish (GForkProcess  *self,
  * @callback: (scope async) (closure user_data): called when the process has ended
  * @user_data: data for @callback
  *
- * Waits for the process to end.
+ * Waits for the process to end. This is the asynchronous form of
+ * [method@GFork.Process.wait].
  *
  * Any number of waits may be under way at once.
  *
@@ -342,12 +344,12 @@ g_fork_process_wait_async (GForkProcess        *self,
  * g_fork_process_wait_finish:
  * @self: a process
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known
- *   how the process ended, or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known how the
+ *   process ended; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Process.wait_async].
  *
- * Returns: %TRUE if the process has ended, however it did; %FALSE with @error set
+ * Returns: %TRUE if the process has ended in any way; %FALSE with @error set
  *
  * Since: 1.0
  */
@@ -365,13 +367,14 @@ g_fork_process_wait_finish (GForkProcess  *self,
  * g_fork_process_wait:
  * @self: a process
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
- * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known
- *   how the process ended, or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known how the
+ *   process ended; %G_FORK_ERROR_FAILED if there are no descriptors left for a main context
+ *   in which to wait; or %G_IO_ERROR_CANCELLED
  *
- * Waits for the process to end, and blocks meanwhile. The thread's own main
- * context is not iterated.
+ * Blocks until the process has ended. The thread's own main context is not iterated
+ * meanwhile.
  *
- * Returns: %TRUE if the process has ended, however it did; %FALSE with @error set
+ * Returns: %TRUE if the process has ended in any way; %FALSE with @error set
  *
  * Since: 1.0
  */
@@ -402,7 +405,8 @@ g_fork_process_wait (GForkProcess  *self,
  * @callback: (scope async) (closure user_data): called when the process has ended
  * @user_data: data for @callback
  *
- * Waits for the process to end, and checks that it has ended well.
+ * Waits for the process to end, and checks that its exit status is 0. This is the
+ * asynchronous form of [method@GFork.Process.wait_check].
  *
  * Since: 1.0
  */
@@ -446,15 +450,17 @@ check_wait_status (GForkProcess  *self,
  * g_fork_process_wait_check_finish:
  * @self: a process
  * @result: what the callback was given
- * @error: return location for an error: one of [error@GLib.SpawnError] or of
- *   `G_SPAWN_EXIT_ERROR`, with the domain and the code that
- *   [func@GLib.spawn_check_wait_status] gives it and a message that names the function or
- *   program and the process ID, if the process has ended otherwise; %G_FORK_ERROR_LOST if it cannot be known how it
- *   ended, or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: one of the domain `G_SPAWN_EXIT_ERROR`, with the exit
+ *   status as its code, if the process has exited with another status than 0;
+ *   %G_SPAWN_ERROR_FAILED if a signal has killed it; %G_FORK_ERROR_LOST if it cannot be known
+ *   how it ended; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Process.wait_check_async].
  *
- * Returns: %TRUE if the process has ended with status 0; %FALSE with @error set
+ * The errors about the exit status are those of [func@GLib.spawn_check_wait_status]. Their
+ * messages name the function or program and the process ID.
+ *
+ * Returns: %TRUE if the process has exited with status 0; %FALSE with @error set
  *
  * Since: 1.0
  */
@@ -473,13 +479,13 @@ g_fork_process_wait_check_finish (GForkProcess  *self,
  * g_fork_process_wait_check:
  * @self: a process
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
- * @error: return location for an error: as for
- *   [method@GFork.Process.wait_check_finish]
+ * @error: return location for an error: as for [method@GFork.Process.wait_check_finish]; or
+ *   %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait
  *
- * Waits for the process to end, blocking meanwhile, and checks that it has ended
- * well.
+ * Blocks until the process has ended, and checks that its exit status is 0. The thread's own
+ * main context is not iterated meanwhile.
  *
- * Returns: %TRUE if the process has ended with status 0; %FALSE with @error set
+ * Returns: %TRUE if the process has exited with status 0; %FALSE with @error set
  *
  * Since: 1.0
  */
@@ -499,11 +505,12 @@ g_fork_process_wait_check (GForkProcess  *self,
  *
  * Gets the wait status, for `WIFEXITED()` and the like.
  *
- * It is an error to call this before the process is known to have ended, that
- * is before a wait for it has succeeded, its source was dispatched, or
- * [signal@GFork.Process::exited] was emitted.
+ * It is an error to call this before the process is known to have ended. That is known when a
+ * wait is complete, a source of the process was dispatched,
+ * [signal@GFork.Process::exited] was emitted, or [method@GFork.Process.is_running] has
+ * returned %FALSE.
  *
- * Returns: the status as `waitpid()` gives it; -1 if it cannot be known
+ * Returns: the wait status as from `waitpid(2)`; -1 if it cannot be known
  *
  * Since: 1.0
  */
@@ -523,12 +530,13 @@ g_fork_process_get_wait_status (GForkProcess *self)
  * g_fork_process_get_if_exited:
  * @self: a process that has ended
  *
- * Whether the process exited by itself, with an exit status. As
- * [method@GFork.Process.get_wait_status], this must not be called before the process has
- * ended.
+ * Whether the process exited by itself, with an exit status.
  *
- * Returns: %TRUE if it has exited; %FALSE if a signal has killed it or nothing is
- *   known
+ * It is an error to call this before the process is known to have ended; see
+ * [method@GFork.Process.get_wait_status].
+ *
+ * Returns: %TRUE if it has exited; %FALSE if a signal has killed it, or if it cannot be known
+ *   how it ended
  *
  * Since: 1.0
  */
@@ -548,10 +556,12 @@ g_fork_process_get_if_exited (GForkProcess *self)
  * g_fork_process_get_exit_status:
  * @self: a process of which [method@GFork.Process.get_if_exited] is true
  *
- * Gets the exit status: for a worker, the lowest eight bits of what its function
- * returned.
+ * Gets the exit status. For a worker, that is the lowest eight bits of the value that its
+ * function has returned.
  *
- * Returns: the exit status, 0 to 255; 1 if it did not exit
+ * It is an error to call this if [method@GFork.Process.get_if_exited] is %FALSE.
+ *
+ * Returns: the exit status, from 0 to 255
  *
  * Since: 1.0
  */
@@ -572,10 +582,13 @@ g_fork_process_get_exit_status (GForkProcess *self)
  * g_fork_process_get_if_signaled:
  * @self: a process that has ended
  *
- * Whether a signal has killed the process. As [method@GFork.Process.get_wait_status], this
- * must not be called before the process has ended.
+ * Whether a signal has killed the process.
  *
- * Returns: %TRUE if a signal has killed it
+ * It is an error to call this before the process is known to have ended; see
+ * [method@GFork.Process.get_wait_status].
+ *
+ * Returns: %TRUE if a signal has killed it; %FALSE if it has exited, or if it cannot be known
+ *   how it ended
  *
  * Since: 1.0
  */
@@ -595,9 +608,11 @@ g_fork_process_get_if_signaled (GForkProcess *self)
  * g_fork_process_get_term_sig:
  * @self: a process of which [method@GFork.Process.get_if_signaled] is true
  *
- * Gets the signal that has killed the process.
+ * Gets the number of the signal that has killed the process.
  *
- * Returns: the signal's number; 0 if none did
+ * It is an error to call this if [method@GFork.Process.get_if_signaled] is %FALSE.
+ *
+ * Returns: the number of the signal
  *
  * Since: 1.0
  */
@@ -618,10 +633,13 @@ g_fork_process_get_term_sig (GForkProcess *self)
  * g_fork_process_get_user_time:
  * @self: a process that has ended
  *
- * Gets the processor time that the process, and those of its own children that it
- * has waited for, spent in their own code: `ru_utime` in `getrusage(2)`.
+ * Gets the user CPU time that the process has used, including that of the children that it
+ * has waited for: `ru_utime` in `getrusage(2)`.
  *
- * Returns: microseconds; 0 if it cannot be known
+ * It is an error to call this before the process is known to have ended; see
+ * [method@GFork.Process.get_wait_status].
+ *
+ * Returns: the time in microseconds; 0 if it cannot be known
  *
  * Since: 1.0
  */
@@ -641,10 +659,13 @@ g_fork_process_get_user_time (GForkProcess *self)
  * g_fork_process_get_system_time:
  * @self: a process that has ended
  *
- * Gets the processor time that the kernel spent for the process, and for those of
- * its own children that it has waited for: `ru_stime` in `getrusage(2)`.
+ * Gets the system CPU time that the process has used, including that of the children that it
+ * has waited for: `ru_stime` in `getrusage(2)`.
  *
- * Returns: microseconds; 0 if it cannot be known
+ * It is an error to call this before the process is known to have ended; see
+ * [method@GFork.Process.get_wait_status].
+ *
+ * Returns: the time in microseconds; 0 if it cannot be known
  *
  * Since: 1.0
  */
@@ -664,10 +685,13 @@ g_fork_process_get_system_time (GForkProcess *self)
  * g_fork_process_get_max_rss:
  * @self: a process that has ended
  *
- * Gets the most memory that the process had resident at once, including what it
- * shares with its template: `ru_maxrss` in `getrusage(2)`.
+ * Gets the maximum resident set size of the process, including memory that it shares with its
+ * template: `ru_maxrss` in `getrusage(2)`.
  *
- * Returns: bytes; 0 if it cannot be known
+ * It is an error to call this before the process is known to have ended; see
+ * [method@GFork.Process.get_wait_status].
+ *
+ * Returns: the size in bytes; 0 if it cannot be known
  *
  * Since: 1.0
  */
@@ -690,12 +714,13 @@ g_fork_process_get_max_rss (GForkProcess *self)
  * @self: a process
  * @signum: the number of a signal
  * @error: return location for an error: %G_FORK_ERROR_CLOSED if the process has
- *   ended; %G_FORK_ERROR_LOST if nothing is known of it any more;
- *   %G_FORK_ERROR_FAILED with the system's reason; or %G_FORK_ERROR_NOT_SUPPORTED if
- *   nothing on this system makes sure that no other process is hit
+ *   ended; %G_FORK_ERROR_LOST if the template that it was forked from has died and its state
+ *   cannot be known; %G_FORK_ERROR_NOT_SUPPORTED if this system has no way to make sure that
+ *   no other process receives the signal; or %G_FORK_ERROR_FAILED, with the system's reason,
+ *   if the signal is not valid or not permitted
  *
- * Sends a signal to this process, and never to another one that has got the same process ID
- * since.
+ * Sends a signal to the process. If the process has ended, no other process with the same
+ * process ID receives the signal.
  *
  * Returns: %TRUE if the signal was sent; %FALSE with @error set
  *
@@ -717,15 +742,16 @@ g_fork_process_send_signal (GForkProcess  *self,
  *   [method@GFork.Template.setsid]
  * @signum: the number of a signal
  * @error: return location for an error: %G_FORK_ERROR_FAILED if the process does not lead
- *   a group, or with the system's reason; %G_FORK_ERROR_CLOSED if no process of the group is
- *   left, or if the process has ended and the kernel is older than Linux 6.9;
- *   %G_FORK_ERROR_LOST if nothing is known of it any more; or %G_FORK_ERROR_NOT_SUPPORTED
- *   if nothing on this system makes sure that no other group is hit
+ *   a group, or, with the system's reason, if the signal is not valid or not permitted;
+ *   %G_FORK_ERROR_CLOSED if no process of the group is left, or if the process has ended and
+ *   the kernel is older than Linux 6.9; %G_FORK_ERROR_LOST if the template that it was forked
+ *   from has died and its state cannot be known; or %G_FORK_ERROR_NOT_SUPPORTED if this system
+ *   has no way to make sure that no other group receives the signal
  *
- * Sends a signal to all processes of the group that this process leads: to itself and to
- * those that it has started, unless these have left the group.
+ * Sends a signal to all processes of the group that this process leads. These are the process
+ * itself and those that it has started, except those that have left the group.
  *
- * From Linux 6.9 on, that is also possible after the process itself has ended.
+ * From Linux 6.9 on, this is also possible after the process itself has ended.
  *
  * Returns: %TRUE if the signal was sent; %FALSE with @error set
  *
@@ -745,10 +771,10 @@ g_fork_process_send_signal_to_group (GForkProcess  *self,
  * g_fork_process_force_exit:
  * @self: a process
  *
- * Kills the process with `SIGKILL`, unless it has ended. If it leads a process group, see
- * [method@GFork.Template.setsid], the other processes of the group are killed as well.
+ * Kills the process with `SIGKILL`, unless it has ended. If it leads a process group (see
+ * [method@GFork.Template.setsid]), the other processes of the group are killed as well.
  *
- * The process has not ended yet when this returns: wait for it.
+ * The process may not have ended yet when this returns. To be sure, wait for it.
  *
  * Since: 1.0
  */
@@ -766,13 +792,13 @@ g_fork_process_force_exit (GForkProcess *self)
  * g_fork_process_is_running:
  * @self: a process
  *
- * Whether the process has not ended yet, as far as is known. This never blocks, and needs
- * no wait to be under way.
+ * Whether the process is running. This never blocks, and no wait has to be under way.
  *
  * A process that has ended counts as running until its wait status is known, or until it is
- * certain that this will never be known.
+ * certain that the status will never be known.
  *
- * Returns: %TRUE if the process is running; %FALSE if it has ended, or is lost
+ * Returns: %TRUE if the process is running; %FALSE if it has ended, or if its state cannot be
+ *   known
  *
  * Since: 1.0
  */
@@ -788,14 +814,15 @@ g_fork_process_is_running (GForkProcess *self)
  * g_fork_process_dup_pidfd:
  * @self: a process
  * @error: return location for an error: %G_FORK_ERROR_NOT_SUPPORTED if the kernel has no
- *   pidfds; %G_FORK_ERROR_CLOSED if the process has ended; %G_FORK_ERROR_LOST if nothing
- *   is known of it any more; or %G_FORK_ERROR_FAILED with the system's reason
+ *   pidfds; %G_FORK_ERROR_CLOSED if the process has ended; %G_FORK_ERROR_LOST if its state
+ *   cannot be known; or %G_FORK_ERROR_FAILED, with the system's reason, if the pidfd cannot be
+ *   duplicated
  *
- * Duplicates the pidfd of the process: a descriptor that is readable when the process has
- * ended, for event loops and system calls (see `pidfd_open(2)`). It is close-on-exec, and
- * belongs to the caller.
+ * Duplicates the pidfd of the process, for event loops and system calls. A pidfd is a
+ * descriptor that becomes readable when the process has ended; see `pidfd_open(2)`.
  *
- * Returns: a descriptor; -1 with @error set
+ * Returns: a descriptor, which the caller owns, with the close-on-exec flag; -1 with @error
+ *   set
  *
  * Since: 1.0
  */
@@ -815,8 +842,8 @@ g_fork_process_dup_pidfd (GForkProcess  *self,
  * @self: a process
  *
  * Gets the pipe that is the standard input of a program that was executed with
- * %G_FORK_EXEC_STDIN_PIPE: a [class@Gio.UnixOutputStream], which is pollable. The program
- * reads the end of file when it is closed.
+ * %G_FORK_EXEC_STDIN_PIPE: a pollable [class@Gio.UnixOutputStream]. The program reads the end
+ * of file when the stream is closed.
  *
  * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
  *
@@ -835,7 +862,7 @@ g_fork_process_get_stdin_pipe (GForkProcess *self)
  * @self: a process
  *
  * Gets the pipe that is the standard output of a program that was executed with
- * %G_FORK_EXEC_STDOUT_PIPE: a [class@Gio.UnixInputStream], which is pollable.
+ * %G_FORK_EXEC_STDOUT_PIPE: a pollable [class@Gio.UnixInputStream].
  *
  * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
  *
@@ -854,7 +881,7 @@ g_fork_process_get_stdout_pipe (GForkProcess *self)
  * @self: a process
  *
  * Gets the pipe that is the standard error of a program that was executed with
- * %G_FORK_EXEC_STDERR_PIPE: a [class@Gio.UnixInputStream], which is pollable.
+ * %G_FORK_EXEC_STDERR_PIPE: a pollable [class@Gio.UnixInputStream].
  *
  * Returns: (transfer none) (nullable): the stream; %NULL if there is no such pipe
  *
@@ -973,8 +1000,8 @@ static GSourceFuncs process_source_funcs = {
  * g_fork_process_create_source:
  * @self: a process
  *
- * Creates a source that is dispatched once the process has ended. Its callback is
- * a [callback@GFork.ProcessSourceFunc]. The source keeps the process object alive.
+ * Creates a source that is dispatched once, when the process has ended. Its callback is a
+ * [callback@GFork.ProcessSourceFunc]. The source holds a reference to @self.
  *
  * Returns: (transfer full): a new source, to be attached to a main context
  *

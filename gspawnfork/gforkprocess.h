@@ -23,15 +23,13 @@ G_DECLARE_FINAL_TYPE (GForkProcess, g_fork_process, G_FORK, PROCESS, GObject)
 /**
  * GForkProcessSourceFunc:
  * @process: the process that has ended
- * @wait_status: the wait status as `waitpid()` gives it, or -1 if it cannot be
- *   known
+ * @wait_status: the wait status as from `waitpid(2)`; -1 if it cannot be known
  * @user_data: the data given to [method@GLib.Source.set_callback]
  *
  * The type of callbacks of the sources that
  * [method@GFork.Process.create_source] makes.
  *
- * Returns: %G_SOURCE_REMOVE; a process ends once, and the source is removed
- *   whatever is returned
+ * Returns: %G_SOURCE_REMOVE; as a process ends only once, the source is removed in any case
  *
  * Since: 1.0
  */
