@@ -445,22 +445,27 @@ outputs_to_text (GBytes  *stdout_bytes,
 /**
  * g_fork_process_communicate_async:
  * @self: a process that is a program, see [method@GFork.Template.execv]
- * @stdin_buf: (nullable): what to write to the program's standard input, which has to be a
- *   pipe (%G_FORK_EXEC_STDIN_PIPE) then
+ * @stdin_buf: (nullable): the bytes to write to the program's standard input; it must be
+ *   %NULL unless that is a pipe (%G_FORK_EXEC_STDIN_PIPE)
  * @cancellable: (nullable): a cancellable; it ends the communication, not the program
  * @callback: (scope async) (closure user_data): called when the program has ended and all
  *   of its output was read
  * @user_data: data for @callback
  *
- * Communicates with a program until it ends: writes @stdin_buf to its standard input and
- * closes that, and reads all of its standard output and error, as far as they are pipes.
+ * Communicates with a program until it ends. This is the asynchronous form of
+ * [method@GFork.Process.communicate].
  *
- * If the program does not read all of its input, that is no error, unlike with
- * [method@Gio.Subprocess.communicate_async]: no output is lost, and the application gets no
- * `SIGPIPE`. Without @stdin_buf, the standard input is closed if it is a pipe.
+ * It writes @stdin_buf to the standard input of the program, and then closes that. It reads
+ * all of the standard output and the standard error, if these are pipes. If @stdin_buf is
+ * %NULL and the standard input is a pipe, it is closed at once.
  *
- * If the program has started others that have its standard output or error, this waits for
- * their ends, too; [method@GFork.Template.setsid] and [method@GFork.Process.force_exit] end them.
+ * A program that does not read all of its input causes no error, unlike with
+ * [method@Gio.Subprocess.communicate_async]. No output is lost then, and the application
+ * receives no `SIGPIPE`.
+ *
+ * If the program has started other processes that have its standard output or standard error
+ * open, this waits until they close it. After [method@GFork.Template.setsid],
+ * [method@GFork.Process.force_exit] ends them together with the program.
  *
  * Since: 1.0
  */
@@ -484,15 +489,18 @@ g_fork_process_communicate_async (GForkProcess        *self,
  * @self: a process
  * @result: what the callback was given
  * @stdout_buf: (out) (optional) (nullable) (transfer full): return location for what the
- *   program has written to its standard output; %NULL if that is no pipe
- * @stderr_buf: (out) (optional) (nullable) (transfer full): likewise, for its standard error
- * @error: return location for an error: %G_IO_ERROR_CANCELLED, or why an output could not be
+ *   program has written to its standard output; %NULL if that is not a pipe
+ * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
+ *   program has written to its standard error; %NULL if that is not a pipe
+ * @error: return location for an error: %G_IO_ERROR_CANCELLED; %G_IO_ERROR_NO_SPACE if an
+ *   output is longer than 4 GiB; or another of [error@Gio.IOErrorEnum] if an output cannot be
  *   read
  *
  * Finishes an operation started with [method@GFork.Process.communicate_async].
  *
- * [method@GFork.Process.get_if_exited] and the like tell afterwards how the program has
- * ended.
+ * Afterwards, [method@GFork.Process.get_if_exited] and the methods after it tell how the
+ * program has ended. It is no error if that cannot be known: then
+ * [method@GFork.Process.get_wait_status] is -1.
  *
  * Returns: %TRUE if the program has ended; %FALSE with @error set
  *
@@ -514,15 +522,20 @@ g_fork_process_communicate_finish (GForkProcess  *self,
 /**
  * g_fork_process_communicate:
  * @self: a process that is a program
- * @stdin_buf: (nullable): what to write to the program's standard input
+ * @stdin_buf: (nullable): the bytes to write to the program's standard input; it must be
+ *   %NULL unless that is a pipe (%G_FORK_EXEC_STDIN_PIPE)
  * @cancellable: (nullable): a cancellable; it ends the communication, not the program
  * @stdout_buf: (out) (optional) (nullable) (transfer full): return location for what the
- *   program has written to its standard output; %NULL if that is no pipe
- * @stderr_buf: (out) (optional) (nullable) (transfer full): likewise, for its standard error
- * @error: return location for an error: as for [method@GFork.Process.communicate_finish]
+ *   program has written to its standard output; %NULL if that is not a pipe
+ * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
+ *   program has written to its standard error; %NULL if that is not a pipe
+ * @error: return location for an error: as for [method@GFork.Process.communicate_finish]; or
+ *   %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait
  *
- * Communicates with a program until it ends, see [method@GFork.Process.communicate_async],
- * blocking meanwhile. The thread's own main context is not iterated.
+ * Communicates with a program, and blocks until it has ended and all of its output was read.
+ * The thread's own main context is not iterated meanwhile.
+ *
+ * [method@GFork.Process.communicate_async] has the details.
  *
  * Returns: %TRUE if the program has ended; %FALSE with @error set
  *
@@ -556,13 +569,15 @@ g_fork_process_communicate (GForkProcess  *self,
 /**
  * g_fork_process_communicate_utf8_async:
  * @self: a process that is a program
- * @stdin_buf: (nullable): a string to write to the program's standard input
+ * @stdin_buf: (nullable): a string to write to the program's standard input; it must be
+ *   %NULL unless that is a pipe (%G_FORK_EXEC_STDIN_PIPE)
  * @cancellable: (nullable): a cancellable; it ends the communication, not the program
  * @callback: (scope async) (closure user_data): called when the program has ended and all
  *   of its output was read
  * @user_data: data for @callback
  *
- * Like [method@GFork.Process.communicate_async], for text in UTF-8.
+ * Communicates with a program like [method@GFork.Process.communicate_async], but in text in
+ * UTF-8.
  *
  * Since: 1.0
  */
@@ -588,14 +603,18 @@ g_fork_process_communicate_utf8_async (GForkProcess        *self,
  * @self: a process
  * @result: what the callback was given
  * @stdout_buf: (out) (optional) (nullable) (transfer full): return location for what the
- *   program has written to its standard output; %NULL if that is no pipe
- * @stderr_buf: (out) (optional) (nullable) (transfer full): likewise, for its standard error
- * @error: return location for an error: %G_IO_ERROR_INVALID_DATA if an output is no UTF-8;
- *   otherwise as for [method@GFork.Process.communicate_finish]
+ *   program has written to its standard output; %NULL if that is not a pipe
+ * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
+ *   program has written to its standard error; %NULL if that is not a pipe
+ * @error: return location for an error: %G_IO_ERROR_INVALID_DATA if an output is not valid
+ *   UTF-8; otherwise as for [method@GFork.Process.communicate_finish]
  *
  * Finishes an operation started with [method@GFork.Process.communicate_utf8_async].
  *
- * Returns: %TRUE if the program has ended, and its output is text; %FALSE with @error set
+ * If one output is not valid UTF-8, neither is returned.
+ *
+ * Returns: %TRUE if the program has ended and its output is valid UTF-8; %FALSE with @error
+ *   set
  *
  * Since: 1.0
  */
@@ -620,17 +639,20 @@ g_fork_process_communicate_utf8_finish (GForkProcess  *self,
 /**
  * g_fork_process_communicate_utf8:
  * @self: a process that is a program
- * @stdin_buf: (nullable): a string to write to the program's standard input
+ * @stdin_buf: (nullable): a string to write to the program's standard input; it must be
+ *   %NULL unless that is a pipe (%G_FORK_EXEC_STDIN_PIPE)
  * @cancellable: (nullable): a cancellable; it ends the communication, not the program
  * @stdout_buf: (out) (optional) (nullable) (transfer full): return location for what the
- *   program has written to its standard output; %NULL if that is no pipe
- * @stderr_buf: (out) (optional) (nullable) (transfer full): likewise, for its standard error
- * @error: return location for an error: as for
- *   [method@GFork.Process.communicate_utf8_finish]
+ *   program has written to its standard output; %NULL if that is not a pipe
+ * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
+ *   program has written to its standard error; %NULL if that is not a pipe
+ * @error: return location for an error: %G_IO_ERROR_INVALID_DATA if an output is not valid
+ *   UTF-8; otherwise as for [method@GFork.Process.communicate]
  *
- * Like [method@GFork.Process.communicate], for text in UTF-8.
+ * Communicates with a program like [method@GFork.Process.communicate], but in text in UTF-8.
  *
- * Returns: %TRUE if the program has ended, and its output is text; %FALSE with @error set
+ * Returns: %TRUE if the program has ended and its output is valid UTF-8; %FALSE with @error
+ *   set
  *
  * Since: 1.0
  */
