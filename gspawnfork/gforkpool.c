@@ -17,8 +17,8 @@
  *
  * Workers that stay up, and jobs for them.
  *
- * A pool forks its template for each worker and runs a function there. It starts another
- * worker when one ends, and ends those that are not needed. A worker does one thing at a
+ * A pool forks its template for each worker, and runs a function there. It starts another
+ * worker when one ends, and ends workers that are not needed. A worker does one thing at a
  * time.
  *
  * ```c
@@ -41,39 +41,48 @@
  *
  * ## Three ways to use it
  *
- * - Jobs: [method@GFork.Pool.call] sends bytes to a worker and returns the bytes that it
- *   replies with. The function of the worker is a call of [func@GFork.serve_jobs].
+ * - Jobs: [method@GFork.Pool.call] sends bytes to a worker, and returns the bytes with which
+ *   the worker replies. The function of the worker calls [func@GFork.serve_jobs].
  * - Loans: [method@GFork.Pool.acquire] lends a worker and its socket, for any protocol.
  * - Servers: the workers serve by themselves, for instance on a listening socket that was
  *   sent to the template. The pool only keeps them running.
  *
- * A job or loan goes to an idle worker, the one that was used last. If none is idle, it
- * goes to a new worker, as long as there are fewer than [property@GFork.Pool:max-workers].
- * Else it waits, in the order of the requests.
+ * A job or a loan gets an idle worker. If several are idle, it gets the one that was used
+ * last. If none is idle, it gets a new worker, as long as there are fewer than
+ * [property@GFork.Pool:max-workers]. Otherwise it waits. Those that wait are served in the
+ * order of their requests.
  *
  * ## Ends
  *
- * A job whose worker dies fails with %G_FORK_ERROR_LOST, unless
- * [property@GFork.Pool:retry-lost] has it repeated. A worker that dies is replaced as
- * [property@GFork.Pool:restart] says: at once, or after a delay if it has ended early.
- * If too many end early, the pool gives up, and is %G_FORK_POOL_STATE_FAILED. A worker
- * that writes to its socket what is not a reply is ended, and its job fails with
- * %G_FORK_ERROR_PROTOCOL.
+ * If a worker dies, its job fails with %G_FORK_ERROR_LOST, unless
+ * [property@GFork.Pool:retry-lost] has another worker do it. [property@GFork.Pool:restart]
+ * says which workers are replaced. Another worker is started at once, or, if the worker has
+ * ended early, after a delay. If too many end early, the state of the pool becomes
+ * %G_FORK_POOL_STATE_FAILED.
  *
- * Dropping a pool kills its workers. When the application ends without that, the workers
- * read the end of file from their sockets, and [func@GFork.serve_jobs] then returns.
+ * A worker that writes something else than a reply to its socket is killed, and its job fails
+ * with %G_FORK_ERROR_PROTOCOL.
+ *
+ * Dropping the last reference to a pool kills its workers. If the application ends without
+ * that, the workers read the end of file from their sockets, and [func@GFork.serve_jobs]
+ * returns.
  *
  * ## Threads
  *
- * All methods may be called from any thread. Results arrive in the thread-default main
- * context of the call, and a blocking call needs no main loop anywhere. The pool has no
- * thread of its own. Its work is done in its own context, which is the thread-default one
- * of the thread that made it; in the context of each call whose result is awaited; and in
- * blocking calls.
+ * All methods may be called from any thread. The result of an asynchronous method arrives in
+ * the thread-default main context of the call. A synchronous method needs no main loop
+ * anywhere.
  *
- * The signals of the pool and of the list are emitted in the pool's own context, and also
- * by a blocking call in the thread that made the pool. A new worker waits for that only if
- * [signal@GFork.Pool::prepare] has handlers.
+ * The pool has no thread of its own. Its *own context* is the main context that was the
+ * thread-default one when the pool was made. The work is done there, in the context of each
+ * call whose result is awaited, and in synchronous calls.
+ *
+ * The signals of the pool and of the list are emitted in the pool's own context. A
+ * synchronous call in the thread that made the pool emits them, too. A new worker waits for
+ * that only if [signal@GFork.Pool::prepare] has handlers.
+ *
+ * In a process that was forked from the application, every operation of the pool fails with
+ * %G_FORK_ERROR_CLOSED.
  *
  * As a [iface@Gio.ListModel], a pool has those workers that are ready, in the order in
  * which they became so.
@@ -440,8 +449,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:template: (getter get_template)
    *
-   * What the workers are forked from. It is changed by [method@GFork.Pool.replace] and
-   * [signal@GFork.Pool::template-lost].
+   * The template that the workers are forked from. [method@GFork.Pool.replace] and
+   * [signal@GFork.Pool::template-lost] change it. If none is given, it is a new one of the
+   * runtime "c".
    *
    * Since: 1.0
    */
@@ -463,7 +473,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:min-workers: (getter get_min_workers) (setter set_min_workers)
    *
-   * How many workers there are at least, while the pool runs.
+   * The least number of workers while the pool is running.
    *
    * Raising it above [property@GFork.Pool:max-workers] raises that, too.
    *
@@ -475,11 +485,11 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:max-workers: (getter get_max_workers) (setter set_max_workers)
    *
-   * How many workers there may be. More than [property@GFork.Pool:min-workers] are started
-   * when jobs or borrowers wait. Initially the number of processors.
+   * The greatest number of workers. More than [property@GFork.Pool:min-workers] are started
+   * when jobs or borrowers wait. The default is the number of processors.
    *
-   * Lowering it below [property@GFork.Pool:min-workers] lowers that, too, and ends those that
-   * are too many when they have finished what they have.
+   * Lowering it below [property@GFork.Pool:min-workers] lowers that, too. Workers that are too
+   * many are ended when they have finished their jobs and loans.
    *
    * Since: 1.0
    */
@@ -490,8 +500,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:idle-timeout: (getter get_idle_timeout) (setter set_idle_timeout)
    *
-   * After how many milliseconds an idle worker above [property@GFork.Pool:min-workers] is
-   * ended; 0 means never.
+   * The time in milliseconds after which an idle worker is ended, if there are more than
+   * [property@GFork.Pool:min-workers]; 0 means never.
    *
    * Since: 1.0
    */
@@ -501,7 +511,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:max-jobs: (getter get_max_jobs) (setter set_max_jobs)
    *
-   * After how many jobs, or loans, a worker is replaced; 0 means no limit.
+   * The number of jobs and loans after which a worker is replaced; 0 means no limit.
    *
    * Since: 1.0
    */
@@ -511,11 +521,11 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:jobs-in-flight: (getter get_jobs_in_flight) (setter set_jobs_in_flight)
    *
-   * How many jobs a worker is sent before it has replied to the first. It does them one
-   * after another, but need not wait for the next one. Short jobs gain from that; a long
-   * one holds up those behind it.
+   * The number of jobs that a worker may have at a time. It still does them one after another,
+   * but need not wait until it is sent the next one. That makes short jobs faster. A long job
+   * delays the jobs behind it.
    *
-   * A worker is sent more than one job only if no other one is idle or can be started.
+   * A worker is sent more than one job only if no other worker is idle or can be started.
    *
    * Since: 1.0
    */
@@ -525,13 +535,14 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:max-restarts: (getter get_max_restarts) (setter set_max_restarts)
    *
-   * How many early ends of workers there may be within
-   * [property@GFork.Pool:restart-window]. With one more the pool is
+   * The number of early ends of workers that may happen within
+   * [property@GFork.Pool:restart-window]. With one more, the state of the pool becomes
    * %G_FORK_POOL_STATE_FAILED. %G_MAXUINT means no limit.
    *
-   * An end is early within a second of becoming ready, and, for a worker that was given a
-   * job, before it has finished one. Ends within 100 milliseconds, of workers that were up
-   * together, count as one. Workers that the pool ends itself do not count.
+   * A worker has ended early if it was not ready yet. It has also ended early if it became
+   * ready less than a second before and has not finished a job or loan. Ends within 100
+   * milliseconds of each other count as one, if the workers were up together. Workers that the
+   * pool ends itself do not count.
    *
    * Since: 1.0
    */
@@ -541,8 +552,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:restart-window: (getter get_restart_window) (setter set_restart_window)
    *
-   * In how many milliseconds early ends are counted; and how long a worker has to live
-   * until the delay of restarts in its place begins anew.
+   * The time in milliseconds within which early ends are counted. If a worker has lived so
+   * long, the next delay of a restart in its place is [property@GFork.Pool:restart-delay]
+   * again.
    *
    * Since: 1.0
    */
@@ -552,9 +564,11 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:restart-delay: (getter get_restart_delay) (setter set_restart_delay)
    *
-   * How many milliseconds after an early end another worker is started. The delay is doubled
-   * with each early end of a worker in the same place, and up to a quarter of it is left out
-   * at random. After any other end, another worker is started at once.
+   * The delay in milliseconds between an early end and the start of another worker.
+   *
+   * The delay is doubled with each further early end of a worker in the same place, and
+   * shortened by up to a quarter at random. After any other end, another worker is started at
+   * once.
    *
    * Since: 1.0
    */
@@ -564,7 +578,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:max-restart-delay: (getter get_max_restart_delay) (setter set_max_restart_delay)
    *
-   * How many milliseconds the restart of a worker is delayed at most.
+   * The greatest delay, in milliseconds, between an early end and the start of another worker.
    *
    * Since: 1.0
    */
@@ -574,11 +588,12 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:stop-signal: (getter get_stop_signal) (setter set_stop_signal)
    *
-   * The signal that a worker is sent to stop it, when it has no job and is not on loan; 0
-   * means none. Its socket is shut down for writing before, so that it reads the end of
-   * file. A worker that serves by itself has no job that the pool knows of, and is sent the
-   * signal at once: it handles the signal, or this is set to 0, if it is to finish what it
-   * is doing.
+   * The signal that a worker is sent to end it, when it has no job and is not on loan; 0 means
+   * none. The socket of the worker is shut down for writing before, so that it reads the end
+   * of file.
+   *
+   * A server has no jobs that the pool knows of, so it is sent the signal at once. If it is to
+   * finish what it is doing, it has to handle the signal, or this has to be 0.
    *
    * Since: 1.0
    */
@@ -588,7 +603,10 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:stop-timeout: (getter get_stop_timeout) (setter set_stop_timeout)
    *
-   * After how many milliseconds a worker that was asked to end is killed.
+   * The time in milliseconds after which a worker that was asked to end is killed.
+   *
+   * When the pool is stopped, the time begins then. When a worker is ended for another reason,
+   * it begins when the worker has no job and is not on loan.
    *
    * Since: 1.0
    */
@@ -598,8 +616,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:wait-for-ready: (getter get_wait_for_ready) (setter set_wait_for_ready)
    *
-   * Whether a worker is ready only when it says so, by [func@GFork.Worker.ready], which
-   * [func@GFork.serve_jobs] calls. Otherwise it is ready when its function is entered.
+   * Whether a worker is ready only when it has called [func@GFork.Worker.ready], as
+   * [func@GFork.serve_jobs] does. Otherwise it is ready when it enters its function.
    *
    * Since: 1.0
    */
@@ -609,8 +627,10 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:retry-lost: (getter get_retry_lost) (setter set_retry_lost)
    *
-   * How often a job whose worker has died is given to another one, instead of failing with
-   * %G_FORK_ERROR_LOST. The worker may have done it in part, or whole.
+   * The number of times that a job whose worker has died is given to another worker, before
+   * it fails with %G_FORK_ERROR_LOST.
+   *
+   * The worker that died may have done a part of the job, or all of it.
    *
    * Since: 1.0
    */
@@ -620,8 +640,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:restart: (getter get_restart) (setter set_restart)
    *
-   * Which workers are replaced when they have ended. When none is left and none will come,
-   * the pool is %G_FORK_POOL_STATE_STOPPED.
+   * Which workers are replaced when they end. If no worker is left and none will be started,
+   * the state of the pool becomes %G_FORK_POOL_STATE_STOPPED.
    *
    * Since: 1.0
    */
@@ -642,8 +662,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:n-waiting: (getter get_n_waiting)
    *
-   * How many jobs and borrowers wait for a worker. No notification is emitted for this
-   * property, which may change a great many times a second.
+   * The number of jobs and loans that wait for a worker. As it may change very often, this
+   * property is not notified.
    *
    * Since: 1.0
    */
@@ -661,9 +681,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * Emitted for each worker before it runs the function. A handler can send it what the
    * other workers do not get.
    *
-   * A new worker waits until the handlers have been called. That needs the pool's context,
-   * so a pool with handlers makes progress only while that is iterated or a call blocks the
-   * thread that made the pool.
+   * A new worker waits until the handlers have been called. They are called in the pool's own
+   * context, so that has to be iterated, unless the thread that made the pool is in a
+   * synchronous call of the pool.
    *
    * Since: 1.0
    */
@@ -675,7 +695,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * @self: the pool
    * @worker: the worker
    *
-   * Emitted when a worker is ready, and was added to the list.
+   * Emitted when a worker has become ready and was added to the list.
    *
    * Since: 1.0
    */
@@ -688,7 +708,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * @self: the pool
    * @worker: the worker
    *
-   * Emitted when a worker has ended that had been ready, and was taken off the list.
+   * Emitted when a worker that was ready has ended and was removed from the list.
    *
    * Since: 1.0
    */
@@ -701,7 +721,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * @self: the pool
    * @error: why no more workers are started
    *
-   * Emitted when the pool has become %G_FORK_POOL_STATE_FAILED.
+   * Emitted when the state of the pool has become %G_FORK_POOL_STATE_FAILED.
    *
    * Since: 1.0
    */
@@ -712,11 +732,13 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool::template-lost:
    * @self: the pool
    *
-   * Emitted when the template has died, or was closed, and a worker is needed. The workers
-   * that live are kept. If no handler returns a template, the pool fails with
-   * %G_FORK_ERROR_LOST.
+   * Emitted when a worker is needed and the template has died or was closed. The workers that
+   * live are kept.
    *
-   * Returns: (transfer full) (nullable): a new template
+   * If no handler returns a template, the state of the pool becomes
+   * %G_FORK_POOL_STATE_FAILED, with the error %G_FORK_ERROR_LOST.
+   *
+   * Returns: (transfer full) (nullable): a new template; %NULL to ask the next handler
    *
    * Since: 1.0
    */
@@ -734,14 +756,16 @@ g_fork_pool_init (GForkPool *self)
 
 /**
  * g_fork_pool_new:
- * @template_: what the workers are forked from
+ * @template_: the template that the workers are forked from; the pool keeps a reference
  * @function: the name of the function that they run: `name` or `module:name`; see
  *   [method@GFork.Template.run]
  *
- * Makes a pool, which has no workers until it is started.
+ * Creates a pool. It has no workers until it is started.
  *
- * All workers get what was sent to the template. The template must be neither run nor
- * closed.
+ * All workers get what was sent to the template. The template must not be run or closed.
+ *
+ * If there are no descriptors for the pool, every operation except
+ * [method@GFork.Pool.stop] fails with %G_FORK_ERROR_FAILED.
  *
  * Returns: (transfer full): a new pool
  *
@@ -805,8 +829,8 @@ g_fork_pool_get_function (GForkPool *self)
  * g_fork_pool_get_state: (get-property state)
  * @self: a pool
  *
- * Gets what the pool is doing. The property is notified a moment later, in the pool's
- * context.
+ * Gets what the pool is doing. The property may be notified later, as that happens in the
+ * pool's own context.
  *
  * Returns: the state
  *
@@ -824,9 +848,9 @@ g_fork_pool_get_state (GForkPool *self)
  * g_fork_pool_get_n_waiting: (get-property n-waiting)
  * @self: a pool
  *
- * Gets how many jobs and borrowers wait for a worker.
+ * Gets the number of jobs and loans that wait for a worker.
  *
- * Returns: their number
+ * Returns: the number of jobs and loans
  *
  * Since: 1.0
  */
@@ -852,7 +876,7 @@ set_setting (GForkPool    *self,
  * g_fork_pool_get_min_workers: (get-property min-workers)
  * @self: a pool
  *
- * Gets how many workers the pool keeps.
+ * Gets the least number of workers while the pool is running.
  *
  * Returns: the number of workers
  *
@@ -871,7 +895,7 @@ g_fork_pool_get_min_workers (GForkPool *self)
  * @self: a pool
  * @min_workers: the number of workers
  *
- * Sets how many workers the pool keeps; see [property@GFork.Pool:min-workers].
+ * Sets the least number of workers; see [property@GFork.Pool:min-workers].
  *
  * Since: 1.0
  */
@@ -890,9 +914,9 @@ g_fork_pool_set_min_workers (GForkPool *self,
  * g_fork_pool_get_max_workers: (get-property max-workers)
  * @self: a pool
  *
- * Gets how many workers there may be.
+ * Gets the greatest number of workers.
  *
- * Returns: the number of workers, 1 at least
+ * Returns: the number of workers, at least 1
  *
  * Since: 1.0
  */
@@ -907,9 +931,9 @@ g_fork_pool_get_max_workers (GForkPool *self)
 /**
  * g_fork_pool_set_max_workers: (set-property max-workers)
  * @self: a pool
- * @max_workers: the number of workers, 1 at least
+ * @max_workers: the number of workers, at least 1
  *
- * Sets how many workers there may be; see [property@GFork.Pool:max-workers].
+ * Sets the greatest number of workers; see [property@GFork.Pool:max-workers].
  *
  * Since: 1.0
  */
@@ -929,9 +953,10 @@ g_fork_pool_set_max_workers (GForkPool *self,
  * g_fork_pool_get_idle_timeout: (get-property idle-timeout)
  * @self: a pool
  *
- * Gets after which time an idle worker is ended.
+ * Gets the time after which an idle worker is ended; see
+ * [property@GFork.Pool:idle-timeout].
  *
- * Returns: milliseconds; 0 means never
+ * Returns: the time in milliseconds; 0 means never
  *
  * Since: 1.0
  */
@@ -946,9 +971,10 @@ g_fork_pool_get_idle_timeout (GForkPool *self)
 /**
  * g_fork_pool_set_idle_timeout: (set-property idle-timeout)
  * @self: a pool
- * @milliseconds: milliseconds; 0 means never
+ * @milliseconds: the time in milliseconds; 0 means never
  *
- * Sets after which time an idle worker is ended; see [property@GFork.Pool:idle-timeout].
+ * Sets the time after which an idle worker is ended; see
+ * [property@GFork.Pool:idle-timeout].
  *
  * Since: 1.0
  */
@@ -965,9 +991,9 @@ g_fork_pool_set_idle_timeout (GForkPool *self,
  * g_fork_pool_get_max_jobs: (get-property max-jobs)
  * @self: a pool
  *
- * Gets how many jobs a worker does.
+ * Gets the number of jobs and loans after which a worker is replaced.
  *
- * Returns: the number of jobs; 0 means no limit
+ * Returns: the number of jobs and loans; 0 means no limit
  *
  * Since: 1.0
  */
@@ -982,9 +1008,10 @@ g_fork_pool_get_max_jobs (GForkPool *self)
 /**
  * g_fork_pool_set_max_jobs: (set-property max-jobs)
  * @self: a pool
- * @max_jobs: the number of jobs; 0 means no limit
+ * @max_jobs: the number of jobs and loans; 0 means no limit
  *
- * Sets how many jobs a worker does; see [property@GFork.Pool:max-jobs].
+ * Sets the number of jobs and loans after which a worker is replaced; see
+ * [property@GFork.Pool:max-jobs].
  *
  * Since: 1.0
  */
@@ -1001,9 +1028,9 @@ g_fork_pool_set_max_jobs (GForkPool *self,
  * g_fork_pool_get_jobs_in_flight: (get-property jobs-in-flight)
  * @self: a pool
  *
- * Gets how many jobs a worker has at a time.
+ * Gets the number of jobs that a worker may have at a time.
  *
- * Returns: the number of jobs, 1 at least
+ * Returns: the number of jobs, at least 1
  *
  * Since: 1.0
  */
@@ -1018,9 +1045,10 @@ g_fork_pool_get_jobs_in_flight (GForkPool *self)
 /**
  * g_fork_pool_set_jobs_in_flight: (set-property jobs-in-flight)
  * @self: a pool
- * @jobs_in_flight: the number of jobs, 1 at least
+ * @jobs_in_flight: the number of jobs, at least 1
  *
- * Sets how many jobs a worker has at a time; see [property@GFork.Pool:jobs-in-flight].
+ * Sets the number of jobs that a worker may have at a time; see
+ * [property@GFork.Pool:jobs-in-flight].
  *
  * Since: 1.0
  */
@@ -1038,7 +1066,8 @@ g_fork_pool_set_jobs_in_flight (GForkPool *self,
  * g_fork_pool_get_max_restarts: (get-property max-restarts)
  * @self: a pool
  *
- * Gets how many early ends there may be within the restart window.
+ * Gets the number of early ends that may happen within
+ * [property@GFork.Pool:restart-window].
  *
  * Returns: the number of ends; %G_MAXUINT means no limit
  *
@@ -1057,8 +1086,8 @@ g_fork_pool_get_max_restarts (GForkPool *self)
  * @self: a pool
  * @max_restarts: the number of ends; %G_MAXUINT means no limit
  *
- * Sets how many early ends there may be within the restart window; see
- * [property@GFork.Pool:max-restarts].
+ * Sets the number of early ends that may happen within
+ * [property@GFork.Pool:restart-window]; see [property@GFork.Pool:max-restarts].
  *
  * Since: 1.0
  */
@@ -1075,9 +1104,9 @@ g_fork_pool_set_max_restarts (GForkPool *self,
  * g_fork_pool_get_restart_window: (get-property restart-window)
  * @self: a pool
  *
- * Gets the time in which early ends are counted.
+ * Gets the time within which early ends are counted.
  *
- * Returns: milliseconds
+ * Returns: the time in milliseconds
  *
  * Since: 1.0
  */
@@ -1092,9 +1121,10 @@ g_fork_pool_get_restart_window (GForkPool *self)
 /**
  * g_fork_pool_set_restart_window: (set-property restart-window)
  * @self: a pool
- * @milliseconds: milliseconds
+ * @milliseconds: the time in milliseconds
  *
- * Sets the time in which early ends are counted; see [property@GFork.Pool:restart-window].
+ * Sets the time within which early ends are counted; see
+ * [property@GFork.Pool:restart-window].
  *
  * Since: 1.0
  */
@@ -1111,9 +1141,9 @@ g_fork_pool_set_restart_window (GForkPool *self,
  * g_fork_pool_get_restart_delay: (get-property restart-delay)
  * @self: a pool
  *
- * Gets how long the first restart after an early end is delayed.
+ * Gets the delay of the first restart after an early end.
  *
- * Returns: milliseconds
+ * Returns: the delay in milliseconds
  *
  * Since: 1.0
  */
@@ -1128,9 +1158,9 @@ g_fork_pool_get_restart_delay (GForkPool *self)
 /**
  * g_fork_pool_set_restart_delay: (set-property restart-delay)
  * @self: a pool
- * @milliseconds: milliseconds
+ * @milliseconds: the delay in milliseconds
  *
- * Sets how long the first restart after an early end is delayed; see
+ * Sets the delay of the first restart after an early end; see
  * [property@GFork.Pool:restart-delay].
  *
  * Since: 1.0
@@ -1148,9 +1178,9 @@ g_fork_pool_set_restart_delay (GForkPool *self,
  * g_fork_pool_get_max_restart_delay: (get-property max-restart-delay)
  * @self: a pool
  *
- * Gets the longest delay of a restart.
+ * Gets the greatest delay of a restart.
  *
- * Returns: milliseconds
+ * Returns: the delay in milliseconds
  *
  * Since: 1.0
  */
@@ -1165,9 +1195,9 @@ g_fork_pool_get_max_restart_delay (GForkPool *self)
 /**
  * g_fork_pool_set_max_restart_delay: (set-property max-restart-delay)
  * @self: a pool
- * @milliseconds: milliseconds
+ * @milliseconds: the delay in milliseconds
  *
- * Sets the longest delay of a restart; see [property@GFork.Pool:max-restart-delay].
+ * Sets the greatest delay of a restart; see [property@GFork.Pool:max-restart-delay].
  *
  * Since: 1.0
  */
@@ -1184,7 +1214,7 @@ g_fork_pool_set_max_restart_delay (GForkPool *self,
  * g_fork_pool_get_stop_signal: (get-property stop-signal)
  * @self: a pool
  *
- * Gets the signal that stops a worker.
+ * Gets the signal that a worker is sent to end it.
  *
  * Returns: the number of a signal; 0 means none
  *
@@ -1203,7 +1233,7 @@ g_fork_pool_get_stop_signal (GForkPool *self)
  * @self: a pool
  * @signum: the number of a signal; 0 means none
  *
- * Sets the signal that stops a worker; see [property@GFork.Pool:stop-signal].
+ * Sets the signal that a worker is sent to end it; see [property@GFork.Pool:stop-signal].
  *
  * Since: 1.0
  */
@@ -1220,9 +1250,9 @@ g_fork_pool_set_stop_signal (GForkPool *self,
  * g_fork_pool_get_stop_timeout: (get-property stop-timeout)
  * @self: a pool
  *
- * Gets how long a worker may take to end.
+ * Gets the time after which a worker that was asked to end is killed.
  *
- * Returns: milliseconds
+ * Returns: the time in milliseconds
  *
  * Since: 1.0
  */
@@ -1237,9 +1267,10 @@ g_fork_pool_get_stop_timeout (GForkPool *self)
 /**
  * g_fork_pool_set_stop_timeout: (set-property stop-timeout)
  * @self: a pool
- * @milliseconds: milliseconds
+ * @milliseconds: the time in milliseconds
  *
- * Sets how long a worker may take to end; see [property@GFork.Pool:stop-timeout].
+ * Sets the time after which a worker that was asked to end is killed; see
+ * [property@GFork.Pool:stop-timeout].
  *
  * Since: 1.0
  */
@@ -1256,9 +1287,10 @@ g_fork_pool_set_stop_timeout (GForkPool *self,
  * g_fork_pool_get_wait_for_ready: (get-property wait-for-ready)
  * @self: a pool
  *
- * Gets whether a worker has to say that it is ready.
+ * Whether a worker is ready only when it says so; see
+ * [property@GFork.Pool:wait-for-ready].
  *
- * Returns: %TRUE if it has to
+ * Returns: %TRUE if a worker has to say that it is ready
  *
  * Since: 1.0
  */
@@ -1273,9 +1305,10 @@ g_fork_pool_get_wait_for_ready (GForkPool *self)
 /**
  * g_fork_pool_set_wait_for_ready: (set-property wait-for-ready)
  * @self: a pool
- * @wait_for_ready: %TRUE if it has to
+ * @wait_for_ready: %TRUE if a worker has to say that it is ready
  *
- * Sets whether a worker has to say that it is ready; see [property@GFork.Pool:wait-for-ready].
+ * Sets whether a worker is ready only when it says so; see
+ * [property@GFork.Pool:wait-for-ready].
  *
  * Since: 1.0
  */
@@ -1292,7 +1325,7 @@ g_fork_pool_set_wait_for_ready (GForkPool *self,
  * g_fork_pool_get_retry_lost: (get-property retry-lost)
  * @self: a pool
  *
- * Gets how often a lost job is given to another worker.
+ * Gets the number of times that a job whose worker has died is given to another worker.
  *
  * Returns: the number of times
  *
@@ -1311,7 +1344,8 @@ g_fork_pool_get_retry_lost (GForkPool *self)
  * @self: a pool
  * @retry_lost: the number of times
  *
- * Sets how often a lost job is given to another worker; see [property@GFork.Pool:retry-lost].
+ * Sets the number of times that a job whose worker has died is given to another worker; see
+ * [property@GFork.Pool:retry-lost].
  *
  * Since: 1.0
  */
@@ -1328,7 +1362,7 @@ g_fork_pool_set_retry_lost (GForkPool *self,
  * g_fork_pool_get_restart: (get-property restart)
  * @self: a pool
  *
- * Gets which workers are replaced.
+ * Gets which workers are replaced when they end.
  *
  * Returns: which workers are replaced
  *
@@ -1347,7 +1381,7 @@ g_fork_pool_get_restart (GForkPool *self)
  * @self: a pool
  * @restart: which workers are replaced
  *
- * Sets which workers are replaced; see [property@GFork.Pool:restart].
+ * Sets which workers are replaced when they end; see [property@GFork.Pool:restart].
  *
  * Since: 1.0
  */

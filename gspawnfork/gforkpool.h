@@ -21,13 +21,14 @@ G_BEGIN_DECLS
  * GForkRestart:
  * @G_FORK_RESTART_ALWAYS: every worker that ends is replaced, so that there are always
  *   [property@GFork.Pool:min-workers]
- * @G_FORK_RESTART_ON_FAILURE: a worker that ended with exit status 0 is not replaced
- * @G_FORK_RESTART_NEVER: no worker that ended by itself is replaced
+ * @G_FORK_RESTART_ON_FAILURE: every worker is replaced, except those that end with the exit
+ *   status 0
+ * @G_FORK_RESTART_NEVER: no worker that ends by itself is replaced
  *
  * Which workers of a pool are replaced when they end.
  *
- * Workers that the pool ends itself, such as those that have had
- * [property@GFork.Pool:max-jobs], are always replaced if they are needed.
+ * A worker that the pool ends itself, for instance after [property@GFork.Pool:max-jobs] jobs,
+ * is replaced in any case if another one is needed.
  *
  * Since: 1.0
  */
@@ -42,10 +43,10 @@ typedef enum
  * GForkPoolState:
  * @G_FORK_POOL_STATE_STOPPED: there are no workers
  * @G_FORK_POOL_STATE_STARTING: the first workers are being started
- * @G_FORK_POOL_STATE_RUNNING: jobs are taken
- * @G_FORK_POOL_STATE_STOPPING: the workers have been told to end
- * @G_FORK_POOL_STATE_FAILED: no workers are started any more, as too many of them
- *   ended early or the template is gone; those that live are kept
+ * @G_FORK_POOL_STATE_RUNNING: the pool accepts jobs and lends workers
+ * @G_FORK_POOL_STATE_STOPPING: the workers are being ended
+ * @G_FORK_POOL_STATE_FAILED: no more workers are started, because a worker could not be
+ *   started, too many have ended early, or the template has died; workers that live are kept
  *
  * What a pool is doing.
  *
