@@ -51,8 +51,10 @@ finish (GForkPool     *self,
  *   could not be started
  * @user_data: data for @callback
  *
- * Starts the workers. A pool that has stopped or failed can be started again, and then
- * forgets what has happened before.
+ * Starts the workers. This is the asynchronous form of [method@GFork.Pool.start].
+ *
+ * A pool that has stopped or failed can be started again. Its early ends and delays are then
+ * counted anew. If the pool is running already, this does nothing.
  *
  * Since: 1.0
  */
@@ -73,9 +75,11 @@ g_fork_pool_start_async (GForkPool           *self,
  * g_fork_pool_start_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: the reason why a worker could not be started, as
- *   for [method@GFork.Template.run_finish]; %G_FORK_ERROR_FAILED if too many have ended
- *   early; %G_FORK_ERROR_CLOSED if the pool was stopped; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: one of [method@GFork.Template.run_finish] if a worker
+ *   could not be started; %G_FORK_ERROR_FAILED if too many workers have ended early, or one
+ *   has ended that is not replaced; %G_FORK_ERROR_LOST if the template has died;
+ *   %G_FORK_ERROR_CLOSED if the pool was stopped meanwhile or is being stopped; or
+ *   %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Pool.start_async].
  *
@@ -98,7 +102,8 @@ g_fork_pool_start_finish (GForkPool     *self,
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the start
  * @error: return location for an error: as for [method@GFork.Pool.start_finish]
  *
- * Starts the workers, and blocks until they are ready.
+ * Starts the workers, and blocks until [property@GFork.Pool:min-workers] are ready.
+ * [method@GFork.Pool.start_async] has the details.
  *
  * Returns: %TRUE if [property@GFork.Pool:min-workers] workers are ready; %FALSE with
  *   @error set
@@ -123,10 +128,12 @@ g_fork_pool_start (GForkPool     *self,
  * @callback: (scope async) (closure user_data): called when no worker is left
  * @user_data: data for @callback
  *
- * Ends the workers. What waits for a worker fails with %G_FORK_ERROR_CLOSED; jobs that
- * workers have are finished. The socket of each worker is shut down for writing, and when
- * it has no job it is sent [property@GFork.Pool:stop-signal]. Those that have not ended
- * after [property@GFork.Pool:stop-timeout] are killed.
+ * Ends the workers. This is the asynchronous form of [method@GFork.Pool.stop].
+ *
+ * Operations that wait for a worker fail with %G_FORK_ERROR_CLOSED. Jobs that workers have
+ * are finished. The socket of each worker is shut down for writing. When a worker has no job
+ * and is not on loan, it is sent [property@GFork.Pool:stop-signal]. Workers that have not
+ * ended after [property@GFork.Pool:stop-timeout] are killed.
  *
  * Since: 1.0
  */
@@ -147,7 +154,8 @@ g_fork_pool_stop_async (GForkPool           *self,
  * g_fork_pool_stop_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED in a process that was forked from
+ *   the application; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Pool.stop_async].
  *
@@ -169,7 +177,8 @@ g_fork_pool_stop_finish (GForkPool     *self,
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the stop
  * @error: return location for an error: as for [method@GFork.Pool.stop_finish]
  *
- * Ends the workers, as [method@GFork.Pool.stop_async] does, and blocks until none is left.
+ * Ends the workers, and blocks until none is left. [method@GFork.Pool.stop_async] has the
+ * details.
  *
  * Returns: %TRUE if no worker is left; %FALSE with @error set
  *
@@ -199,18 +208,21 @@ new_replacement (GForkPool     *self,
 
 /**
  * g_fork_pool_replace_async:
- * @self: a pool that runs
- * @template_: what the new workers are forked from
- * @cancellable: (nullable): a cancellable; the old workers then stay
+ * @self: a running pool
+ * @template_: the template that the new workers are forked from
+ * @cancellable: (nullable): a cancellable; if it is cancelled, the old workers stay
  * @callback: (scope async) (closure user_data): called when the new workers have taken
  *   over, or could not be started
  * @user_data: data for @callback
  *
- * Replaces all workers by forks of another template, without a gap: as many new ones as
- * there are old ones are started, and when all of them are ready, the old ones finish what
- * they have and are ended. Calls that are made after that get new workers only.
+ * Replaces all workers by forks of another template, without an interruption. This is the
+ * asynchronous form of [method@GFork.Pool.replace].
  *
- * If one of the new workers cannot be started, or ends before all are ready, they are
+ * As many new workers are started as there are old ones. When all of them are ready, the old
+ * ones finish their jobs and loans and are ended. Calls that are made after that get only new
+ * workers.
+ *
+ * If one of the new workers cannot be started, or ends before all are ready, the new ones are
  * ended and the old ones stay.
  *
  * Since: 1.0
@@ -234,11 +246,10 @@ g_fork_pool_replace_async (GForkPool           *self,
  * g_fork_pool_replace_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: the reason why a new worker could not be started,
- *   as for [method@GFork.Template.run_finish]; %G_FORK_ERROR_FAILED if one has ended;
- *   %G_FORK_ERROR_CLOSED or the reason of the pool's failure if it does not run;
- *   %G_IO_ERROR_PENDING if the workers are being replaced already; or
- *   %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: one of [method@GFork.Template.run_finish] if a new
+ *   worker could not be started; %G_FORK_ERROR_FAILED if a new worker has ended;
+ *   %G_FORK_ERROR_CLOSED if the pool is not running, or the error with which it has failed;
+ *   %G_IO_ERROR_PENDING if the workers are being replaced already; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Pool.replace_async].
  *
@@ -256,13 +267,13 @@ g_fork_pool_replace_finish (GForkPool     *self,
 
 /**
  * g_fork_pool_replace:
- * @self: a pool that runs
- * @template_: what the new workers are forked from
- * @cancellable: (nullable): a cancellable; the old workers then stay
+ * @self: a running pool
+ * @template_: the template that the new workers are forked from
+ * @cancellable: (nullable): a cancellable; if it is cancelled, the old workers stay
  * @error: return location for an error: as for [method@GFork.Pool.replace_finish]
  *
- * Replaces all workers by forks of another template, as
- * [method@GFork.Pool.replace_async] does, and blocks until they have taken over.
+ * Replaces all workers by forks of another template, and blocks until these have taken over.
+ * [method@GFork.Pool.replace_async] has the details.
  *
  * Returns: %TRUE if the new workers have taken over; %FALSE with @error set
  *
@@ -308,18 +319,19 @@ new_call_many (GForkPool    *self,
 
 /**
  * g_fork_pool_call_async:
- * @self: a pool that runs, whose workers serve jobs
- * @request: what the job is about
- * @cancellable: (nullable): a cancellable; it kills the worker if that has been given the
- *   job
+ * @self: a running pool, whose workers serve jobs
+ * @request: the bytes that the worker is sent
+ * @cancellable: (nullable): a cancellable; if a worker was given the job already, that worker
+ *   is killed
  * @callback: (scope async) (closure user_data): called when the job was done, or has
  *   failed
  * @user_data: data for @callback
  *
- * Has one job done by a worker; see [func@GFork.serve_jobs].
+ * Has a worker do one job; see [func@GFork.serve_jobs]. This is the asynchronous form of
+ * [method@GFork.Pool.call].
  *
- * Requests and replies of more than 64 KiB travel as shared memory. There is no other
- * limit to their size.
+ * The size of a request or a reply is limited by memory alone. More than 64 KiB are passed as
+ * shared memory.
  *
  * Since: 1.0
  */
@@ -342,12 +354,12 @@ g_fork_pool_call_async (GForkPool           *self,
  * g_fork_pool_call_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_JOB with the message of the
- *   worker's function if that has failed; %G_FORK_ERROR_LOST, saying how the worker has
- *   ended, if it died; %G_FORK_ERROR_PROTOCOL if the worker has sent something else than
- *   a reply; %G_FORK_ERROR_CLOSED or the reason of the pool's failure if it does not
- *   run; %G_FORK_ERROR_FAILED if there is no memory or descriptor for the request or the
- *   reply; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_JOB, with the message of the worker's
+ *   function, if that has failed; %G_FORK_ERROR_LOST, with how the worker has ended, if it
+ *   died; %G_FORK_ERROR_PROTOCOL if the worker has sent something else than a reply;
+ *   %G_FORK_ERROR_CLOSED if the pool is not running, or the error with which it has failed;
+ *   %G_FORK_ERROR_FAILED if there is no memory or descriptor for the request or the reply; or
+ *   %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Pool.call_async].
  *
@@ -369,14 +381,14 @@ g_fork_pool_call_finish (GForkPool     *self,
 
 /**
  * g_fork_pool_call:
- * @self: a pool that runs, whose workers serve jobs
- * @request: what the job is about
- * @cancellable: (nullable): a cancellable; it kills the worker if that has been given the
- *   job
+ * @self: a running pool, whose workers serve jobs
+ * @request: the bytes that the worker is sent
+ * @cancellable: (nullable): a cancellable; if a worker was given the job already, that worker
+ *   is killed
  * @error: return location for an error: as for [method@GFork.Pool.call_finish]
  *
- * Has one job done by a worker, as [method@GFork.Pool.call_async] does, and blocks until
- * it was done.
+ * Has a worker do one job, and blocks until it was done. [method@GFork.Pool.call_async] has
+ * the details.
  *
  * Returns: (transfer full): the reply; %NULL with @error set
  *
@@ -397,19 +409,21 @@ g_fork_pool_call (GForkPool     *self,
 
 /**
  * g_fork_pool_call_many_async:
- * @self: a pool that runs, whose workers serve jobs
- * @requests: what the jobs are about, a variant of type `aay`
- * @cancellable: (nullable): a cancellable; it kills the workers that have been given some
- *   of the jobs
+ * @self: a running pool, whose workers serve jobs
+ * @requests: the bytes of each job, a variant of the type `aay`; a floating one is sunk
+ * @cancellable: (nullable): a cancellable; workers that were given some of the jobs already
+ *   are killed
  * @callback: (scope async) (closure user_data): called when all jobs were done, or have
  *   failed
  * @user_data: data for @callback
  *
- * Has many jobs done by the workers, in one operation.
+ * Has the workers do many jobs in one operation. This is the asynchronous form of
+ * [method@GFork.Pool.call_many].
  *
- * This is for many small jobs, of which each would cost a language binding more than it
- * costs the pool. The jobs wait, run and fail as if each was requested on its own. How many
- * of them a worker is sent ahead is [property@GFork.Pool:jobs-in-flight].
+ * This is for many small jobs, for which a language binding would need more time than the
+ * pool does. The jobs wait, run and fail as if each was requested by
+ * [method@GFork.Pool.call]. [property@GFork.Pool:jobs-in-flight] is the number of them that a
+ * worker may have at a time.
  *
  * Since: 1.0
  */
@@ -434,17 +448,17 @@ g_fork_pool_call_many_async (GForkPool           *self,
  * g_fork_pool_call_many_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_CLOSED or the reason of the pool's
- *   failure if it did not run when the jobs were requested; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED if the pool was not running when
+ *   the jobs were requested, or the error with which it had failed; or %G_IO_ERROR_CANCELLED
  *
  * Finishes an operation started with [method@GFork.Pool.call_many_async].
  *
- * For each job there is a number and bytes, in the order of the requests. If the number is
- * -1, the bytes are the reply. Else it is the [error@GFork.Error] with which
- * [method@GFork.Pool.call_finish] would have failed, and the bytes are its message. A job
- * that fails does not make the others fail.
+ * The result has a number and bytes for each job, in the order of the requests. If the number
+ * is -1, the bytes are the reply. Otherwise the job has failed: the number is the code of
+ * [error@GFork.Error] with which [method@GFork.Pool.call_finish] would have failed, and the
+ * bytes are the message. A job that fails does not affect the others.
  *
- * Returns: (transfer full): what has become of the jobs, a variant of type `a(iay)`; %NULL
+ * Returns: (transfer full): the results of the jobs, a variant of the type `a(iay)`; %NULL
  *   with @error set
  *
  * Since: 1.0
@@ -463,16 +477,17 @@ g_fork_pool_call_many_finish (GForkPool     *self,
 
 /**
  * g_fork_pool_call_many:
- * @self: a pool that runs, whose workers serve jobs
- * @requests: what the jobs are about, a variant of type `aay`
- * @cancellable: (nullable): a cancellable; it kills the workers that have been given some
- *   of the jobs
+ * @self: a running pool, whose workers serve jobs
+ * @requests: the bytes of each job, a variant of the type `aay`; a floating one is sunk
+ * @cancellable: (nullable): a cancellable; workers that were given some of the jobs already
+ *   are killed
  * @error: return location for an error: as for [method@GFork.Pool.call_many_finish]
  *
- * Has many jobs done by the workers, and waits for all of them; see
- * [method@GFork.Pool.call_many_async].
+ * Has the workers do many jobs, and blocks until all were done or have failed.
+ * [method@GFork.Pool.call_many_async] and [method@GFork.Pool.call_many_finish] have the
+ * details.
  *
- * Returns: (transfer full): what has become of the jobs, a variant of type `a(iay)`; %NULL
+ * Returns: (transfer full): the results of the jobs, a variant of the type `a(iay)`; %NULL
  *   with @error set
  *
  * Since: 1.0
@@ -492,13 +507,14 @@ g_fork_pool_call_many (GForkPool     *self,
 
 /**
  * g_fork_pool_acquire_async:
- * @self: a pool that runs
- * @cancellable: (nullable): a cancellable
+ * @self: a running pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting
  * @callback: (scope async) (closure user_data): called when there is a worker
  * @user_data: data for @callback
  *
- * Borrows a worker: an idle one, else a new one if there may be more, else the next one
- * that is given back.
+ * Borrows a worker. It is an idle one if there is one, otherwise a new one if there may be
+ * more, otherwise one that has become idle. This is the asynchronous form of
+ * [method@GFork.Pool.acquire].
  *
  * Since: 1.0
  */
@@ -519,9 +535,10 @@ g_fork_pool_acquire_async (GForkPool           *self,
  * g_fork_pool_acquire_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_CLOSED or the reason of the pool's
- *   failure if it does not run; %G_FORK_ERROR_FAILED if there is no descriptor for the
- *   socket; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error: %G_FORK_ERROR_CLOSED if the pool is not running, or
+ *   the error with which it has failed; %G_FORK_ERROR_FAILED if there is no descriptor for the
+ *   socket; %G_IO_ERROR_CANCELLED; or another of [error@Gio.IOErrorEnum] if no
+ *   [class@Gio.Socket] can be made
  *
  * Finishes an operation started with [method@GFork.Pool.acquire_async].
  *
@@ -546,12 +563,12 @@ g_fork_pool_acquire_finish (GForkPool     *self,
 
 /**
  * g_fork_pool_acquire:
- * @self: a pool that runs
- * @cancellable: (nullable): a cancellable
+ * @self: a running pool
+ * @cancellable: (nullable): a cancellable; it ends the waiting
  * @error: return location for an error: as for [method@GFork.Pool.acquire_finish]
  *
- * Borrows a worker, as [method@GFork.Pool.acquire_async] does, and blocks until there is
- * one.
+ * Borrows a worker, and blocks until there is one. [method@GFork.Pool.acquire_async] has the
+ * details.
  *
  * Returns: (transfer full): a worker on loan; %NULL with @error set
  *
