@@ -11,12 +11,12 @@
 /**
  * GForkLoan:
  *
- * A worker that is on loan from a [class@GFork.Pool]: nobody else uses it or its socket
- * meanwhile.
+ * A worker on loan from a [class@GFork.Pool]. Until the loan ends, nobody else uses the worker
+ * or its socket.
  *
- * [method@GFork.Loan.release] gives the worker back, when the conversation is complete and
+ * [method@GFork.Loan.release] gives the worker back when the conversation is complete and
  * another one can begin. [method@GFork.Loan.discard] ends the worker, for instance after an
- * error. Dropping the loan does so, too.
+ * error. Dropping the last reference does the same.
  *
  * ```c
  * g_autoptr (GForkLoan) loan = g_fork_pool_acquire (pool, NULL, &error);
@@ -100,7 +100,7 @@ g_fork_loan_new (GForkLease *lease)
  * g_fork_loan_get_worker:
  * @self: a loan
  *
- * Gets the worker.
+ * Gets the worker that is on loan.
  *
  * Returns: (transfer none): the worker
  *
@@ -118,8 +118,8 @@ g_fork_loan_get_worker (GForkLoan *self)
  * g_fork_loan_get_socket:
  * @self: a loan
  *
- * Gets the worker's communication socket: a non-blocking Unix stream socket, which
- * belongs to this loan. It must not be used when the loan has ended.
+ * Gets the communication socket of the worker: a non-blocking Unix stream socket. It must not
+ * be used after the loan has ended.
  *
  * Returns: (transfer none): the socket
  *
@@ -137,7 +137,7 @@ g_fork_loan_get_socket (GForkLoan *self)
  * g_fork_loan_release:
  * @self: a loan
  *
- * Gives the worker back to the pool, which lends it again. The worker is ended instead if
+ * Gives the worker back to the pool, which can lend it again. The worker is ended instead if
  * either end of its socket was closed, or if it has written something that was not read.
  *
  * Does nothing if the loan has ended before.
@@ -156,8 +156,8 @@ g_fork_loan_release (GForkLoan *self)
  * g_fork_loan_discard:
  * @self: a loan
  *
- * Ends the worker, as [method@GFork.Pool.stop] ends one, and has the pool start another
- * one if it needs one.
+ * Ends the worker in the same way as [method@GFork.Pool.stop]. The pool starts another one if
+ * it needs one.
  *
  * Does nothing if the loan has ended before.
  *

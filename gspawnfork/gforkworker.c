@@ -13,8 +13,10 @@
  *
  * A worker of a [class@GFork.Pool].
  *
- * Workers are the items of the pool as a [iface@Gio.ListModel], and what
- * [signal@GFork.Pool::worker-started] and [signal@GFork.Pool::worker-ended] are about.
+ * Workers are the items of the pool, which is a [iface@Gio.ListModel]. The signals
+ * [signal@GFork.Pool::worker-started] and [signal@GFork.Pool::worker-ended] have them as
+ * arguments.
+ *
  * The methods may be called from any thread.
  *
  * Since: 1.0
@@ -87,9 +89,10 @@ g_fork_worker_set (GForkWorker *self,
  * g_fork_worker_get_process:
  * @self: a worker
  *
- * Gets the process. The pool stops and replaces it by itself. Use
- * [signal@GFork.Pool::worker-ended] for its end: [signal@GFork.Process::exited] may be
- * emitted in any thread that uses the pool.
+ * Gets the process of the worker. The pool ends and replaces it by itself.
+ *
+ * To learn of its end, use [signal@GFork.Pool::worker-ended]. [signal@GFork.Process::exited]
+ * may be emitted in any thread that uses the pool.
  *
  * Returns: (transfer none): the process
  *
@@ -107,10 +110,10 @@ g_fork_worker_get_process (GForkWorker *self)
  * g_fork_worker_get_index:
  * @self: a worker
  *
- * Gets the number of the worker's place in the pool. The worker that replaces this one
- * has the same number.
+ * Gets the number of the worker's place in the pool. The worker that replaces this one has
+ * the same number.
  *
- * Returns: the number, from 0 on; less than [property@GFork.Pool:max-workers]
+ * Returns: the number, from 0 to [property@GFork.Pool:max-workers] - 1
  *
  * Since: 1.0
  */
@@ -126,8 +129,8 @@ g_fork_worker_get_index (GForkWorker *self)
  * g_fork_worker_get_n_jobs:
  * @self: a worker
  *
- * Gets how many jobs the worker has done, also those that failed, and how often it was
- * on loan.
+ * Gets the number of jobs that the worker has done, including those that failed, and of loans
+ * that have ended.
  *
  * Returns: the number of jobs and loans
  *
@@ -173,8 +176,7 @@ g_fork_worker_is_idle (GForkWorker *self)
  * g_fork_worker_is_ready:
  * @self: a worker
  *
- * Whether the worker runs, and has said that it is ready if
- * [property@GFork.Pool:wait-for-ready] was set when it was started.
+ * Whether the worker is ready; see [property@GFork.Pool:wait-for-ready].
  *
  * Returns: %TRUE if it is ready
  *
