@@ -17,8 +17,8 @@ extern "C" {
 /**
  * G_FORK_EXPORT:
  *
- * Marks a function of a module that is to be found by its name: it has C linkage,
- * also in C++, and is visible whatever the compiler's default is.
+ * Marks a function of a module that is to be found by its name. It has C linkage, also in
+ * C++, and default visibility, whatever the options of the compiler are.
  *
  * ```c
  * G_FORK_EXPORT int
@@ -40,17 +40,16 @@ extern "C" {
 
 /**
  * GForkArg:
- * @fd: a file descriptor, or -1 if this is a string
- * @data: (array length=length) (element-type guint8) (nullable): the bytes,
- *   followed by a NUL that @length does not count; %NULL if this is a
- *   descriptor
+ * @fd: a descriptor; -1 if the argument is a string or bytes
+ * @data: (array length=length) (element-type guint8) (nullable): the bytes, followed by a NUL
+ *   that @length does not count; %NULL if the argument is a descriptor
  * @length: the number of bytes in @data
  *
- * One thing that was sent to a template: a descriptor or a string of bytes.
+ * An argument that was sent to a template: a descriptor, or a string or bytes.
  *
- * The worker owns the descriptor, which is close-on-exec, and may close it. The
- * bytes stay valid as long as the process lives and must not be written to:
- * long ones are memory that is shared with other processes.
+ * The function that receives it owns the descriptor, which has the close-on-exec flag. The
+ * bytes are valid as long as the process lives. They must not be written to: 64 KiB or more
+ * are memory that other processes share.
  *
  * Since: 1.0
  */
@@ -63,15 +62,16 @@ typedef struct
 
 /**
  * GForkRunFunc:
- * @socket: the communication socket: a connected, blocking, close-on-exec Unix
- *   stream socket, owned by the function
- * @args: (array length=n_args): what was sent, in the order sent
+ * @socket: the communication socket: a connected, blocking Unix stream socket with the
+ *   close-on-exec flag, which the function owns
+ * @args: (array length=n_args): the arguments that were sent, in the order in which they were
+ *   sent
  * @n_args: the number of elements in @args
  *
  * The type of functions for [method@GFork.Template.run].
  *
- * When the function returns, the worker leaves by `exit()`: handlers and destructors of
- * modules are run, and the buffers of stdio are written out. A function that needs none of
+ * When the function returns, the worker calls `exit()`. This runs the exit handlers and
+ * destructors of modules, and writes out the buffers of stdio. A function that needs none of
  * that can call `_exit()`, which takes less time.
  *
  * Returns: the exit status, of which the system keeps the lowest eight bits
@@ -92,9 +92,9 @@ typedef int (*GForkRunFunc) (int             socket,
  *
  * The type of functions for [method@GFork.Template.call].
  *
- * The function runs in the template, so everything that it sets up is there in
- * every fork of it. It must not leave threads behind: a process with more
- * than one thread cannot be forked.
+ * The function runs in the template, so everything that it sets up is there in every fork of
+ * the template. It must not leave threads behind, because a process with more than one thread
+ * cannot be forked.
  *
  * Returns: 0 on success, anything else on failure
  *
@@ -109,13 +109,14 @@ typedef int (*GForkCallFunc) (const GForkArg *args,
  * g_fork_take_args: (skip)
  * @args: (out) (transfer none): where to store the arguments
  *
- * Takes the arguments that have been sent for the run so far. They are not passed to the
- * function that is run then. This is for use inside a [callback@GFork.CallFunc].
+ * Takes the arguments that the template was sent so far. They are then not passed to the
+ * function that is run. This is for use inside a [callback@GFork.CallFunc].
  *
- * The array and its strings stay valid as long as the process and its forks
- * live. The descriptors belong to the caller.
+ * The array and its strings are valid as long as the process and its forks live. The caller
+ * owns the descriptors.
  *
- * Returns: the number of arguments
+ * Returns: the number of arguments; 0 outside a [callback@GFork.CallFunc], or if there is no
+ *   memory
  *
  * Since: 1.0
  */
@@ -133,20 +134,19 @@ typedef struct _GForkReply GForkReply;
 
 /**
  * GForkJobFunc: (skip)
- * @request: (array length=length): the bytes that were given to
- *   [method@GFork.Pool.call], followed by a NUL that @length does not count, and
- *   aligned as `malloc()` aligns
+ * @request: (array length=length): the bytes that were given to [method@GFork.Pool.call],
+ *   followed by a NUL that @length does not count, and aligned like memory from `malloc()`
  * @length: the number of bytes in @request
- * @reply: takes the reply, or the reason of the failure
+ * @reply: receives the reply, or the reason of the failure
  * @user_data: the data given to [func@GFork.serve_jobs]
  *
  * The type of functions that do one job, in a worker of a [class@GFork.Pool].
  *
- * The request is valid until the function returns.
+ * The request is valid until the function returns. If the function succeeds without
+ * `g_fork_reply_set()`, the reply is empty. If it fails without `g_fork_reply_fail()`, the
+ * job fails with a general message.
  *
- * Returns: 0 if the job succeeded; an empty reply is sent if none was set. Anything
- *   else if it failed; a general message is sent if `g_fork_reply_fail()` was not
- *   called
+ * Returns: 0 if the job succeeded, anything else if it failed
  *
  * Since: 1.0
  */
@@ -158,12 +158,13 @@ typedef int (*GForkJobFunc) (const void *request,
 /**
  * g_fork_reply_set: (skip)
  * @reply: the reply to a job
- * @data: (array length=length): bytes, which are copied
+ * @data: (array length=length): the bytes of the reply, which are copied
  * @length: the number of bytes in @data
  *
- * Sets what [method@GFork.Pool.call] returns. The last call counts.
+ * Sets the reply, which [method@GFork.Pool.call] returns. It replaces a reply or a failure
+ * that was set before.
  *
- * If there is no memory for the copy, the job fails and says so.
+ * If there is no memory for the copy, the job fails with a message that says so.
  *
  * Since: 1.0
  */
@@ -175,10 +176,10 @@ void g_fork_reply_set (GForkReply *reply,
 /**
  * g_fork_reply_fail: (skip)
  * @reply: the reply to a job
- * @message: why the job fails, UTF-8
+ * @message: why the job fails, in UTF-8; it is copied
  *
- * Makes the job fail: [method@GFork.Pool.call] fails with %G_FORK_ERROR_JOB and this
- * message, whatever the function returns. The last call counts.
+ * Makes the job fail: [method@GFork.Pool.call] fails with %G_FORK_ERROR_JOB and this message,
+ * even if the function returns 0. It replaces a reply or a failure that was set before.
  *
  * Since: 1.0
  */
@@ -192,9 +193,8 @@ void g_fork_reply_fail (GForkReply *reply,
  * @func: does one job
  * @user_data: data for @func
  *
- * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more
- * for this worker. Says first that the worker is ready, as
- * [func@GFork.Worker.ready] does.
+ * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more for
+ * this worker. It begins with [func@GFork.Worker.ready].
  *
  * ```c
  * static int
@@ -213,8 +213,8 @@ void g_fork_reply_fail (GForkReply *reply,
  * }
  * ```
  *
- * Returns: the exit status for the worker to return: 0 if the pool, or the
- *   application, has closed the connection; 1 if the connection cannot be used
+ * Returns: the exit status for the worker: 0 if the pool or the application has closed the
+ *   connection; 1 if the connection cannot be used any more
  *
  * Since: 1.0
  */
@@ -227,9 +227,9 @@ int g_fork_serve_jobs (int          socket,
  * g_fork_worker_ready:
  * @socket: the descriptor of the communication socket
  *
- * Says that this worker is ready: for workers of pools of which
- * [property@GFork.Pool:wait-for-ready] is set. A pool without it leaves the message in
- * the socket, where the first borrower of the worker would find it.
+ * Tells the pool that this worker is ready. This is for workers of pools that have
+ * [property@GFork.Pool:wait-for-ready] set. A pool without it does not read the message, and
+ * the first borrower of the worker would find it in the socket.
  *
  * Since: 1.0
  */
