@@ -21,13 +21,13 @@
 /**
  * GForkSandbox:
  *
- * What a template, all that is forked from it, their workers and programs may still do.
+ * What a confined template, its forks, and their workers and programs may still do.
  *
- * A new sandbox lets a process compute, and use what it has open: its standard streams,
- * its communication socket, what it was sent, and what the template opened before it was
- * confined. It cannot open any file but `/dev/null` and `/dev/urandom`, reach no network,
- * and send no signal to, trace or read the memory of any process that it has not started
- * itself. What it needs besides is allowed here.
+ * A new sandbox lets a process compute, and use what it has open: its standard streams, its
+ * communication socket, the descriptors that it was sent, and what the template opened before
+ * it was confined. The process cannot open any file except `/dev/null` and `/dev/urandom`, and
+ * cannot reach the network. It cannot send signals to a process that it has not started
+ * itself, trace it, or read its memory. The methods here allow more.
  *
  * ```c
  * static GForkTemplate *
@@ -43,17 +43,17 @@
  * }
  * ```
  *
- * A template is confined once, by [method@GFork.Template.confine], and all of its forks are
- * as it is; so a confined worker starts as fast as any worker. Modules that it needs are
- * loaded before.
+ * [method@GFork.Template.confine] confines a template once, and all of its forks are confined
+ * with it. So a confined worker starts as fast as any other. Load the modules that it needs
+ * before.
  *
- * The kernel enforces this with Landlock, a filter of system calls and
- * `no_new_privs`, without privileges and without namespaces. Calls that are refused fail, mostly with
- * `EPERM` or `EACCES`, and nothing is killed. See
- * [Confined workers](confined-workers.html) for what it protects from what, and recipes.
+ * The kernel enforces the sandbox with Landlock, a filter of system calls and `no_new_privs`.
+ * That needs no privileges and no namespaces. A system call that is refused fails, mostly with
+ * `EPERM` or `EACCES`. No process is killed for it. [Confined workers](confined-workers.html)
+ * has the limits of the protection, and recipes.
  *
- * A sandbox may be changed after a template was confined with it; that does not change the
- * template. All methods may be called from any thread.
+ * A template gets a copy of the sandbox, so later changes of the sandbox do not affect it. All
+ * methods may be called from any thread.
  *
  * Since: 1.0
  */
@@ -150,7 +150,8 @@ g_fork_sandbox_class_init (GForkSandboxClass *klass)
   /**
    * GForkSandbox:required:
    *
-   * Whether confining fails if the kernel cannot enforce all of it.
+   * Whether confining a template fails if the kernel cannot enforce all of
+   * [flags@GFork.SandboxFeatures].
    *
    * Since: 1.0
    */
@@ -180,8 +181,7 @@ g_fork_sandbox_init (GForkSandbox *self)
 /**
  * g_fork_sandbox_new:
  *
- * Creates a sandbox in which nothing is allowed but to compute, and to use what the
- * process has open.
+ * Creates a sandbox in which a process may only compute, and use what it has open.
  *
  * Returns: (transfer full): a new sandbox
  *
@@ -212,11 +212,13 @@ allow (GForkSandbox *self,
  * @self: a sandbox
  * @path: (type filename): an absolute path
  *
- * Allows to read the file or directory, and all beneath it: the contents of files, and
- * lists of directories. Files may also be mapped executable, so that modules can be loaded.
+ * Allows reading a file, or a directory and everything beneath it: the contents of files and
+ * the lists of directories. Files may also be mapped executable, so that modules can be
+ * loaded.
  *
- * The path is resolved when a template is confined, and links are followed. If it does not
- * exist then, the template's next operation fails with %G_FORK_ERROR_FAILED and names it.
+ * The path is resolved, and symbolic links are followed, when a template is confined. If the
+ * path is not absolute or does not exist then, the next operation of the template fails with
+ * %G_FORK_ERROR_FAILED, and the message names the path.
  *
  * Since: 1.0
  */
@@ -235,15 +237,16 @@ g_fork_sandbox_allow_read (GForkSandbox *self,
  * @self: a sandbox
  * @path: (type filename): an absolute path
  *
- * Allows to write to the file or directory, and all beneath it: to create, change,
- * truncate, rename, link and remove files, directories and symbolic links. It does not
- * allow to read them.
+ * Allows writing to a file, or to a directory and everything beneath it. Files, directories
+ * and symbolic links can be created, changed, truncated, renamed, linked and removed. This
+ * does not allow reading them.
  *
- * Devices cannot be made, and modes, owners, times and extended attributes cannot be
- * changed. A link that a worker makes there may point anywhere: an application that follows
- * it may reach what the worker could not.
+ * Devices cannot be made. Modes, owners, times and extended attributes cannot be changed.
  *
- * The path is resolved as by [method@GFork.Sandbox.allow_read].
+ * A symbolic link that a worker makes there may point anywhere. An application that follows it
+ * may reach what the worker could not.
+ *
+ * The path is resolved as for [method@GFork.Sandbox.allow_read], with the same errors.
  *
  * Since: 1.0
  */
@@ -262,17 +265,17 @@ g_fork_sandbox_allow_write (GForkSandbox *self,
  * @self: a sandbox
  * @path: (type filename): an absolute path
  *
- * Allows to execute, and to read, the program at the path, or all programs beneath it. They
- * are confined as well.
+ * Allows executing and reading a program, or all programs beneath a directory. The programs
+ * are confined as well. If this is not called, no program can be executed.
  *
- * A program that is linked dynamically needs its loader (`/lib64/ld-linux-x86-64.so.2` on
- * x86-64) executable, too, and its libraries readable.
+ * A program that is linked dynamically also needs its loader to be executable
+ * (`/lib64/ld-linux-x86-64.so.2` on x86-64), and its libraries to be readable.
  *
- * If this is not called, no program can be executed. If it is, memory that could be executed
- * like a file is refused: `memfd_create()` needs `MFD_NOEXEC_SEAL`, and `mmap()` fails with
- * `MAP_SHARED` and `MAP_ANONYMOUS` together.
+ * In a sandbox that allows any program, memory that could be executed like a file is refused:
+ * `memfd_create()` fails without `MFD_NOEXEC_SEAL`, and `mmap()` fails with `MAP_SHARED` and
+ * `MAP_ANONYMOUS` together.
  *
- * The path is resolved as by [method@GFork.Sandbox.allow_read].
+ * The path is resolved as for [method@GFork.Sandbox.allow_read], with the same errors.
  *
  * Since: 1.0
  */
@@ -290,13 +293,13 @@ g_fork_sandbox_allow_execute (GForkSandbox *self,
  * g_fork_sandbox_allow_network:
  * @self: a sandbox
  *
- * Allows connections by TCP and datagrams by UDP, over IPv4 and IPv6, to any address.
- * Binding to an address and listening stay refused. A worker accepts connections on a
- * listening socket that it was sent also without this.
+ * Allows TCP connections and UDP datagrams, over IPv4 and IPv6, to any address. Binding to an
+ * address and listening are still refused.
  *
- * To find addresses by names, the files for that have to be readable, like
- * `/etc/resolv.conf`, `/etc/hosts`, `/etc/nsswitch.conf` and `/etc/gai.conf`, and the
- * libraries that they name.
+ * A worker can accept connections on a listening socket that it was sent without this.
+ *
+ * To resolve names, a worker needs to read `/etc/resolv.conf`, `/etc/hosts`,
+ * `/etc/nsswitch.conf` and `/etc/gai.conf`, and the libraries that these name.
  *
  * Since: 1.0
  */
@@ -316,20 +319,24 @@ g_fork_sandbox_allow_network (GForkSandbox *self)
  * @self: a sandbox
  * @names: (array zero-terminated=1): names of system calls, like `mlock`
  *
- * Allows system calls that a sandbox refuses otherwise, whatever their arguments.
+ * Allows system calls that the sandbox would refuse, with any arguments.
  *
- * Landlock goes on to decide about files, connections by TCP, signals and tracing. Beyond that a
- * call may open a door: `socket`, `connect` and `bind` to all services that listen on a
- * socket with a path, `chmod`, `chown`, `setxattr` and `utimensat` to all files of the user,
- * `inotify_add_watch` to who uses which file, `prlimit64`, `setpriority` and
- * `ioprio_set` to other processes of the user, `unshare`, `setns`, `clone` and `clone3` to new namespaces,
- * `mount` and `open_by_handle_at` to all files, `io_uring_setup`, `bpf`, `userfaultfd` and
- * `perf_event_open` to large parts of the kernel. With `setpgid` a worker can have the kernel
- * send SIGHUP to the application's process group; a worker of root gets all of the processor
- * with `sched_setattr`, and changes firewalls with `setsockopt`.
+ * Landlock still decides about files, TCP connections, signals and tracing. Some system calls
+ * give access to more:
  *
- * If there is no system call of a name, the next operation of a template that is confined
- * fails with %G_FORK_ERROR_FAILED and names it.
+ * - `socket`, `connect` and `bind`: all services that listen on a socket with a path
+ * - `chmod`, `chown`, `setxattr` and `utimensat`: all files of the user
+ * - `inotify_add_watch`: who uses which file
+ * - `prlimit64`, `setpriority` and `ioprio_set`: other processes of the user
+ * - `unshare`, `setns`, `clone` and `clone3`: new namespaces
+ * - `mount` and `open_by_handle_at`: all files
+ * - `io_uring_setup`, `bpf`, `userfaultfd` and `perf_event_open`: large parts of the kernel
+ * - `setpgid`: the application's process group, to which the kernel can be made to send SIGHUP
+ * - `sched_setattr`, if the worker is root's: all of the processor
+ * - `setsockopt`, if the worker is root's: firewalls
+ *
+ * If there is no system call of a name, the next operation of a template that was confined
+ * fails with %G_FORK_ERROR_FAILED, and the message has the name.
  *
  * Since: 1.0
  */
@@ -351,9 +358,10 @@ g_fork_sandbox_allow_system_calls (GForkSandbox       *self,
  * g_fork_sandbox_get_required:
  * @self: a sandbox
  *
- * Whether confining fails if the kernel cannot enforce all of it.
+ * Whether confining a template fails if the kernel cannot enforce all of
+ * [flags@GFork.SandboxFeatures].
  *
- * Returns: whether all features are required
+ * Returns: %TRUE if all features are required
  *
  * Since: 1.0
  */
@@ -373,12 +381,13 @@ g_fork_sandbox_get_required (GForkSandbox *self)
 /**
  * g_fork_sandbox_set_required:
  * @self: a sandbox
- * @required: %TRUE if all features are required, %FALSE if a template is confined as far as
- *   the kernel can
+ * @required: %TRUE if all features are required, %FALSE to enforce as many as the kernel can
  *
- * Sets what happens where the kernel cannot enforce all of [flags@GFork.SandboxFeatures]. If
- * they are required, which is the default, the next operation of a template that is
- * confined fails with %G_FORK_ERROR_NOT_SUPPORTED and names what is missing.
+ * Sets whether all of [flags@GFork.SandboxFeatures] are required. That is the default.
+ *
+ * If they are required and the kernel cannot enforce all of them, the next operation of a
+ * template that was confined fails with %G_FORK_ERROR_NOT_SUPPORTED, and the message names the
+ * missing features. A library that was built without libseccomp always fails in this way.
  *
  * Since: 1.0
  */
@@ -403,9 +412,9 @@ g_fork_sandbox_set_required (GForkSandbox *self,
 /**
  * g_fork_sandbox_get_features:
  *
- * Gets what the kernel enforces, for this process and those that it starts.
+ * Gets the features that the kernel can enforce for processes that this one starts.
  *
- * Returns: the features that it has
+ * Returns: the features
  *
  * Since: 1.0
  */

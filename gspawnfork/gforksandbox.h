@@ -20,14 +20,14 @@ G_BEGIN_DECLS
  * @G_FORK_SANDBOX_NONE: nothing
  * @G_FORK_SANDBOX_FILES: files can be opened, created and removed only where that is
  *   allowed (Landlock 3, Linux 6.2)
- * @G_FORK_SANDBOX_NETWORK: TCP connections can be refused whatever the socket
- *   (Landlock 4, Linux 6.7)
- * @G_FORK_SANDBOX_SIGNALS: signals reach only what the worker has started itself
+ * @G_FORK_SANDBOX_NETWORK: TCP connections can be refused on all sockets, also on those
+ *   were sent (Landlock 4, Linux 6.7)
+ * @G_FORK_SANDBOX_SIGNALS: a process can send signals only to what it has started itself
  *   (Landlock 6, Linux 6.12)
- * @G_FORK_SANDBOX_SYSTEM_CALLS: system calls are filtered (seccomp; the library has to be
- *   built with libseccomp)
+ * @G_FORK_SANDBOX_SYSTEM_CALLS: system calls are filtered (seccomp, if the library was built
+ *   with libseccomp)
  *
- * What can be enforced. See [func@GFork.Sandbox.get_features].
+ * The parts of a sandbox that can be enforced; see [func@GFork.Sandbox.get_features].
  *
  * Since: 1.0
  */
