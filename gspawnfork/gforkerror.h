@@ -27,27 +27,28 @@ G_BEGIN_DECLS
 /**
  * GForkError:
  * @G_FORK_ERROR_FAILED: something failed that no other code describes
- * @G_FORK_ERROR_SPAWN: the helper program could not be executed, or is none
- * @G_FORK_ERROR_FORK: the template could not fork
- * @G_FORK_ERROR_THREADED: the process has more than one thread and therefore
- *   cannot be forked; the message names the threads with their IDs, and the last
- *   module or function after which they were seen. Under an emulator such as
- *   qemu-user, the emulator has a thread in each process
+ * @G_FORK_ERROR_SPAWN: the helper or the interpreter could not be executed, or the program
+ *   that was executed is not one
+ * @G_FORK_ERROR_FORK: the system could not make another process
+ * @G_FORK_ERROR_THREADED: the process has more than one thread, and therefore cannot be
+ *   forked or confined; the message names the threads with their IDs, and the last module or
+ *   function that was loaded or called before. An emulator such as qemu-user has a thread of
+ *   its own in each process
  * @G_FORK_ERROR_MODULE: a module could not be found or loaded
  * @G_FORK_ERROR_FUNCTION: no loaded module has the function
  * @G_FORK_ERROR_CALL: a called function reported a failure
  * @G_FORK_ERROR_EXEC: the program could not be executed
- * @G_FORK_ERROR_LOST: the process ended unexpectedly, or how it ended cannot
- *   be known any more
- * @G_FORK_ERROR_PROTOCOL: the other end does not speak the protocol, or not
- *   this version of it
+ * @G_FORK_ERROR_LOST: the process ended unexpectedly, or it cannot be known how it ended
+ * @G_FORK_ERROR_PROTOCOL: the template process or the worker does not speak the protocol, or
+ *   not this version of it
  * @G_FORK_ERROR_NOT_SUPPORTED: the runtime or the system cannot do this
- * @G_FORK_ERROR_CLOSED: the template was closed, run, executed or detached
- *   before, or the process has ended before
- * @G_FORK_ERROR_JOB: the function of a worker has failed to do a job
+ * @G_FORK_ERROR_CLOSED: the template was closed, run, executed or detached before; the process
+ *   has ended before; or the pool is not running
+ * @G_FORK_ERROR_JOB: the function of a worker reported that it could not do a job
  *
- * What can go wrong with templates and workers. Cancelling an operation is
- * reported as %G_IO_ERROR_CANCELLED instead.
+ * Error codes of templates, processes and pools.
+ *
+ * An operation that was cancelled fails with %G_IO_ERROR_CANCELLED instead.
  *
  * Since: 1.0
  */
