@@ -21,20 +21,22 @@ static GPrivate current_wait = G_PRIVATE_INIT (NULL);
 
 /**
  * g_fork_begin_wait:
- * @error: return location for an error: %G_FORK_ERROR_FAILED if there are no
- *   descriptors left
+ * @error: return location for an error: %G_FORK_ERROR_FAILED if there are no descriptors left
+ *   for the main context
  *
- * Begins what a synchronous method of this library does, for a language's binding that does
- * the rest. The binding starts the asynchronous method, iterates the context that this
- * returns until the result is there, calls the method's finish function, and then
- * [func@GFork.end_wait]. Between the iterations an interpreter can handle signals, and
+ * Begins a wait for the result of an asynchronous method. This is for language bindings that
+ * have synchronous methods of their own.
+ *
+ * The binding then starts the asynchronous method of this library, and iterates the returned
+ * context until the callback was called. It calls the finish function of the method, and at
+ * last [func@GFork.end_wait]. Between the iterations, an interpreter can handle signals and
  * cancel the operation.
  *
- * The context is the thread's default one meanwhile. What goes on after the operation
- * is left to the context that was the default before. Waits can be nested.
+ * Until the end of the wait, the returned context is the thread-default one. What goes on
+ * after the operation, such as waiting for the end of the process, uses the context that was
+ * the thread-default one before. Waits can be nested.
  *
- * Returns: (transfer none): a context, which belongs to the thread; %NULL with @error
- *   set
+ * Returns: (transfer none): a main context, which belongs to the thread; %NULL with @error set
  *
  * Since: 1.0
  */
@@ -57,7 +59,7 @@ g_fork_begin_wait (GError **error)
 /**
  * g_fork_end_wait:
  *
- * Ends the wait that [func@GFork.begin_wait] has begun, in the same thread.
+ * Ends the wait that the last [func@GFork.begin_wait] in this thread has begun.
  *
  * Since: 1.0
  */

@@ -73,22 +73,24 @@ on_request (enum gfork_request        request,
 /**
  * g_fork_serve:
  * @arguments: (array zero-terminated=1): the arguments of the program, after its name
- * @func: (scope call) (closure user_data): does what differs from one language to
- *   another
+ * @func: (scope call) (closure user_data): carries out requests in the interpreter
  * @user_data: data for @func
- * @error: return location for an error
+ * @error: return location for an error: %G_FORK_ERROR_NOT_SUPPORTED if the program was not
+ *   started by the library
  *
- * Makes an interpreter a template, for programs that the key file of a runtime names. This
- * carries out the commands that the process is sent, calls @func for those that have to do
- * with its language, and ends the process when a function has been run.
+ * Makes this process a template whose modules are in the language of an interpreter. The
+ * program that the key file of a runtime names calls it.
  *
- * The process is never forked. The key file has to say so.
+ * It carries out the commands that the process is sent. For the commands that depend on the
+ * language, it calls @func. When a function has been run, it ends the process with its exit
+ * status.
  *
- * Descriptors above 2 that do not have the close-on-exec flag are closed, as the process has
- * inherited them. What it has opened itself has to have the flag.
+ * The process is never forked, so the key file has to contain `Forks=false`.
  *
- * Returns: %FALSE with @error set, if the program was not started by the library;
- *   otherwise it does not return
+ * Descriptors above 2 without the close-on-exec flag are closed, because the process has
+ * inherited them. Descriptors that it has opened itself must have the flag.
+ *
+ * Returns: %FALSE with @error set; it does not return if the library has started the program
  *
  * Since: 1.0
  */
@@ -151,10 +153,10 @@ on_job (const void *request,
  * @user_data: data for @func
  *
  * Does the jobs of a [class@GFork.Pool], one after another, until the pool has no more for
- * this worker: what [func@GFork.serve_jobs] is in C, for the bindings of other languages.
+ * this worker. This is for language bindings; modules in C use [func@GFork.serve_jobs].
  *
- * Returns: the exit status for the worker: 0 if the pool, or the application, has closed the
- *   connection; 1 if the connection cannot be used
+ * Returns: the exit status for the worker: 0 if the pool or the application has closed the
+ *   connection; 1 if the connection cannot be used any more
  *
  * Since: 1.0
  */

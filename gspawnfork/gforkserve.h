@@ -17,16 +17,16 @@ G_BEGIN_DECLS
 
 /**
  * GForkRequest:
- * @G_FORK_REQUEST_REQUIRE: load the module, unless it is there
+ * @G_FORK_REQUEST_REQUIRE: load the module, unless it is loaded already
  * @G_FORK_REQUEST_CALL: call the function with the strings
  * @G_FORK_REQUEST_EVAL: evaluate the code with the strings
- * @G_FORK_REQUEST_MODULE_PATH: look for modules in these directories, separated by
- *   colons, before all others
- * @G_FORK_REQUEST_FIND: find the function, `name` or `module:name`, which is about to
- *   be run, and load its module if need be
+ * @G_FORK_REQUEST_MODULE_PATH: from now on, look for modules in these directories, which are
+ *   separated by colons, before all others
+ * @G_FORK_REQUEST_FIND: find the function that is about to be run, `name` or `module:name`,
+ *   and load its module if need be
  * @G_FORK_REQUEST_RUN: run the function that was found
  *
- * What an interpreter is asked to do. See [func@GFork.serve].
+ * What an interpreter is asked to do; see [func@GFork.serve].
  *
  * Since: 1.0
  */
@@ -43,19 +43,20 @@ typedef enum
 /**
  * GForkRequestFunc:
  * @request: what to do
- * @name: a module, a function, a piece of code or directories
- * @values: what was sent, an array of type `av`: of strings (`s`), bytes (`ay`) and
- *   descriptors (`h`), which belong to the function; with every request but
- *   %G_FORK_REQUEST_RUN, these are strings
- * @socket: for %G_FORK_REQUEST_RUN the communication socket, which belongs to the
- *   function
+ * @name: the module, the function, the code or the directories, according to @request
+ * @values: a variant of the type `av`. For %G_FORK_REQUEST_RUN it has the arguments that were
+ *   sent: strings (`s`), bytes (`ay`) and descriptors (`h`, the number itself), of which the
+ *   function takes ownership. For %G_FORK_REQUEST_CALL and %G_FORK_REQUEST_EVAL it has
+ *   strings. For other requests it is empty
+ * @socket: for %G_FORK_REQUEST_RUN, the communication socket, of which the function takes
+ *   ownership
  * @reason: (out) (optional) (nullable) (transfer full): return location for the reason of a
  *   failure
- * @user_data: what was given to [func@GFork.serve]
+ * @user_data: the data given to [func@GFork.serve]
  *
- * Does one thing in an interpreter.
+ * The type of functions that carry out a request in an interpreter.
  *
- * Returns: for %G_FORK_REQUEST_RUN the exit status of the worker; for others -1 on
+ * Returns: for %G_FORK_REQUEST_RUN, the exit status of the worker; for other requests, -1 on
  *   success, or a code of [error@GFork.Error]
  *
  * Since: 1.0
@@ -69,15 +70,15 @@ typedef int (*GForkRequestFunc) (GForkRequest   request,
 
 /**
  * GForkBytesFunc:
- * @request: what was given to [method@GFork.Pool.call]
+ * @request: the bytes that were given to [method@GFork.Pool.call]
  * @message: (out) (optional) (nullable) (transfer full): return location for the reason of a
- *   failure
- * @user_data: what was given to [func@GFork.serve_bytes]
+ *   failure; if it is set, the job fails
+ * @user_data: the data given to [func@GFork.serve_bytes]
  *
- * Does one job in an interpreter.
+ * The type of functions that do one job in an interpreter.
  *
- * Returns: (transfer full) (nullable): the reply; %NULL for an empty one, or if there is a
- *   message
+ * Returns: (transfer full) (nullable): the reply; %NULL for an empty one, or if @message is
+ *   set
  *
  * Since: 1.0
  */
