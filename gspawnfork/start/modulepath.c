@@ -35,15 +35,16 @@ g_fork_module_path_send (GForkRemote *remote)
 
 /**
  * g_fork_add_module_path:
- * @directory: (type filename): a directory; a relative one is taken as of now
+ * @directory: (type filename): a directory whose path has no colon; a relative path is
+ *   resolved at once
  *
- * Puts a directory before all others in which modules are looked for by their
- * name. After those that were put there come the ones in the environment variable
- * `GFORK_MODULE_PATH`, separated by colons, and the library's own,
+ * Adds a directory in which modules are looked for by their name. It comes before the
+ * directories that were added earlier. After all of these come the directories in the
+ * environment variable `GFORK_MODULE_PATH`, which are separated by colons, and
  * `$libdir/gspawnfork-1.0/modules`.
  *
- * It holds for all that templates load from now on, also for templates that are
- * there already.
+ * This applies to all modules that are loaded from now on, also in templates that exist
+ * already.
  *
  * Since: 1.0
  */

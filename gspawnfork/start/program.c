@@ -96,19 +96,20 @@ g_fork_main_fork_early (void)
 
 /**
  * g_fork_init_early:
- * @error: return location for an error: %G_FORK_ERROR_THREADED if there is more
- *   than one thread already, with their names; %G_FORK_ERROR_FORK with the
+ * @error: return location for an error: %G_FORK_ERROR_THREADED, with the names of the
+ *   threads, if the program has more than one thread; or %G_FORK_ERROR_FORK, with the
  *   system's reason
  *
- * Forks the program now, as the first thing it does, while it is small. What was
- * forked then serves [ctor@GFork.Template.new] and
- * [ctor@GFork.Template.new_exec], so that no helper program is executed, and the
- * functions that the program itself exports can be run and called.
+ * Forks the calling program, to be called as the first thing that it does, while it is small.
  *
- * Further calls do nothing. When the program has changed its effective user, its effective
- * group or its supplementary groups, what was forked is not used any more, and templates are
- * helper programs again. The program's own `atexit()` handlers and destructors
- * are not run in the processes that come of it.
+ * From then on, [ctor@GFork.Template.new] and [ctor@GFork.Template.new_exec] fork that process
+ * instead of executing a helper. Functions that the program itself exports can be run and
+ * called in their templates. Neither the `atexit()` handlers nor the destructors of the
+ * program are run in these processes.
+ *
+ * If the program changes its effective user, its effective group or its supplementary groups,
+ * the process is not used any more, and helpers are executed again. Further calls of this
+ * function do nothing.
  *
  * Returns: %TRUE if the program was forked; %FALSE with @error set
  *
@@ -130,14 +131,15 @@ g_fork_init_early (GError **error)
  * @argc: the number of elements in @argv
  * @argv: (array length=argc): the arguments of `main()`
  *
- * Makes the program its own helper, so that none needs to be installed: for static,
- * relocated or bundled programs. To be called in the first line of `main()`.
+ * Makes the program its own helper, so that no helper has to be installed. This is for static,
+ * relocated or bundled programs. Call it in the first line of `main()`.
  *
- * If the program was started as a helper, this serves and never returns. Otherwise
- * the program will be executed as the helper whenever one is needed, and the
- * functions that it exports can be run and called.
+ * If the program was started as a helper, this carries out commands and does not return.
+ * Otherwise, the program is executed as the helper when one is needed. Functions that the
+ * program exports can then be run and called.
  *
- * In setuid programs this does nothing: the user who starts one chooses its arguments.
+ * In set-user-ID and set-group-ID programs this does nothing, because the user who starts such
+ * a program chooses its arguments.
  *
  * Since: 1.0
  */

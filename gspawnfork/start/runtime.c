@@ -202,10 +202,13 @@ g_fork_runtime_start (const char *runtime)
  * @interpreter: (nullable) (type filename): a program, by its path or by a name that
  *   is looked up in `PATH`; %NULL for the usual one
  *
- * Names the program that interprets the modules of a runtime, for all templates of
- * that runtime that are made from now on: the interpreter of a virtual environment,
- * for instance. It takes the place of the first word of the command line in the
- * runtime's keyfile. The next template of the runtime starts a new default template.
+ * Sets the interpreter for all templates of a runtime that are created from now on, for
+ * instance that of a virtual environment. It replaces the first word of the command line in
+ * the key file of the runtime.
+ *
+ * The next template of the runtime starts a new default template, unless the present one was
+ * confined; see [func@GFork.Template.set_default]. If the program cannot be executed, the
+ * first operation of a template fails with %G_FORK_ERROR_SPAWN.
  *
  * Since: 1.0
  */
@@ -225,9 +228,8 @@ g_fork_set_interpreter (const char *runtime,
  *   its path or by a name that is looked up in `PATH`, and its own arguments, such as
  *   `-I`; %NULL for the usual one
  *
- * Names the program that interprets the modules of a runtime, as
- * [func@GFork.set_interpreter] does, with arguments that come before those of the
- * runtime's keyfile.
+ * Sets the interpreter of a runtime, as [func@GFork.set_interpreter] does, and arguments for
+ * it, which come before those in the key file of the runtime.
  *
  * Since: 1.0
  */
