@@ -17,7 +17,9 @@ _template_here = None
 
 
 def take_args():
-    """Inside a function that GFork.Template.call() calls in a template: takes the arguments
-    that were sent so far, as the function that is run would have received them. They are then
-    not passed to it. Elsewhere there are none."""
+    """Takes the arguments that the template was sent so far, and returns them as a list. They
+    are as the function that is run would have received them, and are then not passed to it.
+
+    This is for use inside a function that GFork.Template.call() calls. Elsewhere the list is
+    empty."""
     return _template_here.take_args() if _template_here is not None else []

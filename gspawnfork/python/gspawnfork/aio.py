@@ -19,11 +19,12 @@
 
     asyncio.run(main())
 
-An operation fails with the GLib.Error of the method that it is named after. If the task that
-awaits it is cancelled, so is the operation: the process of a run ends.
+A coroutine raises the GLib.Error of the method of GFork that has the same name. If the task
+that awaits it is cancelled, the operation is cancelled. For run() and execv(), that ends the
+process.
 
 No main loop of GLib's is needed. One thread iterates a main context for all operations. It is
-started with the first one, and a program that has it can no longer be forked by
+started with the first operation. After that, the program can no longer be forked by
 GFork.Template.new_from_main().
 """
 
@@ -37,13 +38,14 @@ __all__ = ['detach', 'execv', 'pool_call', 'prepare', 'run', 'wait']
 
 
 async def prepare(template):
-    """Returns when all that the template was told so far has succeeded."""
+    """Waits until all commands that the template was sent so far have succeeded."""
     await _operate(template.prepare_async, template.prepare_finish)
 
 
 async def run(template, function):
-    """Runs a function in the template, and returns a non-blocking socket.socket, through
-    which to talk to it, and the GFork.Process."""
+    """Runs a function in the template.
+
+    Returns the communication socket, a non-blocking socket.socket, and the GFork.Process."""
     return await _operate(
         lambda *rest: template.run_async(function, *rest),
         lambda result: _take_worker(template.run_finish(result)),
@@ -51,8 +53,9 @@ async def run(template, function):
 
 
 async def execv(template, argv, flags=0):
-    """Executes a program in the template, and returns what run() does. The flags are those
-    of GFork.ExecFlags."""
+    """Executes a program in the template. The flags are those of GFork.ExecFlags.
+
+    Returns the communication socket, a non-blocking socket.socket, and the GFork.Process."""
     from gi.repository import GFork
 
     argv = [os.fspath(word) for word in argv]
@@ -63,7 +66,10 @@ async def execv(template, argv, flags=0):
 
 
 async def detach(template):
-    """Returns the control socket, a socket.socket, to be handed to another process."""
+    """Takes the control socket out of the template, so that another process can take the
+    template over.
+
+    Returns a non-blocking socket.socket."""
     return await _operate(
         template.detach_async,
         lambda result: _take_socket(template.detach_finish(result)),
@@ -71,14 +77,18 @@ async def detach(template):
 
 
 async def wait(process):
-    """Returns how the process has ended: its exit status, or the negative number of the
-    signal that has killed it, as subprocess.Popen.returncode."""
+    """Waits until the process has ended.
+
+    Returns its exit status, or the negative number of the signal that has killed it, like
+    subprocess.Popen.returncode."""
     await _operate(process.wait_async, process.wait_finish)
     return os.waitstatus_to_exitcode(process.get_wait_status())
 
 
 async def pool_call(pool, request):
-    """Has a worker of a GFork.Pool do a job, and returns its reply, both bytes."""
+    """Has a worker of a GFork.Pool do one job.
+
+    The request is bytes, or an object with the buffer protocol. Returns the reply as bytes."""
     from gi.repository import GLib
 
     request = GLib.Bytes.new(bytes(request))
@@ -100,14 +110,15 @@ def _take_socket(gsocket):
 
 
 def _end_worker(pair):
-    """Does away with a worker that nobody has received."""
+    """Ends a worker that nobody has received."""
     sock, process = pair
     sock.close()
     process.force_exit()
 
 
 async def _operate(start, finish, discard=lambda value: None):
-    """Starts an operation in the thread, and returns what finish() makes of its result."""
+    """Starts an operation in the thread, and returns what finish() makes of its result.
+    Calls discard() with a value that comes after the task was cancelled."""
     from gi.repository import Gio
 
     loop = asyncio.get_running_loop()
@@ -200,7 +211,7 @@ def _get_thread():
 
 
 def _forget_thread():
-    """A fork of the application does not have the thread."""
+    """Is called in a fork of the application, which does not have the thread."""
     global _thread, _lock
 
     if _thread is not None:

@@ -32,21 +32,26 @@ ALL_SEALS = 1 | 2 | 4 | 8
 
 
 def worker_ready(sock):
-    """Says that this worker is ready, to a pool that has wait-for-ready set. serve_jobs()
-    does so itself."""
+    """Tells the pool that this worker is ready. This is for workers of pools that have
+    wait-for-ready set. serve_jobs() calls it.
+
+    Raises OSError if the connection cannot be used."""
     sock.sendall(READY_FRAME.pack(8, READY, 0, 0, os.getpid(), 0))
 
 
 def serve_jobs(sock, func):
     """Does the jobs of a GFork.Pool, one after another, until the pool has no more for this
-    worker. The function is called with the bytes of a request and returns those of the reply,
-    or None for an empty one. If it raises an exception, the job fails with its type and
-    message.
+    worker.
+
+    The function is called with the bytes of a request. It returns the bytes of the reply, or
+    None for an empty reply. If it raises an exception, the job fails with the type and the
+    message of the exception.
 
         def worker(sock):
             return gspawnfork.serve_jobs(sock, lambda request: request.upper())
 
-    Returns the exit status for the worker."""
+    Returns the exit status for the worker, which is 0. Raises OSError if the connection
+    cannot be used any more."""
     worker_ready(sock)
     reader = _Reader(sock)
     while True:
@@ -91,7 +96,7 @@ def _send(sock, verb, number, data):
 
 
 def _make_memory(data):
-    """A file that nobody can change, as the pool maps it."""
+    """Returns a descriptor of a sealed file with the data, which the pool maps."""
     import fcntl
 
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
@@ -127,7 +132,7 @@ def _read_memory(fd, length):
 
 
 class _Reader:
-    """Takes frames from the socket. More than one may come at a time."""
+    """Reads frames from the socket. One read may bring several frames."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -136,7 +141,7 @@ class _Reader:
         self.fds = []
 
     def read_job(self):
-        """The number and the bytes of the next job; None at the end of file."""
+        """Returns the number and the bytes of the next job, or None at the end of file."""
         while len(self.data) - self.start < JOB_HEAD.size:
             if not self.fill():
                 return None

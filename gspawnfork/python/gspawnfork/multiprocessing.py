@@ -5,8 +5,8 @@
 
 """The start method "gspawnfork": each process is a fork of a template.
 
-Importing this module registers the start method. Everything that takes a context, or the
-name of a start method, can then use it:
+Importing this module registers the start method. Then it can be used where a context or the
+name of a start method can be given:
 
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -20,11 +20,11 @@ name of a start method, can then use it:
             ...
 
 The template is an interpreter that has imported the modules that set_preload() names. It is
-started together with the first process, and once more if it has died. PyGObject is imported
-then, not before.
+started together with the first process, and another one is started if it has died. PyGObject
+is imported then, not before.
 
-An application that has been forked, by the start method "fork" or os.fork(), starts a
-template of its own, and so does a process that starts processes itself.
+A process that was forked from the application, by the start method "fork" or by os.fork(),
+starts a template of its own. So does a process of this start method that starts processes.
 """
 
 import io
@@ -50,7 +50,7 @@ UNKNOWN = 255
 # ——— The application ———
 
 class _Server:
-    """The template, and what it has been made of."""
+    """The template, and a record of what it has been sent."""
 
     def __init__(self, preload=(), spare_processes=0):
         self.lock = threading.Lock()
@@ -74,7 +74,7 @@ class _Server:
             self.spare_processes = n
 
     def start(self, data, pickled, fds):
-        """Forks the template, and returns the process that runs what was pickled."""
+        """Forks the template, and returns the GFork.Process that runs what was pickled."""
         GFork, GLib = _import_library()
 
         data['environ'] = os.environ.copy()
@@ -109,7 +109,7 @@ class _Server:
                     raise ProcessError(error.message) from error
 
     def make_template(self, GFork, data, tracker):
-        """Starts an interpreter, and has it import what all forks are to have."""
+        """Starts an interpreter, and has it import the modules that all forks are to have."""
         executable = os.fsdecode(spawn.get_executable())
         if executable != sys.executable:
             GFork.set_interpreter('python3', executable)
@@ -157,7 +157,7 @@ def _dump(thing):
 
 
 class _DupFd:
-    """A descriptor, in what is pickled for a process."""
+    """Stands for a descriptor in the data that is pickled for a process."""
 
     def __init__(self, index):
         self.index = index
@@ -167,7 +167,7 @@ class _DupFd:
 
 
 class Popen(popen_fork.Popen):
-    """A process that was started, until its end is known."""
+    """A process that was started. It is kept until its exit code is known."""
 
     method = METHOD
     DupFd = _DupFd
@@ -272,23 +272,25 @@ class GspawnforkContext(BaseContext):
     Process = GspawnforkProcess
 
     def set_preload(self, module_names):
-        """Sets what the template imports: names of modules, and "__main__" for the program's
-        own, without the part that is for __name__ == '__main__'.
+        """Sets the names of the modules that the template imports. "__main__" is the main
+        module of the program, without the code under "if __name__ == '__main__'".
 
-        What a module does when it is imported is done once, in the template. A module that
-        starts threads when it is imported cannot be preloaded: starting a process fails with
-        ProcessError, which names the threads, and so it does if a module cannot be imported.
-        Processes that were started before are not affected.
-        """
+        A module is imported once, in the template. Processes that were started before are not
+        affected.
+
+        A module that starts threads when it is imported cannot be preloaded. Starting a
+        process then fails with ProcessError, which names the threads. It also fails with
+        ProcessError if a module cannot be imported."""
         _server.set_preload(module_names)
 
     def set_forkserver_preload(self, module_names):
-        """The same as set_preload(), for programs made for the start method "forkserver"."""
+        """Does the same as set_preload(), for programs that were written for the start
+        method "forkserver"."""
         _server.set_preload(module_names)
 
     def set_spare_processes(self, n):
-        """Sets how many forks are kept ready for the next processes, besides the one that is
-        made while another process starts."""
+        """Sets the number of forks that are kept ready for the next processes. One more fork
+        is made while a process starts."""
         _server.set_spare_processes(n)
 
     def _check_available(self):
@@ -312,7 +314,7 @@ def _get_server():
 
 
 def _forget_template():
-    """A fork of the application starts a template of its own."""
+    """Is called in a fork of the application, which starts a template of its own."""
     global _server
 
     _server = _Server(_server.preload, _server.spare_processes)
@@ -325,7 +327,7 @@ _received = []
 
 
 def _prepare():
-    """Called in the template."""
+    """Is called in the template before the modules are imported."""
     import gspawnfork
 
     global _parent_sentinel
@@ -340,15 +342,16 @@ def _prepare():
 
 
 def _release_tracker():
-    """Called in the template when it has imported what may have had use for it. The tracker
-    ends when nobody has its descriptor any more, and the application may wait for that."""
+    """Is called in the template when the modules were imported, which may have used the
+    resource tracker. The tracker ends when all of its descriptors are closed, and the
+    application may wait for that."""
     tracker = resource_tracker._resource_tracker
     os.close(tracker._fd)
     tracker._fd = None
 
 
 def _serve(sock, pickled, tracker, *files):
-    """Run in each process."""
+    """Is run in each process."""
     sock.close()
     code = 1
     try:
@@ -372,7 +375,7 @@ def _serve(sock, pickled, tracker, *files):
 
 
 def _apply(data):
-    """Makes this process what multiprocessing has the processes that it starts be."""
+    """Makes this process what multiprocessing expects of the processes that it starts."""
     if 'environ' in data:
         os.environ.clear()
         os.environ.update(data['environ'])
@@ -380,7 +383,8 @@ def _apply(data):
 
 
 def _take_fd(file):
-    """The descriptor of what the runtime has made of it, which is not used any more."""
+    """Returns the descriptor of an argument. The object that the runtime has made of it is
+    not used any more."""
     if isinstance(file, int):
         return file
     if hasattr(file, 'detach'):
