@@ -28,7 +28,7 @@ from .wire import (DETAIL, HELLO, ID, PROTOCOL, PROTOCOL_VERSION, SERVE_OPTION, 
 
 
 def find_control_socket(argv):
-    """The socket that the command line names."""
+    """Returns the control socket that the command line names."""
     if argv[1] != SERVE_OPTION:
         raise ValueError
     sock = open_socket(int(argv[3]), True)
@@ -38,7 +38,7 @@ def find_control_socket(argv):
 
 
 def start(argv):
-    """Serves what has executed this interpreter."""
+    """Serves the application that has executed this interpreter."""
     try:
         sock = find_control_socket(argv)
     except (IndexError, ValueError, OSError):
@@ -66,7 +66,8 @@ def start(argv):
 
 
 def send(sock, frame):
-    """To an application that may have ended. What it has sent is carried out even so."""
+    """Sends a frame to the application. If the application has ended, the commands that it
+    has sent are carried out nevertheless."""
     try:
         sock.send(frame, socket.MSG_NOSIGNAL)
     except OSError:
@@ -74,8 +75,10 @@ def send(sock, frame):
 
 
 def fork_main(sock):
-    """Forks the application, for GFork.Template.new_from_main(), with all signals blocked: the
-    fork serves the socket, and does not return. Returns the PID, or a negative error number."""
+    """Forks the application, for GFork.Template.new_from_main(), with all signals blocked. In
+    the fork, it carries out the commands that arrive on the socket, and does not return.
+
+    Returns the process ID, or a negative error number."""
     # What was written so far is written once.
     flush_streams(True)
     Files().flush()
@@ -105,8 +108,9 @@ def serve_fork(sock):
 
 
 def leave_descriptors(keep):
-    """Lets go of all that the application has open. Its objects close them by their numbers
-    one day, which must not be another's by then, so something else takes their places."""
+    """Closes all that the application has open. Its objects will close their descriptors by
+    number later, and must not close descriptors of the template then. So each number is
+    taken by something else."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.dup2(null, 0)
     for fd in list_descriptors():

@@ -76,8 +76,9 @@ class Memory:
 
 
 def open_socket(fd, blocking, kind=socket.socket):
-    """Modules may have set a default timeout, with which it would not be blocking. That
-    is left aside, because the flag is in the file description, which others share."""
+    """Returns a socket object that is blocking also if a module has set a default timeout.
+    The flag O_NONBLOCK is not changed, because it belongs to the open socket, which others
+    share."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(None)
     try:
@@ -90,7 +91,7 @@ def open_socket(fd, blocking, kind=socket.socket):
 
 
 def take_memory(payload, fd):
-    """The argument that an ARG_MEMFD is. Takes the descriptor."""
+    """Returns the argument for the command ARG_MEMFD. Takes ownership of the descriptor."""
     length, kind, _ = MEMFD.unpack_from(payload)
     kind = bytes([kind & 0xff])
     status = os.fstat(fd)

@@ -27,7 +27,7 @@ LEADS_GROUP = 1 << 0
 
 
 class Refused(Failure):
-    """What a process was to have and cannot have."""
+    """An attribute of a worker or program that could not be applied."""
 
     def __init__(self, verb, subject, error_number):
         super().__init__(FAILED, os.strerror(error_number))
@@ -36,7 +36,7 @@ class Refused(Failure):
 
 
 class Attributes:
-    """They apply to the worker or program, and not to the template."""
+    """The attributes of the worker or program, which do not apply to the template."""
 
     def __init__(self):
         self.leads_session = False
@@ -53,7 +53,8 @@ class Attributes:
         self.limits[number] = value
 
     def apply(self, parent):
-        """@parent is the template that this process is a fork of; None if it is none."""
+        """Applies all attributes to this process. @parent is the process ID of the template
+        that the process is a fork of, or None."""
         if self.leads_session and os.getsid(0) != os.getpid():
             try:
                 os.setsid()
@@ -85,7 +86,9 @@ def set_limit(kind, name, value):
 
 
 def die_with_parent(parent):
-    """A template has one thread that forks, and lives as long as the process does."""
+    """Has the kernel kill this process when its template ends. The kernel does so when the
+    thread ends that has forked the process. A template forks in a thread that lives as long
+    as the process."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -96,9 +99,10 @@ def die_with_parent(parent):
 
 
 def start_guard(application, process):
-    """For a process whose parent is the application: what the kernel sends when a parent
-    ends is sent when the thread ends that was the parent. So another process watches. It is
-    nobody's child, as a program may wait for all of its own."""
+    """Starts another process that kills this one when the application ends. If the parent is
+    the application, the kernel would kill this process already when the thread ends that has
+    started it. The other process is no child of this one, because a program may wait for all
+    of its children."""
     watched = os.pidfd_open(application)
     guarded = os.pidfd_open(process)
     # If the application has ended before this, the number may be another process's.
@@ -122,8 +126,8 @@ def start_guard(application, process):
 
 
 def guard(watched, guarded):
-    """Kills the process when the application has ended, and leaves when the process has.
-    Nothing else stays open, since somebody may wait for the end of a pipe."""
+    """Kills the process when the application has ended, and ends when the process has ended.
+    Only the two pidfds stay open, because somebody may wait for the end of a pipe."""
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         os.setsid()

@@ -21,8 +21,8 @@ class Channel:
         self.out = bytearray()          # answers that the socket did not take yet
 
     def replace(self, sock):
-        """In a fork: goes on with another socket, under the same number. What the parent
-        had read ahead, or had not sent yet, is the parent's."""
+        """Is called in a fork: goes on with another socket, under the same number. What the
+        parent has read ahead, or has not sent yet, belongs to the parent."""
         for fd in self.fds:
             os.close(fd)
         self.fds = []
@@ -55,7 +55,8 @@ class Channel:
         self.flush()
 
     def answer_ready(self, flags=0):
-        """Says which process this is, with a pidfd. Returns whether anybody takes it."""
+        """Sends the process ID and a pidfd of this process. Returns whether the other end is
+        still there."""
         self.flush()
         payload = PID.pack(os.getpid(), flags)
         fd = -1
@@ -77,7 +78,7 @@ class Channel:
     # Commands
 
     def fill(self, flags):
-        """Reads once. Returns whether that was not the end."""
+        """Reads once. Returns False at the end of file."""
         try:
             data, control, received, _ = self.socket.recvmsg(
                 READ_SIZE, CONTROL_SIZE, flags | MSG_CMSG_CLOEXEC)
@@ -103,7 +104,8 @@ class Channel:
         return bool(data)
 
     def next_frame(self):
-        """The next complete frame, with its descriptors; None if there is none yet."""
+        """Returns the next complete frame with its descriptors, or None if there is none
+        yet."""
         start = self.at + HEADER.size
         if len(self.data) < start:
             return None

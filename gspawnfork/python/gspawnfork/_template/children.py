@@ -29,11 +29,11 @@ class Children:
         self.ids[pid] = child_id
 
     def disown(self):
-        """Reports none of them any more."""
+        """Stops reporting the children that there are now."""
         self.ids = dict.fromkeys(self.ids)
 
     def forget(self):
-        """In a fork, whose they are not."""
+        """Is called in a fork, which has no children."""
         self.ids.clear()
         self.stop()
 
@@ -55,7 +55,8 @@ class Children:
             self.wake = None
 
     def recover(self):
-        """After code that may have reaped some of them, or taken the signal."""
+        """Is called after foreign code, which may have reaped children or set a handler for
+        SIGCHLD."""
         if self.wake is not None:
             self.listen()
             self.collect_each()
@@ -70,8 +71,8 @@ class Children:
     # Reaping
 
     def reap(self):
-        """Collects those that have ended. The kernel says which has, unless that is
-        a child of somebody else's, which is not collected and hides the others."""
+        """Reaps the children that have ended. The kernel names one that has. If that is a
+        child of foreign code, it is left alone, and each child is asked in turn."""
         while self.ids:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -106,7 +107,8 @@ class Children:
                                                          system_time, max_rss))
 
     def kill(self, child_id, signum):
-        """A negative number is for the process group that the child leads."""
+        """Sends a signal to a child. A negative number is for the process group that the
+        child leads."""
         # It keeps its number as long as it was not collected.
         for pid, other in self.ids.items():
             if other == child_id:

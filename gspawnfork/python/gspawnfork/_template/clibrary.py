@@ -18,7 +18,7 @@ class CLibrary:
         self.n_modules = 0
 
     def look(self):
-        """After code has run that may have loaded modules in C."""
+        """Is called after code has run that may have loaded modules in C."""
         if len(sys.modules) == self.n_modules:
             return
         self.n_modules = len(sys.modules)
@@ -41,7 +41,7 @@ class CLibrary:
             self.libc.fflush(None)
 
     def seed(self):
-        """In a fork, which must not have the random numbers of its siblings."""
+        """Is called in a fork, whose random numbers must differ from those of its siblings."""
         if self.libc is None:
             return
         for function in ('srand', 'srandom'):
@@ -51,7 +51,8 @@ class CLibrary:
 
 
 def is_foreign(module):
-    """Whether it is in C, and not of the standard library, or a way to call any C."""
+    """Whether a module is in C and not of the standard library, or is one that can call any
+    function in C."""
     try:
         name, file = module.__name__, module.__file__
     except AttributeError:

@@ -58,8 +58,9 @@ class Confinement:
             self.scope.append(fds.pop())
 
     def confine_worker(self):
-        """Forks share their template's domain, in which they could signal and trace it and
-        each other. One that is about to run gets a domain of its own, within that one."""
+        """Separates a process that is about to run from its siblings. Forks share the
+        Landlock domain of their template, and could signal and trace the template and each
+        other. So the process gets a domain of its own within that one."""
         if self.scope:
             self.restrict(self.scope[0])
             os.close(self.scope.pop())

@@ -26,7 +26,7 @@ WITHOUT_OUTPUT = {_io.FileIO, _io.BufferedReader, _io.BytesIO, _io.StringIO}
 
 
 class Files:
-    """The file objects that there are."""
+    """The file objects that exist."""
 
     def __init__(self):
         self.frozen = []
@@ -43,8 +43,9 @@ class Files:
         return files
 
     def flush_and_freeze(self):
-        """Before a fork, so that nothing is written twice. The garbage collector would
-        write to all that the forks share, and must not look at it any more."""
+        """Is called before a fork, so that nothing is written twice. It also hides all
+        objects from the garbage collector, which would write to the memory that the forks
+        share."""
         files = self.find()
         flush_files(files)
         self.frozen = [weakref.ref(file) for file in files]
@@ -53,7 +54,7 @@ class Files:
 
 
 def flush_files(files):
-    """First those that write to others."""
+    """Flushes all files, first those that write to others."""
     for file in sorted(files, key=lambda file: isinstance(file, BUFFERED)):
         if file is sys.stdout or file is sys.stderr:
             continue
@@ -65,7 +66,8 @@ def flush_files(files):
 
 
 def flush_streams(quietly):
-    """Whether they were flushed. Says why not, as Python does."""
+    """Flushes standard output and standard error. Unless @quietly is set, prints why that
+    has failed, as Python does. Returns whether it has succeeded."""
     flushed = True
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -93,7 +95,7 @@ def report_unflushed(stream, error):
 
 
 class Ending:
-    """The end of one process."""
+    """How this process ends."""
 
     def __init__(self, files, clibrary):
         self.files = files
@@ -102,8 +104,9 @@ class Ending:
         self.interrupted = False
 
     def begin_fork(self):
-        """In a fork. Handlers run in the reverse order of their registration, so what is
-        registered from now on runs before this one, which does not return."""
+        """Is called in a fork, in which the handlers of the template must not run. Handlers
+        run in the reverse order of their registration, and the one that is registered here
+        does not return. So only handlers that are registered from now on run."""
         atexit.register(self.leave_now)
 
         # Finalizers are run by one handler, which may be registered already.
@@ -120,7 +123,7 @@ class Ending:
             atexit.register(util._exit_function)
 
     def leave(self, status):
-        """Runs the handlers of this process, and leaves."""
+        """Runs the exit handlers of this process, and ends it."""
         self.status = status
         try:
             atexit._run_exitfuncs()
@@ -143,7 +146,7 @@ class Ending:
 
 
 def run(function, sock, args, ending):
-    """Enters the worker, and leaves."""
+    """Enters the function of the worker, and ends the process with its result."""
     status = 0
     try:
         # From here on, an exception of a signal's handler is the worker's.

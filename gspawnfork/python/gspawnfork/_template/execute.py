@@ -23,7 +23,8 @@ OF_INTERPRETER = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.
 
 
 def read_first_line(path):
-    """The beginning of a file, up to the end of its first line; None if it cannot be read."""
+    """Returns the beginning of a file, up to the end of its first line, or None if it cannot
+    be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -37,8 +38,8 @@ def read_first_line(path):
 
 
 def execute_file(path, argv):
-    """Executes a file; one that no program of the system's can interpret is a script for
-    the shell, if it looks like text. Returns the error."""
+    """Executes a file. If the kernel does not know its format and it looks like text, it is
+    run by the shell. Returns the error."""
     try:
         os.execv(path, argv)
     except OSError as error:
@@ -56,7 +57,8 @@ def execute_file(path, argv):
 
 
 def find_and_execute(program, argv):
-    """Looks the program up in PATH. Returns the path that the error is about, and that."""
+    """Executes a program that is looked up in PATH. Returns the path that the error is
+    about, and the error."""
     denied = None
     for directory in os.environb.get(b'PATH', DEFAULT_PATH).split(b':'):
         path = directory + b'/' + program if directory else program
@@ -70,7 +72,7 @@ def find_and_execute(program, argv):
 
 
 def execute(argv, search):
-    """Becomes the program argv[0]. Raises a Failure if it cannot."""
+    """Executes the program argv[0] in this process. Raises Failure if that is not possible."""
     path = argv[0]
     if search and path and b'/' not in path:
         path, error = find_and_execute(path, argv)
@@ -80,7 +82,8 @@ def execute(argv, search):
 
 
 def describe(path, error):
-    """If a file is there and may be executed, the kernel means its interpreter."""
+    """Returns the reason of an error. If the file exists and may be executed, the error is
+    about its interpreter."""
     line = None
     if error.errno in OF_INTERPRETER and b'/' in path and os.access(path, os.X_OK):
         line = read_first_line(path)

@@ -21,7 +21,7 @@ class Modules:
         self.set_path([])
 
     def set_path(self, directories):
-        """Takes the directories that come before all others."""
+        """Sets the directories in which modules are looked for before all others."""
         self.told = directories
         path = self.told + os.environ.get('GFORK_MODULE_PATH', '').split(':')
         path = [directory for directory in path if directory.startswith('/')]
@@ -32,7 +32,7 @@ class Modules:
         importlib.invalidate_caches()
 
     def add_path(self, directories):
-        """Looks where the application, which is in Python, looks."""
+        """Adds the directories in which an application in Python looks for modules."""
         self.own_path = list(dict.fromkeys(list(directories) + self.own_path))
         self.set_path(self.told)
 
@@ -70,7 +70,7 @@ class Modules:
         return module
 
     def find(self, function):
-        """`name` in the modules or what was evaluated, or `module:name`."""
+        """Finds the function `name` in the modules or in evaluated code, or `module:name`."""
         module, colon, name = function.rpartition(':')
         places = [self.require(module)] if colon else self.newest_first + [sys.modules['__main__']]
         try:
@@ -89,7 +89,7 @@ class Modules:
 
 
 def describe(error):
-    """An exception in one line: its type, its message and where it comes from."""
+    """Describes an exception in one line: its type, its message and where it comes from."""
     text = type(error).__name__
     try:
         message = str(error)

@@ -8,11 +8,14 @@ import os
 
 
 def place(placements, movable):
-    """Puts each descriptor of `placements`, which are pairs of it and a number, there.
+    """Places descriptors at the numbers that they are to have. `placements` is a list of pairs
+    of a descriptor and a number.
 
-    What stands there and is still needed moves out of the way first: movable ones to
-    anywhere, and of those to be placed as few as possible, because there may be hardly
-    a free number below RLIMIT_NOFILE. Returns where the movable ones are."""
+    A descriptor that has such a number and is still needed is moved away first. Those in
+    `movable` may get any number. Of those to be placed, as few as possible are moved, because
+    there may be hardly a free number below RLIMIT_NOFILE.
+
+    Returns the new numbers of `movable`."""
     wanted = {target: fd for fd, target in placements}
     standing = {fd: target for fd, target in placements}
 
@@ -27,7 +30,8 @@ def place(placements, movable):
             lowest = moved + 1
 
     def place_chain(target):
-        """And then, one after another, the one that wants the free number."""
+        """Places one descriptor, then the one that is to have the number that has become
+        free, and so on."""
         while target in wanted and wanted[target] in standing:
             fd = wanted[target]
             del standing[fd]

@@ -16,7 +16,7 @@ KERNEL_FLAGS = 0x200010
 
 
 class Title:
-    """What ps and top show."""
+    """The title of the process, which ps and top show."""
 
     def __init__(self):
         try:
@@ -51,7 +51,8 @@ def write_to(path, data, offset=0):
 
 
 def list_threads():
-    """All threads but this one as `name (ID)`, or why they cannot be listed."""
+    """Returns all threads but this one as `name (ID)`, or the reason why they cannot be
+    listed."""
     names = {}
     if 'threading' in sys.modules:
         names = {thread.native_id: thread.name
@@ -78,7 +79,7 @@ def list_threads():
 
 
 def has_threads():
-    """Whether there is more than one, to be asked often."""
+    """Whether there is more than one thread. It is fast, as it is called often."""
     try:
         # The directory has a link for each of them and two of its own.
         return os.stat('/proc/self/task').st_nlink != 3
@@ -87,7 +88,8 @@ def has_threads():
 
 
 def wait_for_threads():
-    """The threads that are there, after those that are about to end have ended."""
+    """Waits a moment for threads that are about to end. Returns those that are left, as
+    list_threads() does."""
     for _ in range(PATIENCE_MS):
         if not has_threads() or not list_threads():
             return []
@@ -96,7 +98,7 @@ def wait_for_threads():
 
 
 def close_all_but(keep):
-    """Closes everything from 3 up but these."""
+    """Closes all descriptors from 3 on except these."""
     first = 3
     for fd in sorted(keep):
         if fd >= first:
@@ -120,7 +122,7 @@ def close_between(first, end):
 
 
 def list_descriptors():
-    """Those that are open."""
+    """Returns the descriptors that are open."""
     try:
         candidates = [int(fd) for fd in os.listdir('/proc/self/fd')]
     except OSError:

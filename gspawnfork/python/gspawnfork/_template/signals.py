@@ -35,7 +35,8 @@ do_nothing = operator.is_
 
 
 def block_all():
-    """Returns after the handlers of those that came before have run."""
+    """Blocks all signals. Handlers of signals that have arrived before have run when it
+    returns."""
     _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL)
 
 
@@ -52,11 +53,12 @@ def set_handler(signum, handler):
 
 
 class Dispositions:
-    """What signals do in a worker: what they do in every Python program, as far as the
-    application has not ignored them."""
+    """What signals do in a worker. That is what they do in any Python program, except that
+    some stay ignored if the application has ignored them."""
 
     def __init__(self, fresh):
-        """In an interpreter that has just been started they are so already."""
+        """@fresh says that the interpreter was just started, so that signals have their
+        usual handlers."""
         if fresh:
             self.usual = {signum: _signal.getsignal(signum) for signum in CHANGEABLE}
             return
@@ -74,7 +76,8 @@ class Dispositions:
                 set_handler(signum, self.usual[signum])
 
     def survive_group(self):
-        """Sets the handlers that do nothing, also after code that wants others."""
+        """Sets handlers that do nothing for signals to the process group. It is called again
+        after foreign code, which may have set others."""
         for signum in GROUP:
             if (_signal.getsignal(signum) is not do_nothing
                     and (self.usual[signum] != _signal.SIG_IGN or signum in IGNORED_BY_PYTHON)):
@@ -83,13 +86,15 @@ class Dispositions:
                 _signal.siginterrupt(signum, False)
 
     def set_for_worker(self):
-        """While all signals are blocked. They stay so until the worker can handle them."""
+        """Sets the handlers of a worker, while all signals are blocked. They stay blocked
+        until the worker can handle them."""
         for signum, handler in self.usual.items():
             if _signal.getsignal(signum) != handler:
                 set_handler(signum, handler)
 
     def set_for_program(self):
-        """The kernel sets handlers to the default, but leaves ignored what is."""
+        """Sets the default actions for a program. The kernel resets handlers when a program
+        is executed, but signals that are ignored stay ignored."""
         for signum in CHANGEABLE:
             if signum not in INHERITED or self.usual[signum] != _signal.SIG_IGN:
                 set_handler(signum, _signal.SIG_DFL)

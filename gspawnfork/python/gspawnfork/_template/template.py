@@ -78,7 +78,7 @@ class Template:
         self.leave(1)
 
     def fail(self, code, verb, subject, reason):
-        """Records the first thing that went wrong."""
+        """Records the first failure. Later ones are not reported."""
         if self.report is None:
             self.report = Report(code, verb, subject, reason)
 
@@ -98,8 +98,8 @@ class Template:
         self.look_for_threads(subject, before)
 
     def look_for_threads(self, subject, before):
-        """Remembers which module or function was followed by the first thread, and how to do
-        without, if that is known."""
+        """Records the module or function after which there was a thread for the first time,
+        and, if it is known, how to prevent that."""
         if not has_threads():
             self.starter, self.remedy = b'', ''
         elif not self.starter:
@@ -268,8 +268,8 @@ class Template:
                 self.children.add(pid, child_id)
 
     def refuse_child(self, child_id, sock, report):
-        """Answers in place of the process that there will not be. First reports that it
-        will never end, so that nobody who has the answer waits for that."""
+        """Answers in place of a fork that could not be made. It reports first that how the
+        fork ended cannot be known, so that nobody who has the answer waits for its end."""
         self.children.report(child_id, UNKNOWN_STATUS)
         try:
             os.set_blocking(sock, False)
@@ -304,7 +304,8 @@ class Template:
         self.seed()
 
     def seed(self):
-        """Random numbers differ between forks. The standard library's do anyway."""
+        """Is called in a fork, so that random numbers differ between forks. Those of the
+        standard library do anyway."""
         self.clibrary.seed()
         numpy = sys.modules.get('numpy')
         seed = getattr(getattr(numpy, 'random', None), 'seed', None)
@@ -328,7 +329,8 @@ class Template:
     # Running
 
     def become_worker(self, verb, subject, set_dispositions):
-        """Returns whether somebody wants it."""
+        """Makes this process a worker or program. Returns whether the application still
+        wants it."""
         signals.block_all()
         self.children.stop()
         set_dispositions()
@@ -347,7 +349,8 @@ class Template:
         return self.channel.answer_ready(self.attributes.ready_flags)
 
     def place_control(self, movable):
-        """Places what is to be placed. The control socket may have to move."""
+        """Places the descriptors of MAP_FD. The control socket and the descriptors in
+        @movable may get other numbers. Returns the new numbers of @movable."""
         own = [self.channel.socket.detach()] + self.confinement.scope
         moved = place(self.placements, own + movable)
         control, *self.confinement.scope = moved[:len(own)]
@@ -411,8 +414,8 @@ class Template:
         os._exit(127)
 
     def place_for_exec(self, argv, flags, fds):
-        """The descriptors sent become 3, 4 and so on, and the socket those streams
-        that were asked for."""
+        """Places the descriptors for a program. Those that were sent get the lowest free
+        numbers from 3 on. The standard streams that the flags name get the socket."""
         strings = [argument for argument in self.arguments if not isinstance(argument, Descriptor)]
         descriptors = [argument for argument in self.arguments if isinstance(argument, Descriptor)]
         for string in strings:
@@ -478,7 +481,7 @@ class Template:
     }
 
     def handle_frames(self):
-        """Carries out what has been read so far. A fork returns from here in both
+        """Carries out the commands that were read so far. A fork returns from here in both
         processes."""
         while True:
             frame = self.channel.next_frame()
@@ -496,7 +499,8 @@ class Template:
                 os.close(fd)
 
     def wait_for_commands(self):
-        """Waits for something to read, reaping meanwhile."""
+        """Waits until there is something to read, and reaps children meanwhile. Returns
+        whether there is something to read."""
         if self.poll is None:
             self.poll = select.poll()
             self.poll.register(self.channel.socket, select.POLLIN)
@@ -525,7 +529,7 @@ class Template:
         self.leave(0)
 
     def serve_once(self):
-        """Returns whether there is more to come."""
+        """Waits for commands and carries them out. Returns whether more can come."""
         alone = not self.children and not self.channel.out
         if self.closed and alone:
             return False

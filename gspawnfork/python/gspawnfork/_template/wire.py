@@ -47,7 +47,7 @@ STDERR_MERGE = 1 << 9
 
 
 class Failure(Exception):
-    """Why something did not work: a code, and a fact without a sentence around it."""
+    """An error: its code, and its reason, which is a fact without a sentence around it."""
 
     def __init__(self, code, reason):
         super().__init__(reason)
@@ -56,7 +56,7 @@ class Failure(Exception):
 
 
 class Report:
-    """The error that a template in which a command has failed answers with."""
+    """The error with which a template answers in which a command has failed."""
 
     def __init__(self, code, verb, subject, reason):
         self.code = code
@@ -79,10 +79,11 @@ def encode(text):
 
 
 def decode(data):
-    """A string from the wire. Bytes that are not UTF-8 survive the way back."""
+    """Decodes a string from a frame. Bytes that are not UTF-8 are restored when it is
+    encoded again."""
     return data.decode('utf-8', 'surrogateescape')
 
 
 def decode_name(data):
-    """The name of a module or function. A path is in the file system's encoding."""
+    """Decodes the name of a module or function. A path has the file system's encoding."""
     return os.fsdecode(data) if data.startswith(b'/') else decode(data)
