@@ -5,7 +5,7 @@
 
 const {Gio, GLib} = imports.gi;
 
-// Preparing a template returns it, so that one call follows another.
+// Methods that prepare a template return it, so that calls can be chained.
 function chain(prototype, name, convert = (...args) => args) {
     const method = prototype[name];
     prototype[name] = function (...args) {
@@ -14,7 +14,7 @@ function chain(prototype, name, convert = (...args) => args) {
     };
 }
 
-// The strings of `call('f', 'a', 'b')` as of `call('f', ['a', 'b'])`.
+// The arguments of a call: `call('f', 'a', 'b')` is the same as `call('f', ['a', 'b'])`.
 function words(first, ...rest) {
     return [first, Array.isArray(rest[0]) || rest[0] === null ? rest[0] : rest];
 }
@@ -38,12 +38,12 @@ function sendOne(template, thing) {
         throw new TypeError(`${thing} cannot be sent`);
 }
 
-// What a function returns for bytes.
+// What a function has returned, as bytes; none if it has returned nothing.
 function toBytes(data) {
     return data instanceof GLib.Bytes ? data : new GLib.Bytes(data ?? []);
 }
 
-// Iterates the main loop until the promise is settled.
+// Iterates the main context until the promise is settled, and returns its value or throws.
 function settle(promise) {
     const context = GLib.MainContext.default();
     let outcome = null;
@@ -62,7 +62,8 @@ function describe(error) {
         : error?.message ?? `${error}`;
 }
 
-// Does the jobs of a pool. The function takes and returns bytes; it may be asynchronous.
+// Does the jobs of a pool, until it has no more. The function receives and returns bytes
+// (a Uint8Array), and may be asynchronous. If it throws, the job fails with the message.
 function serveJobs(serveBytes, socket, func) {
     return serveBytes(socket.get_fd(), request => {
         try {

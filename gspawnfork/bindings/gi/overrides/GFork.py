@@ -39,7 +39,7 @@ def _check_nul(data, text):
 
 
 def _encode(text):
-    """What is not UTF-8 survives: it is decoded in the same way."""
+    """Encodes a string. Bytes that were not UTF-8 when it was decoded are restored."""
     if not isinstance(text, (str, bytes)):
         raise TypeError(f'a string is needed, not a {type(text).__name__}')
     data = text if isinstance(text, bytes) else text.encode('utf-8', 'surrogateescape')
@@ -51,14 +51,14 @@ def _encode_path(text):
 
 
 def _encode_name(name):
-    """That of a module or function, which may be or begin with a path."""
+    """Encodes the name of a module or function, which may be or begin with a path."""
     if isinstance(name, str) and not name.startswith('/'):
         return _encode(name)
     return _encode_path(name)
 
 
 def _words(args):
-    """The strings of `call ('f', 'a', 'b')` as of `call ('f', ['a', 'b'])`."""
+    """Returns the strings of a call: `call('f', 'a', 'b')` is `call('f', ['a', 'b'])`."""
     if len(args) == 1 and (args[0] is None or not isinstance(args[0], (str, bytes))):
         args = args[0] or ()
     return list(map(_encode, args))
@@ -70,7 +70,7 @@ _ALL_SIGNALS = frozenset(map(int, _signal.valid_signals()))
 
 
 class _Alarm:
-    """What wakes up a main context when a signal has come."""
+    """Wakes up a main context when a signal has arrived."""
 
     idle = []
     inherited = []
@@ -83,13 +83,13 @@ class _Alarm:
 
     @classmethod
     def forget(cls):
-        """In a fork of the application, which must not share them. Their numbers are not to
-        be used again."""
+        """Is called in a fork of the application, which must not share the sockets. Their
+        descriptors stay open, so that the numbers are not used again."""
         cls.inherited += cls.idle
         cls.idle = []
 
     def take(self):
-        """Which signals there were."""
+        """Returns the numbers of the signals that have arrived, as bytes."""
         try:
             return self.reader.recv(4096)
         except BlockingIOError:
@@ -100,8 +100,8 @@ os.register_at_fork(after_in_child=_Alarm.forget)
 
 
 class _Waking:
-    """Has the iteration of a main context return when a signal has come, so that its handler
-    can run. It is made and ended with signals blocked, in the main thread."""
+    """Lets the iteration of a main context return when a signal has arrived, so that its
+    handler can run. It is made and ended in the main thread, with signals blocked."""
 
     def __init__(self, context):
         self.context = context
@@ -132,8 +132,8 @@ def _in_main_thread():
 
 
 def _wait(start, finish, cancellable):
-    """Starts an operation and returns what comes of it. An exception out of the handler of
-    a signal, such as that of Ctrl-C, cancels it."""
+    """Starts an operation and returns its result. If the handler of a signal raises an
+    exception, such as KeyboardInterrupt, the operation is cancelled."""
     results = {}
     started = False
     # Handlers run between two operations of the interpreter, and could get between those
@@ -162,7 +162,8 @@ def _wait(start, finish, cancellable):
 
 
 def _iterate_until(context, is_done):
-    """Iterates a main context that nobody else iterates. Handlers of signals run meanwhile."""
+    """Iterates a main context that no other thread iterates. Handlers of signals run
+    meanwhile."""
     if not _in_main_thread():
         while not is_done():
             context.iteration(True)
@@ -181,7 +182,7 @@ def _iterate_until(context, is_done):
 
 
 def _connect(given, cancellable):
-    """Has one cancellable be cancelled with another one, if there is one."""
+    """Cancels one cancellable when another one is cancelled, if there is another one."""
     if given is None:
         return 0
     handler = GObject.Object.connect(given, 'cancelled', lambda _: cancellable.cancel())
@@ -196,7 +197,8 @@ def _disconnect(given, handler):
 
 
 def _blocking(kind, name):
-    """The method, as one that signals can interrupt where they can: in the main thread."""
+    """Returns a synchronous method that handlers of signals can interrupt. They can do so
+    only in the main thread."""
     blocking = getattr(kind, name)
     start = getattr(kind, name + '_async')
     finish = getattr(kind, name + '_finish')
@@ -245,9 +247,12 @@ _choose_interpreter(_usual_interpreter)
 
 @_export
 def set_interpreter(runtime, interpreter):
-    """Names the program that interprets the modules of a runtime: its path, or a list of
-    it and its arguments. For Python, a path alone is that of an interpreter which gets the
-    flags of the one that runs this program, and None is that one itself."""
+    """Sets the interpreter of a runtime: a path, or a list of a path and arguments.
+
+    For the runtime "python3", a path alone names an interpreter that gets the flags of the one
+    that runs this program. None is the interpreter that runs this program.
+
+    Raises ValueError if the list is empty."""
     if interpreter is not None and not isinstance(interpreter, (list, tuple)):
         interpreter = [interpreter, *(_flags if runtime == 'python3' else ())]
     if interpreter is not None and not interpreter:
@@ -260,7 +265,9 @@ def set_interpreter(runtime, interpreter):
 
 @_export
 def python_socket(socket):
-    """Makes a blocking socket.socket of a Gio.Socket, which is closed."""
+    """Makes a blocking socket.socket of a Gio.Socket, and closes the Gio.Socket.
+
+    Raises OSError if the descriptor cannot be duplicated."""
     result = _socket.socket(fileno=os.dup(socket.get_fd()))
     socket.close()
     result.setblocking(True)
@@ -268,7 +275,7 @@ def python_socket(socket):
 
 
 def _get_path():
-    """Where templates look for modules: where this program does."""
+    """Returns the directories in which this program looks for modules."""
     # Another interpreter's modules are not this one's.
     own = _interpreter is not None and _interpreter[0] == sys.executable
     path = sys.path if own else sys.path[:1]
@@ -276,7 +283,8 @@ def _get_path():
 
 
 def _chain(name, *encode):
-    """The method, returning the template, with strings encoded by these."""
+    """Returns the method, which encodes its strings by these functions and returns the
+    template."""
     method = getattr(_GFork.Template, name)
 
     @functools.wraps(method)
@@ -308,7 +316,8 @@ class Template(_GFork.Template):
 
     @classmethod
     def new_python(cls):
-        """A template that is a Python interpreter, and finds what this one finds."""
+        """Creates a template that is a Python interpreter. It looks for modules where this
+        interpreter does."""
         return cls.new_for_runtime('python3')
 
     @classmethod
@@ -341,8 +350,11 @@ class Template(_GFork.Template):
 
     @classmethod
     def new_from_main(cls):
-        """A template that is a fork of this interpreter, made now, with all that is imported.
-        The functions of this program are its own."""
+        """Creates a template by forking this interpreter at once, with everything that is
+        imported. Functions of this program can be run and called in it.
+
+        Raises GLib.Error with the code THREADED if the program has more than one thread, or
+        FORK."""
         return _GFork.Template.new_from_main_with('python3', _fork_main)
 
     @staticmethod
@@ -386,8 +398,10 @@ class Template(_GFork.Template):
         return self
 
     def send(self, *things):
-        """Sends each as what it is: strings, bytes, sockets, and whatever else has a
-        descriptor."""
+        """Sends each thing as what it is: a string, bytes, a socket, a list of descriptors, or
+        any other object that has a descriptor. A file object is flushed before.
+
+        Returns the template. Raises TypeError for anything else, also for numbers."""
         for thing in things:
             if isinstance(thing, str):
                 self.send_arg(thing)
@@ -415,7 +429,8 @@ class Template(_GFork.Template):
         return _prepare(self, cancellable)
 
     def run(self, function, cancellable=None):
-        """Returns the communication socket and the process."""
+        """Runs a function, and returns the communication socket, a Gio.Socket, and the
+        GFork.Process."""
         return _run(self, _encode_name(function), cancellable)
 
     def run_async(self, function, *args, **kwargs):
@@ -446,7 +461,11 @@ _early_pid = None
 
 @_export
 def init_early():
-    """Forks this interpreter once, and makes the fork the default template for Python."""
+    """Forks this interpreter, and makes the fork the default template for Python. Further calls
+    do nothing.
+
+    Returns True. Raises GLib.Error with the code THREADED if the program has more than one
+    thread, or FORK."""
     global _early_pid
     if _early_pid != os.getpid():
         _GFork.init_early_with('python3', _fork_main)
@@ -486,7 +505,7 @@ _WIDTHS = (1, 'B', 0xff), (2, 'H', 0xffff), (4, 'I', 0xffffffff), (8, 'Q', 0)
 
 
 def _pack(requests):
-    """The variant of type `aay`."""
+    """Returns the bytes as a variant of the type `aay`."""
     body = b''.join(requests)
     n = len(requests)
     code = next(code for width, code, most in _WIDTHS
@@ -497,7 +516,8 @@ def _pack(requests):
 
 
 def _unpack(variant):
-    """The pairs of a variant of type `a(iay)`, whose elements are aligned for the number."""
+    """Yields the pairs of a variant of the type `a(iay)`. Its elements are aligned for the
+    number."""
     data = variant.get_data_as_bytes().get_data() or b''
     if not data:
         return
@@ -520,7 +540,7 @@ _LARGEST_BATCH = 256
 
 
 class _Batches:
-    """Many jobs of a pool, some at a time."""
+    """Many jobs of a pool, which are given to it in batches."""
 
     def __init__(self, pool, requests, cancellable):
         self.pool = pool
@@ -533,7 +553,7 @@ class _Batches:
         self.last = time.monotonic()
 
     def fill(self):
-        """Starts as many as keep the workers busy."""
+        """Starts as many jobs as keep the workers busy."""
         props = self.pool.props
         enough = 2 * props.max_workers * props.jobs_in_flight
         while self.n_under_way < max(enough, 2 * self.size):
@@ -551,7 +571,7 @@ class _Batches:
             self.n_under_way += len(requests)
 
     def take(self):
-        """What has become of the jobs of the oldest batch."""
+        """Waits for the oldest batch, and returns its results."""
         n, results = self.under_way.popleft()
         _iterate_until(self.context, lambda: results)
         result, = results.values()
@@ -582,18 +602,21 @@ class Pool(_GFork.Pool):
         return super().replace(template, cancellable)
 
     def call(self, request, cancellable=None):
-        """Has a worker do a job, and returns its reply, both bytes."""
+        """Has a worker do one job. The request is bytes, or an object with the buffer protocol.
+
+        Returns the reply as bytes. Raises the GLib.Error of g_fork_pool_call_finish()."""
         if not isinstance(request, GLib.Bytes):
             request = GLib.Bytes.new(_to_bytes(request))
         return super().call(request, cancellable).get_data() or b''
 
     def map(self, requests, cancellable=None, return_exceptions=False):
-        """Has the workers do many jobs, and yields the replies in the order of the requests,
-        all bytes. It is the quickest way for small jobs, above all if jobs_in_flight is not 1.
+        """Has the workers do many jobs, and yields the replies as bytes, in the order of the
+        requests. It is the fastest way for small jobs, above all if jobs_in_flight is more than
+        1.
 
-        The requests are taken from any iterable, a few more than the workers are doing. A job
-        that fails raises its GLib.Error, or yields it with return_exceptions. When the
-        iteration is given up, the jobs that are under way are cancelled."""
+        The requests are taken from any iterable, a few more than the workers are doing. If a
+        job fails, its GLib.Error is raised, or, with return_exceptions, yielded instead of a
+        reply. When the iteration is given up, the jobs that are under way are cancelled."""
         own = Gio.Cancellable()
         handler = _connect(cancellable, own)
         batches = _Batches(self, requests, own)
@@ -615,8 +638,8 @@ class Pool(_GFork.Pool):
             _disconnect(cancellable, handler)
 
     def acquire(self, cancellable=None):
-        """A worker on loan. With `with`, it is released at the end, and discarded if there
-        was an exception."""
+        """Borrows a worker. In a `with` statement, the worker is released at the end, or
+        discarded if there was an exception."""
         return super().acquire(cancellable)
 
     def __enter__(self):
