@@ -49,7 +49,7 @@ System.exit = status => {
     exit(status);
 };
 
-// Iterates the main loop until the promise is settled, and returns what it is.
+// Iterates the main context until the promise is settled, and returns its value or throws.
 function settle(promise) {
     const context = GLib.MainContext.default();
     let outcome = null;
@@ -95,8 +95,8 @@ function directories() {
     return path.filter(entry => entry.startsWith('/'));
 }
 
-// Plain names are looked up like those of other languages' modules, and absolute paths
-// are what they are; the rest is a specifier that `import` understands.
+// Plain names are looked up in the directories, like modules in other languages. Absolute
+// paths are used as they are. Anything else is a specifier for `import`.
 function resolve(name) {
     if (name.startsWith('/'))
         return GLib.filename_to_uri(name, null);
@@ -135,7 +135,7 @@ function require(name) {
     return module;
 }
 
-// `name` in the modules or what was evaluated, or `module:name`.
+// Finds the function `name` in the modules or in evaluated code, or `module:name`.
 function find(name) {
     const colon = name.lastIndexOf(':');
     let found, reason;
@@ -154,7 +154,7 @@ function find(name) {
     return found;
 }
 
-// What was evaluated is no module: its declarations are there for all.
+// Evaluated code is not a module, so its declarations are global.
 function evaluate(code, args) {
     globalThis.args = args;
     return (0, eval)(code);
@@ -212,8 +212,8 @@ function enter(name, socket, args) {
     }
 }
 
-// Leaves by the interpreter's own exit(), which warns of promises that were rejected
-// without anybody handling that. It must not be called twice.
+// Ends the process by the interpreter's own exit(), which warns of rejected promises that
+// nothing has handled. It must not be called twice.
 function run(name, socket, args) {
     const status = enter(name, socket, args);
     if (exitStatus === null)

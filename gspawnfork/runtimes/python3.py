@@ -1,7 +1,6 @@
 # python3.py: the program of the runtime python3: finds the package that does the work
 #
-# Any interpreter that anybody still has can read this file, so that one that is too old
-# says that it is.
+# Very old interpreters can read this file, too, so that they can report that they are too old.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -33,7 +32,8 @@ def refuse(argv):
 
 
 def find_package():
-    """The package stands beside the runtimes, whatever the interpreter's own path is."""
+    """Imports the package. It stands beside the runtimes, whatever the module path of the
+    interpreter is."""
     here = os.path.dirname(os.path.abspath(__file__))
     package = os.path.join(os.path.dirname(here), 'python')
     # The interpreter puts the program's own directory first, unless it is isolated.
