@@ -21,8 +21,7 @@ static GPrivate current_wait = G_PRIVATE_INIT (NULL);
 
 /**
  * g_fork_begin_wait:
- * @error: return location for an error: %G_FORK_ERROR_FAILED if there are no descriptors left
- *   for the main context
+ * @error: return location for an error
  *
  * Begins a wait for the result of an asynchronous method. This is for language bindings that
  * have synchronous methods of their own.
@@ -35,6 +34,9 @@ static GPrivate current_wait = G_PRIVATE_INIT (NULL);
  * Until the end of the wait, the returned context is the thread-default one. What goes on
  * after the operation, such as waiting for the end of the process, uses the context that was
  * the thread-default one before. Waits can be nested.
+ *
+ * This fails with %G_FORK_ERROR_FAILED if there are no descriptors left for the main
+ * context.
  *
  * Returns: (transfer none): a main context, which belongs to the thread; %NULL with @error set
  *

@@ -492,15 +492,19 @@ g_fork_process_communicate_async (GForkProcess        *self,
  *   program has written to its standard output; %NULL if that is not a pipe
  * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
  *   program has written to its standard error; %NULL if that is not a pipe
- * @error: return location for an error: %G_IO_ERROR_CANCELLED; %G_IO_ERROR_NO_SPACE if an
- *   output is longer than 4 GiB; or another of [error@Gio.IOErrorEnum] if an output cannot be
- *   read
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Process.communicate_async].
  *
  * Afterwards, [method@GFork.Process.get_if_exited] and the methods after it tell how the
  * program has ended. It is no error if that cannot be known: then
  * [method@GFork.Process.get_wait_status] is -1.
+ *
+ * This fails with:
+ *
+ * - %G_IO_ERROR_CANCELLED
+ * - %G_IO_ERROR_NO_SPACE if an output is longer than 4 GiB
+ * - another of [error@Gio.IOErrorEnum] if an output cannot be read
  *
  * Returns: %TRUE if the program has ended; %FALSE with @error set
  *
@@ -529,13 +533,15 @@ g_fork_process_communicate_finish (GForkProcess  *self,
  *   program has written to its standard output; %NULL if that is not a pipe
  * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
  *   program has written to its standard error; %NULL if that is not a pipe
- * @error: return location for an error: as for [method@GFork.Process.communicate_finish]; or
- *   %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait
+ * @error: return location for an error
  *
  * Communicates with a program, and blocks until it has ended and all of its output was read.
  * The thread's own main context is not iterated meanwhile.
  *
  * [method@GFork.Process.communicate_async] has the details.
+ *
+ * This fails with the errors of [method@GFork.Process.communicate_finish], or with
+ * %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait.
  *
  * Returns: %TRUE if the program has ended; %FALSE with @error set
  *
@@ -606,12 +612,14 @@ g_fork_process_communicate_utf8_async (GForkProcess        *self,
  *   program has written to its standard output; %NULL if that is not a pipe
  * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
  *   program has written to its standard error; %NULL if that is not a pipe
- * @error: return location for an error: %G_IO_ERROR_INVALID_DATA if an output is not valid
- *   UTF-8; otherwise as for [method@GFork.Process.communicate_finish]
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Process.communicate_utf8_async].
  *
  * If one output is not valid UTF-8, neither is returned.
+ *
+ * This fails with %G_IO_ERROR_INVALID_DATA if an output is not valid UTF-8. Otherwise, it
+ * fails with the errors of [method@GFork.Process.communicate_finish].
  *
  * Returns: %TRUE if the program has ended and its output is valid UTF-8; %FALSE with @error
  *   set
@@ -646,10 +654,12 @@ g_fork_process_communicate_utf8_finish (GForkProcess  *self,
  *   program has written to its standard output; %NULL if that is not a pipe
  * @stderr_buf: (out) (optional) (nullable) (transfer full): return location for what the
  *   program has written to its standard error; %NULL if that is not a pipe
- * @error: return location for an error: %G_IO_ERROR_INVALID_DATA if an output is not valid
- *   UTF-8; otherwise as for [method@GFork.Process.communicate]
+ * @error: return location for an error
  *
  * Communicates with a program like [method@GFork.Process.communicate], but in text in UTF-8.
+ *
+ * This fails with %G_IO_ERROR_INVALID_DATA if an output is not valid UTF-8. Otherwise, it
+ * fails with the errors of [method@GFork.Process.communicate].
  *
  * Returns: %TRUE if the program has ended and its output is valid UTF-8; %FALSE with @error
  *   set

@@ -75,13 +75,18 @@ g_fork_pool_start_async (GForkPool           *self,
  * g_fork_pool_start_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: one of [method@GFork.Template.run_finish] if a worker
- *   could not be started; %G_FORK_ERROR_FAILED if too many workers have ended early, or one
- *   has ended that is not replaced; %G_FORK_ERROR_LOST if the template has died;
- *   %G_FORK_ERROR_CLOSED if the pool was stopped meanwhile or is being stopped; or
- *   %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.start_async].
+ *
+ * This fails with:
+ *
+ * - an error of [method@GFork.Template.run_finish] if a worker could not be started
+ * - %G_FORK_ERROR_FAILED if too many workers have ended early, or one has ended that is not
+ *   replaced
+ * - %G_FORK_ERROR_LOST if the template has died
+ * - %G_FORK_ERROR_CLOSED if the pool was stopped meanwhile or is being stopped
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: %TRUE if [property@GFork.Pool:min-workers] workers are ready; %FALSE with
  *   @error set
@@ -100,10 +105,12 @@ g_fork_pool_start_finish (GForkPool     *self,
  * g_fork_pool_start:
  * @self: a pool
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the start
- * @error: return location for an error: as for [method@GFork.Pool.start_finish]
+ * @error: return location for an error
  *
  * Starts the workers, and blocks until [property@GFork.Pool:min-workers] are ready.
  * [method@GFork.Pool.start_async] has the details.
+ *
+ * This fails with the errors of [method@GFork.Pool.start_finish].
  *
  * Returns: %TRUE if [property@GFork.Pool:min-workers] workers are ready; %FALSE with
  *   @error set
@@ -154,10 +161,12 @@ g_fork_pool_stop_async (GForkPool           *self,
  * g_fork_pool_stop_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_CLOSED in a process that was forked from
- *   the application; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.stop_async].
+ *
+ * This fails with %G_FORK_ERROR_CLOSED in a process that was forked from the application, or
+ * with %G_IO_ERROR_CANCELLED.
  *
  * Returns: %TRUE if no worker is left; %FALSE with @error set
  *
@@ -175,10 +184,12 @@ g_fork_pool_stop_finish (GForkPool     *self,
  * g_fork_pool_stop:
  * @self: a pool
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the stop
- * @error: return location for an error: as for [method@GFork.Pool.stop_finish]
+ * @error: return location for an error
  *
  * Ends the workers, and blocks until none is left. [method@GFork.Pool.stop_async] has the
  * details.
+ *
+ * This fails with the errors of [method@GFork.Pool.stop_finish].
  *
  * Returns: %TRUE if no worker is left; %FALSE with @error set
  *
@@ -246,12 +257,18 @@ g_fork_pool_replace_async (GForkPool           *self,
  * g_fork_pool_replace_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: one of [method@GFork.Template.run_finish] if a new
- *   worker could not be started; %G_FORK_ERROR_FAILED if a new worker has ended;
- *   %G_FORK_ERROR_CLOSED if the pool is not running, or the error with which it has failed;
- *   %G_IO_ERROR_PENDING if the workers are being replaced already; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.replace_async].
+ *
+ * This fails with:
+ *
+ * - an error of [method@GFork.Template.run_finish] if a new worker could not be started
+ * - %G_FORK_ERROR_FAILED if a new worker has ended
+ * - %G_FORK_ERROR_CLOSED if the pool is not running
+ * - the error with which the pool has failed, if it has
+ * - %G_IO_ERROR_PENDING if the workers are being replaced already
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: %TRUE if the new workers have taken over; %FALSE with @error set
  *
@@ -270,10 +287,12 @@ g_fork_pool_replace_finish (GForkPool     *self,
  * @self: a running pool
  * @template_: the template that the new workers are forked from
  * @cancellable: (nullable): a cancellable; if it is cancelled, the old workers stay
- * @error: return location for an error: as for [method@GFork.Pool.replace_finish]
+ * @error: return location for an error
  *
  * Replaces all workers by forks of another template, and blocks until these have taken over.
  * [method@GFork.Pool.replace_async] has the details.
+ *
+ * This fails with the errors of [method@GFork.Pool.replace_finish].
  *
  * Returns: %TRUE if the new workers have taken over; %FALSE with @error set
  *
@@ -354,14 +373,19 @@ g_fork_pool_call_async (GForkPool           *self,
  * g_fork_pool_call_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_JOB, with the message of the worker's
- *   function, if that has failed; %G_FORK_ERROR_LOST, with how the worker has ended, if it
- *   died; %G_FORK_ERROR_PROTOCOL if the worker has sent something else than a reply;
- *   %G_FORK_ERROR_CLOSED if the pool is not running, or the error with which it has failed;
- *   %G_FORK_ERROR_FAILED if there is no memory or descriptor for the request or the reply; or
- *   %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.call_async].
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_JOB, with the message of the worker's function, if the function has failed
+ * - %G_FORK_ERROR_LOST if the worker died; the message says how
+ * - %G_FORK_ERROR_PROTOCOL if the worker has sent something else than a reply
+ * - %G_FORK_ERROR_CLOSED if the pool is not running
+ * - the error with which the pool has failed, if it has
+ * - %G_FORK_ERROR_FAILED if there is no memory or descriptor for the request or the reply
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: (transfer full): the reply; %NULL with @error set
  *
@@ -385,10 +409,12 @@ g_fork_pool_call_finish (GForkPool     *self,
  * @request: the bytes that the worker is sent
  * @cancellable: (nullable): a cancellable; if a worker was given the job already, that worker
  *   is killed
- * @error: return location for an error: as for [method@GFork.Pool.call_finish]
+ * @error: return location for an error
  *
  * Has a worker do one job, and blocks until it was done. [method@GFork.Pool.call_async] has
  * the details.
+ *
+ * This fails with the errors of [method@GFork.Pool.call_finish].
  *
  * Returns: (transfer full): the reply; %NULL with @error set
  *
@@ -448,8 +474,7 @@ g_fork_pool_call_many_async (GForkPool           *self,
  * g_fork_pool_call_many_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_CLOSED if the pool was not running when
- *   the jobs were requested, or the error with which it had failed; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.call_many_async].
  *
@@ -457,6 +482,12 @@ g_fork_pool_call_many_async (GForkPool           *self,
  * is -1, the bytes are the reply. Otherwise the job has failed: the number is the code of
  * [error@GFork.Error] with which [method@GFork.Pool.call_finish] would have failed, and the
  * bytes are the message. A job that fails does not affect the others.
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_CLOSED if the pool was not running when the jobs were requested
+ * - the error with which the pool has failed, if it had failed then
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: (transfer full): the results of the jobs, a variant of the type `a(iay)`; %NULL
  *   with @error set
@@ -481,11 +512,13 @@ g_fork_pool_call_many_finish (GForkPool     *self,
  * @requests: the bytes of each job, a variant of the type `aay`; a floating one is sunk
  * @cancellable: (nullable): a cancellable; workers that were given some of the jobs already
  *   are killed
- * @error: return location for an error: as for [method@GFork.Pool.call_many_finish]
+ * @error: return location for an error
  *
  * Has the workers do many jobs, and blocks until all were done or have failed.
  * [method@GFork.Pool.call_many_async] and [method@GFork.Pool.call_many_finish] have the
  * details.
+ *
+ * This fails with the errors of [method@GFork.Pool.call_many_finish].
  *
  * Returns: (transfer full): the results of the jobs, a variant of the type `a(iay)`; %NULL
  *   with @error set
@@ -535,12 +568,17 @@ g_fork_pool_acquire_async (GForkPool           *self,
  * g_fork_pool_acquire_finish:
  * @self: a pool
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_CLOSED if the pool is not running, or
- *   the error with which it has failed; %G_FORK_ERROR_FAILED if there is no descriptor for the
- *   socket; %G_IO_ERROR_CANCELLED; or another of [error@Gio.IOErrorEnum] if no
- *   [class@Gio.Socket] can be made
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Pool.acquire_async].
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_CLOSED if the pool is not running
+ * - the error with which the pool has failed, if it has
+ * - %G_FORK_ERROR_FAILED if there is no descriptor for the socket
+ * - %G_IO_ERROR_CANCELLED
+ * - another of [error@Gio.IOErrorEnum] if no [class@Gio.Socket] can be made
  *
  * Returns: (transfer full): a worker on loan; %NULL with @error set
  *
@@ -565,10 +603,12 @@ g_fork_pool_acquire_finish (GForkPool     *self,
  * g_fork_pool_acquire:
  * @self: a running pool
  * @cancellable: (nullable): a cancellable; it ends the waiting
- * @error: return location for an error: as for [method@GFork.Pool.acquire_finish]
+ * @error: return location for an error
  *
  * Borrows a worker, and blocks until there is one. [method@GFork.Pool.acquire_async] has the
  * details.
+ *
+ * This fails with the errors of [method@GFork.Pool.acquire_finish].
  *
  * Returns: (transfer full): a worker on loan; %NULL with @error set
  *

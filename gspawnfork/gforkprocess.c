@@ -344,10 +344,12 @@ g_fork_process_wait_async (GForkProcess        *self,
  * g_fork_process_wait_finish:
  * @self: a process
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known how the
- *   process ended; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Process.wait_async].
+ *
+ * This fails with %G_FORK_ERROR_LOST if it cannot be known how the process ended, or with
+ * %G_IO_ERROR_CANCELLED.
  *
  * Returns: %TRUE if the process has ended in any way; %FALSE with @error set
  *
@@ -367,12 +369,17 @@ g_fork_process_wait_finish (GForkProcess  *self,
  * g_fork_process_wait:
  * @self: a process
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
- * @error: return location for an error: %G_FORK_ERROR_LOST if it cannot be known how the
- *   process ended; %G_FORK_ERROR_FAILED if there are no descriptors left for a main context
- *   in which to wait; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Blocks until the process has ended. The thread's own main context is not iterated
  * meanwhile.
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_LOST if it cannot be known how the process ended
+ * - %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to
+ *   wait
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: %TRUE if the process has ended in any way; %FALSE with @error set
  *
@@ -450,15 +457,20 @@ check_wait_status (GForkProcess  *self,
  * g_fork_process_wait_check_finish:
  * @self: a process
  * @result: what the callback was given
- * @error: return location for an error: one of the domain `G_SPAWN_EXIT_ERROR`, with the exit
- *   status as its code, if the process has exited with another status than 0;
- *   %G_SPAWN_ERROR_FAILED if a signal has killed it; %G_FORK_ERROR_LOST if it cannot be known
- *   how it ended; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Process.wait_check_async].
  *
  * The errors about the exit status are those of [func@GLib.spawn_check_wait_status]. Their
  * messages name the function or program and the process ID.
+ *
+ * This fails with:
+ *
+ * - an error of the domain `G_SPAWN_EXIT_ERROR`, with the exit status as its code, if the
+ *   process has exited with another status than 0
+ * - %G_SPAWN_ERROR_FAILED if a signal has killed it
+ * - %G_FORK_ERROR_LOST if it cannot be known how it ended
+ * - %G_IO_ERROR_CANCELLED
  *
  * Returns: %TRUE if the process has exited with status 0; %FALSE with @error set
  *
@@ -479,11 +491,13 @@ g_fork_process_wait_check_finish (GForkProcess  *self,
  * g_fork_process_wait_check:
  * @self: a process
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the process
- * @error: return location for an error: as for [method@GFork.Process.wait_check_finish]; or
- *   %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait
+ * @error: return location for an error
  *
  * Blocks until the process has ended, and checks that its exit status is 0. The thread's own
  * main context is not iterated meanwhile.
+ *
+ * This fails with the errors of [method@GFork.Process.wait_check_finish], or with
+ * %G_FORK_ERROR_FAILED if there are no descriptors left for a main context in which to wait.
  *
  * Returns: %TRUE if the process has exited with status 0; %FALSE with @error set
  *
@@ -713,14 +727,20 @@ g_fork_process_get_max_rss (GForkProcess *self)
  * g_fork_process_send_signal:
  * @self: a process
  * @signum: the number of a signal
- * @error: return location for an error: %G_FORK_ERROR_CLOSED if the process has
- *   ended; %G_FORK_ERROR_LOST if the template that it was forked from has died and its state
- *   cannot be known; %G_FORK_ERROR_NOT_SUPPORTED if this system has no way to make sure that
- *   no other process receives the signal; or %G_FORK_ERROR_FAILED, with the system's reason,
- *   if the signal is not valid or not permitted
+ * @error: return location for an error
  *
  * Sends a signal to the process. If the process has ended, no other process with the same
  * process ID receives the signal.
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_CLOSED if the process has ended
+ * - %G_FORK_ERROR_LOST if the template that it was forked from has died and its state cannot
+ *   be known
+ * - %G_FORK_ERROR_NOT_SUPPORTED if this system has no way to make sure that no other process
+ *   receives the signal
+ * - %G_FORK_ERROR_FAILED, with the system's reason, if the signal is not valid or not
+ *   permitted
  *
  * Returns: %TRUE if the signal was sent; %FALSE with @error set
  *
@@ -741,17 +761,23 @@ g_fork_process_send_signal (GForkProcess  *self,
  * @self: a process that leads a process group, as one does after
  *   [method@GFork.Template.setsid]
  * @signum: the number of a signal
- * @error: return location for an error: %G_FORK_ERROR_FAILED if the process does not lead
- *   a group, or, with the system's reason, if the signal is not valid or not permitted;
- *   %G_FORK_ERROR_CLOSED if no process of the group is left, or if the process has ended and
- *   the kernel is older than Linux 6.9; %G_FORK_ERROR_LOST if the template that it was forked
- *   from has died and its state cannot be known; or %G_FORK_ERROR_NOT_SUPPORTED if this system
- *   has no way to make sure that no other group receives the signal
+ * @error: return location for an error
  *
  * Sends a signal to all processes of the group that this process leads. These are the process
  * itself and those that it has started, except those that have left the group.
  *
  * From Linux 6.9 on, this is also possible after the process itself has ended.
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_FAILED if the process does not lead a group, or, with the system's reason,
+ *   if the signal is not valid or not permitted
+ * - %G_FORK_ERROR_CLOSED if no process of the group is left, or if the process has ended and
+ *   the kernel is older than Linux 6.9
+ * - %G_FORK_ERROR_LOST if the template that it was forked from has died and its state cannot
+ *   be known
+ * - %G_FORK_ERROR_NOT_SUPPORTED if this system has no way to make sure that no other group
+ *   receives the signal
  *
  * Returns: %TRUE if the signal was sent; %FALSE with @error set
  *
@@ -813,13 +839,17 @@ g_fork_process_is_running (GForkProcess *self)
 /**
  * g_fork_process_dup_pidfd:
  * @self: a process
- * @error: return location for an error: %G_FORK_ERROR_NOT_SUPPORTED if the kernel has no
- *   pidfds; %G_FORK_ERROR_CLOSED if the process has ended; %G_FORK_ERROR_LOST if its state
- *   cannot be known; or %G_FORK_ERROR_FAILED, with the system's reason, if the pidfd cannot be
- *   duplicated
+ * @error: return location for an error
  *
  * Duplicates the pidfd of the process, for event loops and system calls. A pidfd is a
  * descriptor that becomes readable when the process has ended; see `pidfd_open(2)`.
+ *
+ * This fails with:
+ *
+ * - %G_FORK_ERROR_NOT_SUPPORTED if the kernel has no pidfds
+ * - %G_FORK_ERROR_CLOSED if the process has ended
+ * - %G_FORK_ERROR_LOST if its state cannot be known
+ * - %G_FORK_ERROR_FAILED, with the system's reason, if the pidfd cannot be duplicated
  *
  * Returns: a descriptor, which the caller owns, with the close-on-exec flag; -1 with @error
  *   set

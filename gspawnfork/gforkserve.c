@@ -75,8 +75,7 @@ on_request (enum gfork_request        request,
  * @arguments: (array zero-terminated=1): the arguments of the program, after its name
  * @func: (scope call) (closure user_data): carries out requests in the interpreter
  * @user_data: data for @func
- * @error: return location for an error: %G_FORK_ERROR_NOT_SUPPORTED if the program was not
- *   started by the library
+ * @error: return location for an error
  *
  * Makes this process a template whose modules are in the language of an interpreter. The
  * program that the key file of a runtime names calls it.
@@ -89,6 +88,8 @@ on_request (enum gfork_request        request,
  *
  * Descriptors above 2 without the close-on-exec flag are closed, because the process has
  * inherited them. Descriptors that it has opened itself must have the flag.
+ *
+ * This fails with %G_FORK_ERROR_NOT_SUPPORTED if the program was not started by the library.
  *
  * Returns: %FALSE with @error set; it does not return if the library has started the program
  *

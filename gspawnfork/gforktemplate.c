@@ -495,9 +495,7 @@ g_fork_template_new_exec_for_runtime (const char *runtime)
 
 /**
  * g_fork_template_new_from_main:
- * @error: return location for an error: %G_FORK_ERROR_THREADED, with the names of the
- *   threads, if the program has more than one thread; or %G_FORK_ERROR_FORK, with the
- *   system's reason
+ * @error: return location for an error
  *
  * Creates a template by forking the calling program at once. The template has everything that
  * the program has loaded and computed so far. Functions that the program itself exports can
@@ -511,6 +509,9 @@ g_fork_template_new_exec_for_runtime (const char *runtime)
  * In the fork, everything that the program has open is closed, except standard output and
  * standard error. Neither the `atexit()` handlers nor the destructors of the program are run
  * in workers.
+ *
+ * This fails with %G_FORK_ERROR_THREADED, with the names of the threads, if the program has
+ * more than one thread, or with %G_FORK_ERROR_FORK, with the system's reason.
  *
  * Returns: (transfer full): a new template; %NULL with @error set
  *
@@ -532,12 +533,14 @@ g_fork_template_new_from_main (GError **error)
  * @runtime: the name of the runtime that the fork serves
  * @func: (scope call) (closure user_data): forks the calling program
  * @user_data: data for @func
- * @error: return location for an error: as for [ctor@GFork.Template.new_from_main]
+ * @error: return location for an error
  *
  * Creates a template by having @func fork the calling program at once.
  *
  * This is for language bindings. @func can do what an interpreter has to do before and after
  * a fork. In the fork, it carries out the commands of the template itself.
+ *
+ * This fails with the errors of [ctor@GFork.Template.new_from_main].
  *
  * Returns: (transfer full): a new template; %NULL with @error set
  *
@@ -887,10 +890,12 @@ g_fork_template_prepare_async (GForkTemplate       *self,
  * g_fork_template_prepare_finish:
  * @self: a template
  * @result: what the callback was given
- * @error: return location for an error: any of [error@GFork.Error], with the reason why a
- *   command has failed or why the process does not answer; or %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Template.prepare_async].
+ *
+ * This fails with any of [error@GFork.Error] if a command has failed or the process does not
+ * answer, or with %G_IO_ERROR_CANCELLED. The message says which command failed and why.
  *
  * Returns: %TRUE if every command has succeeded; %FALSE with @error set
  *
@@ -917,10 +922,11 @@ g_fork_template_prepare_finish (GForkTemplate  *self,
  * g_fork_template_prepare:
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
- * @error: return location for an error: as for
- *   [method@GFork.Template.prepare_finish]
+ * @error: return location for an error
  *
  * Blocks until all commands so far have been carried out.
+ *
+ * This fails with the errors of [method@GFork.Template.prepare_finish].
  *
  * Returns: %TRUE if every command has succeeded; %FALSE with @error set
  *
@@ -986,16 +992,20 @@ g_fork_template_run_async (GForkTemplate       *self,
  * @self: a template
  * @result: what the callback was given
  * @process: (out) (optional) (transfer full): return location for the process
- * @error: return location for an error: any of [error@GFork.Error], with the reason why a
- *   command or the run has failed or why the process does not answer;
- *   %G_IO_ERROR_CANCELLED; or another of [error@Gio.IOErrorEnum] if no [class@Gio.Socket] can
- *   be made
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Template.run_async].
  *
  * The socket is a connected, non-blocking Unix stream socket. After what the worker has
  * written, it has the end of file when the worker has ended. If the worker has left something
  * unread, the connection is reset instead (%G_IO_ERROR_CONNECTION_CLOSED).
+ *
+ * This fails with:
+ *
+ * - any of [error@GFork.Error] if a command or the run has failed or the process does not
+ *   answer; the message says which command failed and why
+ * - %G_IO_ERROR_CANCELLED
+ * - another of [error@Gio.IOErrorEnum] if no [class@Gio.Socket] can be made
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1020,13 +1030,15 @@ g_fork_template_run_finish (GForkTemplate  *self,
  *   [callback@GFork.RunFunc]; the second form loads the module if need be
  * @process: (out) (optional) (transfer full): return location for the process
  * @cancellable: (nullable): a cancellable; it ends the process
- * @error: return location for an error: as for [method@GFork.Template.run_finish]
+ * @error: return location for an error
  *
  * Runs a function, which makes the template a worker, and blocks until the process is about
  * to enter it.
  *
  * The template must not be used afterwards. Another operation of it fails with
  * %G_FORK_ERROR_CLOSED.
+ *
+ * This fails with the errors of [method@GFork.Template.run_finish].
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1140,13 +1152,15 @@ g_fork_template_execv_async (GForkTemplate       *self,
  * @self: a template
  * @result: what the callback was given
  * @process: (out) (optional) (transfer full): return location for the process
- * @error: return location for an error: %G_FORK_ERROR_EXEC, with the reason, if the program
- *   could not be executed; otherwise as for [method@GFork.Template.run_finish]
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Template.execv_async].
  *
  * The program has the other end of the socket only as the standard streams that the flags
  * name. If they name none, the socket is at its end of file at once.
+ *
+ * This fails with %G_FORK_ERROR_EXEC, with the reason, if the program could not be executed.
+ * Otherwise, it fails with the errors of [method@GFork.Template.run_finish].
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1172,11 +1186,12 @@ g_fork_template_execv_finish (GForkTemplate  *self,
  * @flags: how to execute it
  * @process: (out) (optional) (transfer full): return location for the process
  * @cancellable: (nullable): a cancellable; it ends the process
- * @error: return location for an error: as for
- *   [method@GFork.Template.execv_finish]
+ * @error: return location for an error
  *
  * Executes a program in the process, and blocks until it was executed or that has failed.
  * [method@GFork.Template.execv_async] has the details.
+ *
+ * This fails with the errors of [method@GFork.Template.execv_finish].
  *
  * Returns: (transfer full): the communication socket; %NULL with @error set
  *
@@ -1240,12 +1255,14 @@ g_fork_template_detach_async (GForkTemplate       *self,
  * g_fork_template_detach_finish:
  * @self: a template
  * @result: what the callback was given
- * @error: return location for an error: as for [method@GFork.Template.run_finish]
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Template.detach_async].
  *
  * If the socket is closed and no process has taken the template over, the template process
  * ends.
+ *
+ * This fails with the errors of [method@GFork.Template.run_finish].
  *
  * Returns: (transfer full): the control socket; %NULL with @error set
  *
@@ -1266,10 +1283,12 @@ g_fork_template_detach_finish (GForkTemplate  *self,
  * g_fork_template_detach:
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the process
- * @error: return location for an error: as for [method@GFork.Template.detach_finish]
+ * @error: return location for an error
  *
  * Hands out the control socket, and blocks until all commands have been carried out.
  * [method@GFork.Template.detach_async] has the details.
+ *
+ * This fails with the errors of [method@GFork.Template.detach_finish].
  *
  * Returns: (transfer full): the control socket; %NULL with @error set
  *

@@ -183,13 +183,15 @@ g_fork_default_forget_all (void)
  * @runtime: the name of the runtime that the fork serves
  * @func: (scope call) (closure user_data): forks the calling program
  * @user_data: data for @func
- * @error: return location for an error: as for [func@GFork.init_early]
+ * @error: return location for an error
  *
  * Has @func fork the calling program, as [ctor@GFork.Template.new_from_main_with] does, and
  * makes the fork the default template of the runtime. This is for language bindings.
  *
  * If the program changes its effective user, its effective group or its supplementary groups,
  * the default template is replaced; see [func@GFork.Template.dup_default].
+ *
+ * This fails with the errors of [func@GFork.init_early].
  *
  * Returns: %TRUE if the program was forked; %FALSE with @error set
  *

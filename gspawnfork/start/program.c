@@ -96,9 +96,7 @@ g_fork_main_fork_early (void)
 
 /**
  * g_fork_init_early:
- * @error: return location for an error: %G_FORK_ERROR_THREADED, with the names of the
- *   threads, if the program has more than one thread; or %G_FORK_ERROR_FORK, with the
- *   system's reason
+ * @error: return location for an error
  *
  * Forks the calling program, to be called as the first thing that it does, while it is small.
  *
@@ -110,6 +108,9 @@ g_fork_main_fork_early (void)
  * If the program changes its effective user, its effective group or its supplementary groups,
  * the process is not used any more, and helpers are executed again. Further calls of this
  * function do nothing.
+ *
+ * This fails with %G_FORK_ERROR_THREADED, with the names of the threads, if the program has
+ * more than one thread, or with %G_FORK_ERROR_FORK, with the system's reason.
  *
  * Returns: %TRUE if the program was forked; %FALSE with @error set
  *
