@@ -159,6 +159,8 @@ use_inherited (gpointer data)
 
   g_assert_false (g_fork_process_wait (holding->process, NULL, &wait_error));
   test_assert_error (wait_error, G_FORK_ERROR_LOST);
+  g_assert_cmpint (g_fork_process_get_wait_status (holding->process), ==, -1);
+  g_assert_false (g_fork_process_get_if_exited (holding->process));
   g_assert_false (g_fork_process_send_signal (holding->process, SIGTERM, &signal_error));
   test_assert_error (signal_error, G_FORK_ERROR_LOST);
 

@@ -821,11 +821,15 @@ g_fork_child_is_lost (GForkChild *child)
          || g_atomic_int_get ((int *) &child->state) == LOST;
 }
 
-/* %NULL as long as it is not known to have ended. */
+/* %NULL as long as it is not known to have ended. In a fork of the application it is lost. */
 const struct gfork_exited *
 g_fork_child_get_exited (GForkChild *child)
 {
-  return g_atomic_int_get ((int *) &child->state) == ALIVE ? NULL : &child->exited;
+  static const struct gfork_exited unknown = { .wait_status = -1 };
+
+  if (g_atomic_int_get ((int *) &child->state) != ALIVE)
+    return &child->exited;
+  return child->generation != g_fork_generation () ? &unknown : NULL;
 }
 
 /* Whether it has ended, reaped or not. */
