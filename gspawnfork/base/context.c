@@ -1,4 +1,4 @@
-/* context.c: in which main context what is called
+/* context.c: the main contexts in which callbacks are called, and synchronous calls
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -31,7 +31,7 @@ g_fork_ref_background_context (void)
   return outer != NULL ? g_main_context_ref (outer) : g_main_context_ref_thread_default ();
 }
 
-/* Where what a task has made is to report later. */
+/* Returns the context in which an object that a task has made is to report later. */
 GMainContext *
 g_fork_ref_result_context (GTask *task)
 {
@@ -40,8 +40,8 @@ g_fork_ref_result_context (GTask *task)
   return g_main_context_ref (outer != NULL ? outer : g_task_get_context (task));
 }
 
-/* What is to be called by this thread at the end of the dispatching under way, or, if it is
- * one of these calls that has brought the thread here, after that. */
+/* A call that this thread makes at the end of the dispatch that is under way. If such a call
+ * adds another one, that is made after it. */
 typedef struct
 {
   GMainContext *context;
@@ -69,7 +69,8 @@ find_call (GQueue       *calls,
 
 static gboolean make_calls_of_source (gpointer context);
 
-/* Whatever is called may iterate the context until the rest of them have been called. */
+/* A called function may iterate the context until the result of another of these calls has come.
+ * So the rest of them have a source while it is being called. */
 static void
 make_calls (GMainContext *context)
 {
@@ -109,7 +110,8 @@ make_calls_of_source (gpointer context)
   return G_SOURCE_REMOVE;
 }
 
-/* Begins what a source of the library's in @context does. */
+/* To be called when a source of the library in @context is dispatched. Returns what
+ * g_fork_dispatch_end() is to be given. */
 GMainContext *
 g_fork_dispatch_begin (GMainContext *context)
 {
@@ -119,14 +121,15 @@ g_fork_dispatch_begin (GMainContext *context)
   return outer;
 }
 
-/* Makes the calls that have come up: last of all, when everything that is known is known
- * to everybody. */
+/* Makes the calls that were added during the dispatch. They come last, so that callbacks find
+ * all objects in their new state. */
 void
 g_fork_dispatch_end (GMainContext *outer)
 {
   GMainContext *context = g_private_get (&dispatching_context);
 
-  /* What is called may call the library, and is not to be called back from there. */
+  /* A callback may call the library, which must not call another callback before that call has
+   * returned. */
   g_private_set (&dispatching_context, NULL);
   make_calls (context);
   g_private_set (&dispatching_context, outer);
@@ -137,8 +140,8 @@ g_fork_call_later (GMainContext *context,
                    GSourceFunc   func,
                    gpointer      data)
 {
-  /* Once the source is attached, the thread that has the context may be done with
-   * both. */
+  /* As soon as the source is attached, the thread that iterates the context may dispatch it and
+   * drop the context. */
   g_autoptr (GMainContext) kept G_GNUC_UNUSED = g_main_context_ref (context);
   g_autoptr (GSource) source = g_idle_source_new ();
 
@@ -148,17 +151,16 @@ g_fork_call_later (GMainContext *context,
   g_source_attach (source, context);
 }
 
-/* Is the thread here because a source of the library's in @context is being
- * dispatched? */
+/* Whether this thread is dispatching a source of the library in @context. */
 gboolean
 g_fork_is_dispatching (GMainContext *context)
 {
   return g_private_get (&dispatching_context) == context;
 }
 
-/* Calls @func in @context: when a source of the library's in it has been dispatched, if one
- * is being so; but never from within one of the user's calls, who would not expect to be
- * called back before it returns. */
+/* Calls @func in @context: at the end of the dispatch, if this thread is dispatching a source of
+ * the library in it; otherwise from a source. So @func is never called from within one of the
+ * user's calls, where a callback is not expected. */
 void
 g_fork_call_in (GMainContext *context,
                 GSourceFunc   func,
@@ -187,8 +189,8 @@ g_fork_call_in (GMainContext *context,
  * thread keeps the one that it has made for its first synchronous call. */
 static GPrivate sync_context = G_PRIVATE_INIT ((GDestroyNotify) g_main_context_unref);
 
-/* The contexts that a synchronous call may make: its own, the one that the thread has
- * without it, and that of the thread that GTask starts. */
+/* A synchronous call may make so many contexts: its own, the thread's default one, and that of
+ * GLib's worker thread, which the first GTask starts. */
 #define MAX_NEW_CONTEXTS 3
 
 static gboolean
@@ -208,7 +210,7 @@ can_make_contexts (GError **error)
   return n == MAX_NEW_CONTEXTS;
 }
 
-/* Returns %FALSE, with nothing begun, if there are no descriptors for it. */
+/* Returns %FALSE if there are no descriptors for a context. Nothing has begun then. */
 gboolean
 g_fork_sync_begin (GForkSync  *sync,
                    GError    **error)
@@ -225,7 +227,7 @@ g_fork_sync_begin (GForkSync  *sync,
     }
 
   sync->result = NULL;
-  /* It may be in use already, further down the stack. */
+  /* A synchronous call further down the stack may be using it. */
   sync->context = g_main_context_is_owner (kept) ? g_main_context_new ()
                                                  : g_main_context_ref (kept);
   sync->outer = g_private_get (&outer_context);

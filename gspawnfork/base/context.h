@@ -1,4 +1,4 @@
-/* context.h: in which main context what is called
+/* context.h: the main contexts in which callbacks are called, and synchronous calls
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 GMainContext *g_fork_ref_background_context (void);
 GMainContext *g_fork_ref_result_context     (GTask        *task);
 
-/* Around what a source of the library's own does. */
+/* To be called at the beginning and at the end of each dispatch of a source of the library. */
 GMainContext *g_fork_dispatch_begin         (GMainContext *context);
 void          g_fork_dispatch_end           (GMainContext *outer);
 gboolean      g_fork_is_dispatching         (GMainContext *context);

@@ -1,4 +1,4 @@
-/* debug.c: lines for those who look for a fault, shown with G_MESSAGES_DEBUG=gspawnfork
+/* debug.c: debug messages, which are shown with G_MESSAGES_DEBUG=gspawnfork
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,8 +8,8 @@
 
 #include "base/debug.h"
 
-/* Whether a line would be shown. The environment is looked at once, as it does not change in
- * a program that has threads; g_log_set_debug_enabled() counts at any time. */
+/* Whether a message would be shown. The environment is looked at once, as it does not change in
+ * a program that has threads; g_log_set_debug_enabled() may be called at any time. */
 gboolean
 g_fork_debug_is_enabled (void)
 {

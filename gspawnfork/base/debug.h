@@ -1,4 +1,4 @@
-/* debug.h: lines for those who look for a fault, shown with G_MESSAGES_DEBUG=gspawnfork
+/* debug.h: debug messages, which are shown with G_MESSAGES_DEBUG=gspawnfork
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,8 +12,8 @@ G_BEGIN_DECLS
 
 gboolean g_fork_debug_is_enabled (void);
 
-/* The arguments are evaluated only if the line is shown. No lock is held: a program's own log
- * writer may do anything. */
+/* The arguments are evaluated only if the message is shown. The caller holds no lock: a
+ * program's own log writer may call anything. */
 #define g_fork_debug(...) \
   G_STMT_START \
     { \

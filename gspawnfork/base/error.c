@@ -1,4 +1,4 @@
-/* error.c: sentences out of what the template process reports
+/* error.c: makes error messages of what the template process reports
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,13 +10,14 @@
 
 #include <glib/gi18n-lib.h>
 
-/* The domain of errors that are reasons only; no user ever sees one. */
+/* The domain of errors that are mere reasons. Users get errors that g_fork_reason_complete() has
+ * made of them. */
 static G_DEFINE_QUARK (g-fork-reason-quark, g_fork_reason)
 
 /* Longer subjects, like code to evaluate, are cut in a message. */
 #define MAX_SUBJECT 256
 
-/* @last_code is the module or function after which they were seen, or empty. */
+/* @last_code is the module or function that ran before the threads were seen, or empty. */
 GError *
 g_fork_error_new_threaded (const char *threads,
                            int         n_threads,
@@ -40,8 +41,8 @@ g_fork_error_new_threaded (const char *threads,
                       _("The process cannot be forked, because it has other threads: %s"), names);
 }
 
-/* A reason in the user's language. It is ours, or what strerror() says, or a message
- * of the user's own, of which no catalogue knows anything. */
+/* Translates a reason. The library's own are in its catalogue, what strerror() says is in the C
+ * library's, and messages of the user's modules are in neither. */
 static char *
 translate_reason (const char *reason)
 {
@@ -52,7 +53,7 @@ translate_reason (const char *reason)
     {
       const char *translated = parts[i];
 
-      /* Every other one is a detail. */
+      /* Every second part is a detail, which is not translated. */
       if (i % 2 == 0 && parts[i][0] != '\0')
         translated = _(parts[i]);
       if (i % 2 == 0 && translated == parts[i] && parts[i][0] != '\0')
@@ -63,8 +64,8 @@ translate_reason (const char *reason)
   return g_utf8_make_valid (joined->str, joined->len);
 }
 
-/* What was to be done. The order of the arguments is the same in all, so that one
- * call serves. */
+/* What has failed. The subject comes first and the reason second in each, so that one call can
+ * format them all. */
 static const char *
 sentence (uint32_t verb)
 {
@@ -116,7 +117,7 @@ sentence (uint32_t verb)
     }
 }
 
-/* The error of a command of this verb, about @subject. */
+/* Returns the error of a command, about its @subject. */
 GError *
 g_fork_error_new_for (GForkError  code,
                       guint8      verb,
@@ -126,7 +127,7 @@ g_fork_error_new_for (GForkError  code,
   return g_error_new (G_FORK_ERROR, code, _(sentence (verb)), subject, reason);
 }
 
-/* A command in few words: by the name of the method, which is the same in every language. */
+/* Describes a command in few words. The method has the same name in every language. */
 char *
 g_fork_command_describe (guint8      verb,
                          const char *subject)
@@ -159,8 +160,8 @@ g_fork_reason_new (GForkError  code,
   return reason;
 }
 
-/* What ends an operation must say which: makes a sentence about the command of a
- * mere reason, and leaves alone what is a sentence already. Takes @error. */
+/* Makes an error that names the command and its subject of a mere reason. Returns an error that
+ * is complete already as it is. Takes @error. */
 GError *
 g_fork_reason_complete (GError     *error,
                         guint8      verb,
@@ -181,9 +182,9 @@ g_fork_reason_complete (GError     *error,
 
 /* ——— What the template process reports ——— */
 
-/* A GError for an ERROR frame; one about the protocol if it is not well-formed. It is
- * a reason if the template process was not carrying out a command. @process names it in the
- * middle of a sentence. */
+/* Makes an error of an ERROR frame; one about the protocol if it is not well-formed. It is a
+ * mere reason if the frame names no command. @process names the template process in the middle
+ * of a sentence. */
 GError *
 g_fork_error_new_from_frame (const struct gfork_frame *frame,
                              const char               *process)

@@ -1,4 +1,4 @@
-/* error.h: sentences out of what the template process reports
+/* error.h: makes error messages of what the template process reports
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +11,7 @@
 
 G_BEGIN_DECLS
 
-/* For messages: what the protocol has no verb for. */
+/* Stands for a verb in messages: the protocol has none for detaching a template. */
 #define G_FORK_DETACH 255
 
 GError *g_fork_error_new_for        (GForkError                code,
@@ -24,7 +24,8 @@ GError *g_fork_error_new_threaded   (const char               *threads,
                                      int                       n_threads,
                                      const char               *last_code);
 
-/* A fact that several operations may end with. It is no error for the user yet. */
+/* A mere reason: a fact that several operations may fail with. Each operation completes it to an
+ * error that names its own function or program. */
 GError *g_fork_reason_new           (GForkError                code,
                                      const char               *format,
                                      ...) G_GNUC_PRINTF (2, 3);

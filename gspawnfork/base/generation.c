@@ -48,7 +48,7 @@ g_fork_globals_unlock (void)
   g_mutex_unlock (&globals);
 }
 
-/* To be called once for each hook, before what it is for comes into being. */
+/* To be called once for each hook, before there is anything that it has to look after. */
 void
 g_fork_add_child_hook (GForkChildHook hook)
 {

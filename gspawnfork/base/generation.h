@@ -14,13 +14,13 @@ G_BEGIN_DECLS
  * what is async-signal-safe may be done. */
 typedef void (*GForkChildHook) (void);
 
-/* Which process this is: it grows with every fork on the way. What was made in
- * another generation must not be used, since its locks may be held by threads
- * that this process does not have. */
+/* Returns how many forks lie between the first process that used the library and this one. What
+ * was made in another generation must not be used, since its locks may be held by threads that
+ * this process does not have. */
 guint g_fork_generation      (void);
 
-/* Guards all that is the library's own rather than one object's. No fork happens
- * while it is held. */
+/* The lock of all that belongs to no single object. The application is not forked while it is
+ * held. */
 void  g_fork_globals_lock    (void);
 void  g_fork_globals_unlock  (void);
 

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* All that the kernel allows: there is no race between asking for the number and the groups. */
+/* As many as the kernel allows. To ask for the number first would leave time for it to change. */
 #define MAX_GROUPS 65536
 
-/* So many need no memory of their own while they are compared. */
+/* Up to this number they are compared without allocating memory. */
 #define FEW_GROUPS 64
 
 struct _GForkIdentity
@@ -25,7 +25,8 @@ struct _GForkIdentity
   gid_t *groups; /* the supplementary ones, as the kernel sorts them */
 };
 
-/* Returns the number of groups, which are in @few or in memory that @many gets. */
+/* Returns the number of groups. They are in @few, or, if @many is set, in that, which the caller
+ * frees. */
 static int
 get_groups (gid_t   few[FEW_GROUPS],
             gid_t **many)
@@ -63,7 +64,7 @@ g_fork_identity_free (GForkIdentity *identity)
   g_free (identity);
 }
 
-/* Whether this process still has it. */
+/* Whether this process still has this identity. */
 gboolean
 g_fork_identity_is_current (const GForkIdentity *identity)
 {

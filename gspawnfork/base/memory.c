@@ -13,8 +13,8 @@
 
 #include <glib/gi18n-lib.h>
 
-/* Returns a descriptor of memory that holds @data and a NUL, and that nobody can
- * write to; -1 with @error set if that cannot be had. */
+/* Returns a descriptor of memory that holds @data and a NUL, and that nobody can write to; -1
+ * with @error set if it cannot be made. */
 int
 g_fork_memory_new (gconstpointer   data,
                    gsize           length,

@@ -1,4 +1,4 @@
-/* source.c: sources of the library's in contexts that it does not keep
+/* source.c: sources in main contexts that they hold no reference to
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -36,7 +36,7 @@ g_fork_source_attach (GForkSource    *self,
   g_source_attach (&self->source, context);
 }
 
-/* The caller has the lock, and keeps a reference, which it drops after it. */
+/* The caller holds the lock, and a reference to the source, which it drops after unlocking. */
 void
 g_fork_source_drop (GForkSource *self)
 {

@@ -1,4 +1,4 @@
-/* source.h: sources of the library's in contexts that it does not keep
+/* source.h: sources in main contexts that they hold no reference to
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,9 +10,10 @@
 
 G_BEGIN_DECLS
 
-/* The first member of a source's structure. The lock of the object that has the source guards
- * it: other threads modify and drop it with the lock held. If the context goes away first,
- * @gone is called, which takes the lock, and until it has returned the context is there. */
+/* The first member of a source's structure. Other threads may modify and drop the source, with
+ * the lock of the object that owns it held. If the context is freed first, @gone is called. It
+ * takes the lock as well, and the context exists until it has returned, so no other thread uses
+ * a source whose context is freed. */
 typedef struct
 {
   GSource source;

@@ -1,8 +1,8 @@
-/* upkeep.c: what is to be looked after in programs that run no main loop
+/* upkeep.c: reaps and closes what has ended in programs that run no main loop
  *
- * Such a program finds no zombies and no open sockets of templates that have ended: each call
- * that makes a process looks after what was left behind. One system call tells what there is
- * to do; none is made if nothing is kept here.
+ * Such a program dispatches no source that would reap processes, or close the sockets of
+ * templates that have ended. So each call that makes a process does it. One system call tells
+ * what there is to do; none is made if there are no such processes and sockets.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -17,7 +17,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* So many are looked at in one call; the others in the next. */
+/* At most so many are looked at in one call. The others wait for the next one. */
 #define MAX_EVENTS 64
 
 /* Guarded by the globals' lock. */
@@ -25,7 +25,7 @@ static int epoll_fd = -1;
 static int n_kept; /* read without it */
 static GQueue without_fd = G_QUEUE_INIT;
 
-/* In a fork of the application, whose processes these are not. */
+/* In a fork of the application: these are the processes and sockets of the parent. */
 static void
 forget_all (void)
 {

@@ -1,4 +1,4 @@
-/* upkeep.h: what is to be looked after in programs that run no main loop
+/* upkeep.h: reaps and closes what has ended in programs that run no main loop
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,8 +10,8 @@
 
 G_BEGIN_DECLS
 
-/* The first member of what has a descriptor, of a socket or of a process, that becomes
- * readable when there is something to do. */
+/* A socket or a process to look after. Its descriptor becomes readable when there is something
+ * to do. */
 typedef struct _GForkUpkeep GForkUpkeep;
 struct _GForkUpkeep
 {
