@@ -1,8 +1,9 @@
 /* channel.c: frames over a control socket: its lock, its sources, its life
  *
- * Nothing here waits. What the socket does not take at once is queued. Sources read and write,
- * each in the context of one that awaits something; another one goes on with the queue if
- * nothing is awaited. Channels know no verb: frames are handed to the owner.
+ * Nothing here blocks. What the socket does not take at once is queued. Each context in which an
+ * answer is awaited has a source that reads and writes. If none is awaited, the queue is sent by
+ * the keeper, a source in the context of the last call. A channel knows no verb: it hands frames
+ * to its owner.
  *
  * Locks are taken in this order: the channel's of a fork, that of its template, a process's,
  * the globals', a main context's.
@@ -31,15 +32,16 @@
  * sending is tried again after this time. */
 #define RETRY_AFTER (5 * G_TIME_SPAN_MILLISECOND)
 
-/* No answer has more descriptors; what has is malformed. */
+/* No answer has more descriptors. A frame that has is malformed. */
 #define MAX_ANSWER_FDS 8
 
-/* The memory for reading: of the first answers, and of a hundred reports of ends. */
+/* The sizes of the buffer to read into: one is enough for the first answers, the other for a
+ * hundred EXITED frames. */
 #define SMALL_READER 64
 #define LARGE_READER 4096
 
-/* More than it takes to read all that a socket holds at one time. A process that sends more
- * than that without a pause must not keep the application from everything else. */
+/* With so many reads a socket is empty, unless the process sends without a pause. Such a process
+ * must not keep the application from everything else. */
 #define MAX_READS 1024
 
 /* A source for the socket in one context. */
@@ -47,7 +49,7 @@ struct _GForkWatch
 {
   GForkSource base;
   GForkChannel *channel;
-  GMainContext *context; /* not kept: a name, as long as it is in the list */
+  GMainContext *context; /* no reference; only compared, while the watch is listed */
   gpointer tag;
   guint holds;
   gboolean listed;
@@ -91,8 +93,8 @@ static GQueue all_channels = G_QUEUE_INIT;
 
 /* ——— Coming and going ——— */
 
-/* In a fork of the application. Without this it would keep the templates alive,
- * and could talk to them. */
+/* In a fork of the application, which would otherwise keep the templates alive, and could write
+ * to them. */
 static void
 close_all_channels (void)
 {
@@ -249,7 +251,8 @@ static GSourceFuncs watch_funcs = {
 static void keep_in (GForkChannel *channel,
                      GMainContext *context);
 
-/* Its context is gone. What it had to go on with, the default context does. */
+/* The context of a source is being freed. If it was the keeper's, the default context gets
+ * another one. */
 static void
 on_watch_gone (gpointer source)
 {
@@ -268,7 +271,7 @@ on_watch_gone (gpointer source)
   g_fork_channel_unlock (channel);
 }
 
-/* The condition that there is to wait for. */
+/* The condition that the sources wait for. */
 static GIOCondition
 get_condition (GForkChannel *channel)
 {
@@ -322,8 +325,8 @@ watch_locked (GForkChannel *channel,
   watch->holds = 1;
   watch->condition = get_condition (channel);
   /* A callback may iterate the context until something else comes from the same process.
-   * GLib takes the descriptor of a source that must not recurse out of the poll and puts it
-   * back, too, which takes two system calls. */
+   * Besides, a source that cannot recurse costs two system calls a dispatch, as GLib takes its
+   * descriptor out of the poll and puts it back. */
   g_source_set_can_recurse (source, TRUE);
   watch->tag = g_source_add_unix_fd (source, channel->fd, watch->condition);
   if (channel->retry)
@@ -353,8 +356,8 @@ release_locked (GForkWatch *watch)
   g_fork_channel_defer (watch->channel, unref_source, watch);
 }
 
-/* Has the socket read and written whenever @context is iterated. %NULL if there is no
- * socket any more. */
+/* Has the socket read and written when @context is iterated. Returns %NULL if the socket is
+ * closed. */
 GForkWatch *
 g_fork_channel_watch (GForkChannel *channel,
                       GMainContext *context)
@@ -408,7 +411,7 @@ keep_in (GForkChannel *channel,
   channel->keeper = watch;
 }
 
-/* What is left is gone on with in the context of the last call. */
+/* Has what is left sent in the context of the call that is under way. */
 static void
 keep (GForkChannel *channel)
 {
@@ -425,7 +428,7 @@ flush (GForkChannel *channel)
   channel->retry = result == G_FORK_FLUSH_LATER;
   if (result == G_FORK_FLUSH_BROKEN)
     {
-      /* What was to be sent got lost, so whatever would follow must not be done. */
+      /* Commands got lost, so none that come after them may be carried out. */
       int error_number = errno;
 
       shutdown (channel->fd, SHUT_RDWR);
@@ -441,7 +444,8 @@ g_fork_channel_n_unsent (GForkChannel *channel,
   return g_fork_queue_length (&channel->queue);
 }
 
-/* Whether the socket has not taken all that it was to send. */
+/* Whether the socket has not taken all that was written to it. Commands that are held back do
+ * not count. */
 gboolean
 g_fork_channel_is_blocked (GForkChannel *channel)
 {
@@ -460,7 +464,7 @@ g_fork_channel_append (GForkChannel *channel,
   g_fork_queue_append (&channel->queue, verb, payload, length, fds, n_fds);
 }
 
-/* Writes what can be written, and makes sure that the rest is gone on with. */
+/* Writes what the socket takes, and has a source write the rest. */
 void
 g_fork_channel_flush (GForkChannel *channel)
 {
@@ -483,7 +487,7 @@ end (GForkChannel *channel,
   channel->funcs->end (channel->owner, how, error_number);
 }
 
-/* Hands on the frames that are complete. */
+/* Hands the frames that are complete to the owner. */
 static void
 hand_on (GForkChannel *channel)
 {
@@ -506,8 +510,8 @@ hand_on (GForkChannel *channel)
       }
 }
 
-/* A read that did not fill the buffer was most likely the last one, and is taken for it
- * unless it is important to see the end of file. */
+/* Reads until the socket is empty. A read that did not fill the buffer has most likely emptied
+ * it, so there is no other one, unless the end of file must not be missed. */
 static void
 read_frames (GForkChannel *channel,
              gboolean      to_the_end)
@@ -548,7 +552,7 @@ read_frames (GForkChannel *channel,
           return;
 
         case GFORK_FILL_TRUNCATED:
-          /* Not of answers, to which a pidfd is all that ever belongs. */
+          /* Not with can_lose_fds, which is set for answers. */
           g_assert_not_reached ();
 
         case GFORK_FILL_FLOODED:
@@ -558,21 +562,21 @@ read_frames (GForkChannel *channel,
     }
 }
 
-/* Reads what there is. */
+/* Reads what has come in. */
 void
 g_fork_channel_read (GForkChannel *channel)
 {
   read_frames (channel, FALSE);
 }
 
-/* From here on no byte is read beyond the frame that is read. */
+/* From now on nothing is read beyond the next frame. */
 void
 g_fork_channel_read_exactly (GForkChannel *channel)
 {
   channel->exact = TRUE;
 }
 
-/* From here on many frames may come at a time. */
+/* From now on many frames may come at a time, so the buffer grows. */
 void
 g_fork_channel_read_more (GForkChannel *channel)
 {
@@ -586,7 +590,7 @@ g_fork_channel_read_more (GForkChannel *channel)
   channel->reader.can_lose_fds = true;
 }
 
-/* No more is let in; what has come in already is handed on. */
+/* Shuts the socket down for reading. What has come in before is still read and handed on. */
 void
 g_fork_channel_stop (GForkChannel *channel)
 {
@@ -642,8 +646,8 @@ look_after (gpointer channel)
   g_fork_channel_pump (channel, TRUE);
 }
 
-/* Nothing is awaited any more but that the other end closes the socket, which it does in its
- * own time. */
+/* From now on only the end of file is awaited. The keeper sees it, or the upkeep if no main loop
+ * runs. */
 void
 g_fork_channel_linger (GForkChannel *channel)
 {
@@ -656,7 +660,8 @@ g_fork_channel_linger (GForkChannel *channel)
   keep (channel);
 }
 
-/* It may hold descriptors that nobody has asked for. */
+/* Closes descriptors that came with incomplete frames. Deferred, since a frame that is being
+ * handled is in the memory of the reader. */
 static void
 clear_reader (gpointer data)
 {
@@ -667,14 +672,14 @@ clear_reader (gpointer data)
   g_fork_channel_unlock (channel);
 }
 
-/* Takes the socket out; the caller closes it or hands it on. */
+/* Takes the socket out of the channel. The caller closes it or hands it on. */
 int
 g_fork_channel_take_fd (GForkChannel *channel)
 {
   int fd = channel->fd;
 
-  /* The sources go first, so that none is left with a number that may be another
-   * descriptor's soon. */
+  /* The sources are dropped first: the number of the socket may soon be that of another
+   * descriptor. */
   for (GSList *l = channel->watches; l != NULL; l = l->next)
     {
       GForkWatch *watch = l->data;
@@ -693,7 +698,8 @@ g_fork_channel_take_fd (GForkChannel *channel)
   return fd;
 }
 
-/* Whether the other end has closed the socket: all of those who had it have. */
+/* Whether every process that had the other end has closed it. Something may still be left to
+ * read. */
 gboolean
 g_fork_channel_has_ended (GForkChannel *channel)
 {

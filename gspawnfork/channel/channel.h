@@ -24,13 +24,13 @@ typedef enum
   G_FORK_END_UNWRITABLE  /* likewise; what has come in can still be read */
 } GForkEnd;
 
-/* What the owner does with what comes in. The lock is held by those that have one. */
+/* The functions of the owner. @frame and @end are called with the lock held. */
 typedef struct
 {
   gpointer (*ref) (gpointer owner);
   void (*unref) (gpointer owner);
 
-  /* Takes the frame's descriptors out of it, or leaves them to be closed. */
+  /* Handles a frame. Descriptors that it does not take out of the frame are closed. */
   void (*frame) (gpointer            owner,
                  struct gfork_frame *frame);
   void (*end) (gpointer owner,
@@ -44,8 +44,8 @@ GForkChannel *g_fork_channel_new          (int                      fd,
 void          g_fork_channel_free         (GForkChannel            *channel);
 gboolean      g_fork_channel_is_ours      (GForkChannel            *channel);
 
-/* The lock guards the owner's state as well. What must not be done under it, such as calling
- * others, is handed to g_fork_channel_defer(), and done in its order by the unlocking. */
+/* The lock guards the owner's state as well. A function that must not be called under it is
+ * handed to g_fork_channel_defer(), and g_fork_channel_unlock() calls these in their order. */
 void          g_fork_channel_lock         (GForkChannel            *channel);
 void          g_fork_channel_unlock       (GForkChannel            *channel);
 void          g_fork_channel_defer        (GForkChannel            *channel,

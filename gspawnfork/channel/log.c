@@ -107,7 +107,7 @@ g_fork_log_free (GForkLog *log)
   g_free (log);
 }
 
-/* There will be no forks any more, so nothing is kept for them. */
+/* To be called when the template will not be forked any more. */
 void
 g_fork_log_clear (GForkLog *log)
 {

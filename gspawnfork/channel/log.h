@@ -14,8 +14,8 @@ G_BEGIN_DECLS
 
 typedef struct _GForkLog GForkLog;
 
-/* How a command is sent again: with descriptors, which are taken, or the error because of
- * which it cannot be. */
+/* Sends a command again. Takes the descriptors. If they could not be kept, @error is set, and
+ * taken. */
 typedef void (*GForkLogFunc) (gpointer     receiver,
                               guint8       verb,
                               const void  *payload,

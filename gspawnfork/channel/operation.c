@@ -1,7 +1,8 @@
 /* operation.c: one asynchronous call that awaits an answer
  *
- * An operation has the task of the call, and what the task needs until it returns: sources,
- * watches, a cancellable. It receives how it has ended, and then returns in the task's context.
+ * An operation owns the task of the call, and what the task needs until it returns: sources,
+ * watches, a cancellable. When the answer has come, the operation is given its result or error,
+ * and then returns in the task's context.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -58,7 +59,7 @@ g_fork_await_get_verb (GForkAwait await)
   return verbs[await];
 }
 
-/* What the operation is about: the function or the program in its command. */
+/* Finds the function or the program in the payload of the command. */
 static const char *
 find_subject (GForkAwait  await,
               const void *payload)
@@ -85,7 +86,7 @@ complete_error (GForkAwait  await,
                                  subject);
 }
 
-/* What @error, which is taken, is for the user who has asked for this. */
+/* Makes @error, which it takes, into one that names the function or program of the call. */
 GError *
 g_fork_await_complete_error (GForkAwait  await,
                              const void *payload,
@@ -160,14 +161,15 @@ g_fork_operation_is_of (GForkOperation *operation,
   return operation->task == task;
 }
 
-/* %NULL if it was cancelled. */
+/* Returns %NULL if it was cancelled. */
 GMainContext *
 g_fork_operation_get_context (GForkOperation *operation)
 {
   return operation->task != NULL ? g_task_get_context (operation->task) : NULL;
 }
 
-/* A program gets a communication socket of its own, whose other end is sent to it. */
+/* Makes the communication socket of a program, whose other end is sent with EXEC. The control
+ * socket cannot be it, as its end of file says that the program was executed. */
 gboolean
 g_fork_operation_make_socket (GForkOperation  *operation,
                               int             *other_end,
@@ -197,7 +199,7 @@ g_fork_operation_take_socket (GForkOperation *operation)
   return fd;
 }
 
-/* Takes @resource, and releases it when the operation returns. */
+/* Takes @resource, which may be %NULL, and releases it when the operation returns. */
 void
 g_fork_operation_keep (GForkOperation *operation,
                        gpointer        resource,
@@ -219,8 +221,8 @@ destroy_source (gpointer source)
   g_source_unref (source);
 }
 
-/* Attaches @source, which it takes, to the context of the task, which @func is called with,
- * until the operation has returned. */
+/* Attaches @source, which it takes, to the context of the task until the operation returns.
+ * @func is called with the task. */
 void
 g_fork_operation_attach (GForkOperation *operation,
                          GSource        *source,
@@ -230,7 +232,7 @@ g_fork_operation_attach (GForkOperation *operation,
   g_fork_operation_keep (operation, source, destroy_source);
 }
 
-/* Calls @func with the task after so many milliseconds, unless the operation has returned. */
+/* Calls @func with the task after so many milliseconds, unless the operation returns before. */
 void
 g_fork_operation_call_later (GForkOperation *operation,
                              const char     *name,
@@ -257,7 +259,8 @@ g_fork_operation_then (GForkOperation *operation,
   operation->then_data = data;
 }
 
-/* Returns what remains of it: another one, which nobody awaits, but whose answer comes. */
+/* Returns an operation that takes the place of a cancelled one. Nobody awaits it, but its answer
+ * still comes. */
 GForkOperation *
 g_fork_operation_cancel (GForkOperation *operation)
 {
@@ -277,7 +280,7 @@ g_fork_operation_is_cancelled (GForkOperation *operation)
   return operation->task == NULL;
 }
 
-/* Takes the error. The first one counts. */
+/* Takes the error. Only the first one counts. */
 void
 g_fork_operation_fail (GForkOperation *operation,
                        GError         *error)

@@ -55,7 +55,7 @@ int             g_fork_operation_take_socket  (GForkOperation    *operation);
 void            g_fork_operation_set_ready    (GForkOperation    *operation);
 gboolean        g_fork_operation_is_ready     (GForkOperation    *operation);
 
-/* What the task needs until it returns. */
+/* What is released when the task returns. */
 void            g_fork_operation_keep         (GForkOperation    *operation,
                                                gpointer           resource,
                                                GDestroyNotify     release);

@@ -1,7 +1,7 @@
 /* queue.c: frames that the socket has not taken yet
  *
- * Nothing is dropped: what cannot be sent now waits until it can be. The memory is in
- * proportion to what is unsent.
+ * Nothing is dropped: what cannot be sent now is sent later. The memory is in proportion to what
+ * is unsent.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* An empty queue keeps so much memory for the next frames. */
+/* The smallest memory of a queue, and the largest that an empty queue keeps for the next frames. */
 #define MIN_SIZE 256
 #define MAX_KEPT (64 * 1024)
 
@@ -38,8 +38,8 @@ g_fork_queue_n_fds (const GForkQueue *queue)
   return queue->fds != NULL ? queue->fds->len : 0;
 }
 
-/* Moves what is unsent to the front when at least as much was sent: so no byte is moved more
- * than once on average. */
+/* Makes space for @length bytes. What is unsent is moved to the front if at least as much was
+ * sent, so that a byte is moved at most once on average. */
 static void
 make_space (GForkQueue *queue,
             gsize       length)
@@ -99,8 +99,8 @@ g_fork_queue_append (GForkQueue *queue,
   append_bytes (queue, payload, length);
 }
 
-/* The bytes and descriptors that go with one message: no more descriptors than
- * it can carry, and no byte of a frame whose descriptors it does not. */
+/* Finds what one message carries: no more descriptors than it can, and no byte of a frame whose
+ * descriptors it cannot carry. Returns the number of bytes. */
 static gsize
 next_message (const GForkQueue *queue,
               int              *fds,
@@ -149,7 +149,7 @@ g_fork_queue_flush (GForkQueue *queue,
           return G_FORK_FLUSH_BROKEN;
         }
 
-      /* They go with the first byte, so they are all sent. */
+      /* The descriptors go with the first byte, so all of them were sent. */
       for (gsize i = 0; i < n_fds; i++)
         close (fds[i]);
       if (n_fds > 0)
@@ -180,8 +180,7 @@ g_fork_queue_clear (GForkQueue *queue)
     g_array_set_size (queue->fds, 0);
 }
 
-/* Frees the memory; the descriptors are cleared before, unless they belong to
- * another process now. */
+/* Frees the memory of a queue that was cleared. */
 void
 g_fork_queue_free (GForkQueue *queue)
 {

@@ -22,7 +22,7 @@ typedef struct
   gsize end;
   gsize size;
   guint64 sent;  /* the position of @start */
-  GArray *fds;   /* those that were not sent */
+  GArray *fds;   /* QueuedFd, those that were not sent */
 } GForkQueue;
 
 typedef enum

@@ -149,7 +149,7 @@ on_exited (GForkRemote        *remote,
       && !WIFSIGNALED (exited.wait_status))
     return FALSE;
 
-  /* After detach and new_from_socket there may be some that are not ours. */
+  /* After detach and new_from_socket there may be children of another application. */
   if (remote->children == NULL
       || !g_hash_table_steal_extended (remote->children, GUINT_TO_POINTER (exited.id), NULL,
                                        &child))

@@ -52,7 +52,7 @@ close_fds (const int *fds,
     close (fds[i]);
 }
 
-/* What it was sent so far cannot be held back any longer. */
+/* Whether what is queued cannot be held back any longer. @verb is the last command. */
 static gboolean
 is_held_long_enough (GForkRemote *remote,
                      guint8       verb)
@@ -62,7 +62,7 @@ is_held_long_enough (GForkRemote *remote,
   return does_something (verb) || length > MAX_HELD_BYTES || n_fds > MAX_HELD_FDS;
 }
 
-/* Sends a command. Takes the descriptors, in any case. */
+/* Sends a command. Takes the descriptors, also if it is not sent. */
 void
 g_fork_remote_send (GForkRemote *remote,
                     guint8       verb,
@@ -167,7 +167,8 @@ g_fork_remote_get_mapped (GForkRemote *remote)
   return g_atomic_int_get (&remote->mapped);
 }
 
-/* What went wrong on this side is reported like what goes wrong on the other. Takes @error. */
+/* Has the operations fail with what went wrong on this side, as with what goes wrong in the
+ * process. Takes @error. */
 void
 g_fork_remote_fail (GForkRemote *remote,
                     GError      *error)
@@ -177,7 +178,8 @@ g_fork_remote_fail (GForkRemote *remote,
       g_fork_remote_lock (remote);
       if (remote->error == NULL)
         {
-          /* After that, nothing depends on it any more. */
+          /* In the other states the template has been used or closed, and nobody needs the
+           * error. */
           if (remote->state == OPEN)
             g_fork_remote_set_untold (remote, error);
           remote->error = g_steal_pointer (&error);

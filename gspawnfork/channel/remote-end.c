@@ -15,10 +15,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* A process that ends closes its socket a moment before it can be reaped. */
+/* How long the cause of an end is looked for. A process that ends closes its socket a moment
+ * before it can be reaped. */
 #define CAUSE_PATIENCE_MS 1000
 
-/* Why nothing comes from a process that is gone. @exited may be %NULL. */
+/* Returns the error of a process that has ended unexpectedly. @exited is %NULL if it is not
+ * known how. */
 static GError *
 lost_error (GForkRemote               *remote,
             const struct gfork_exited *exited)
@@ -41,7 +43,7 @@ lost_error (GForkRemote               *remote,
     fact = g_strdup_printf (_("%s has ended unexpectedly, with exit status %d"), process,
                             WEXITSTATUS (exited->wait_status));
 
-  /* What it was sent has nothing to do with it. */
+  /* It has not come to the commands that it was sent, so they are not named. */
   if (unstarted)
     return g_fork_reason_new (G_FORK_ERROR_SPAWN, "%s", fact);
   if (commands == NULL)
@@ -50,8 +52,8 @@ lost_error (GForkRemote               *remote,
   return g_fork_reason_new (G_FORK_ERROR_LOST, _("%s, having been told: %s"), fact, commands);
 }
 
-/* A process whose template has died before it could be forked takes over its error, unless
- * that has left as it should. */
+/* Returns the error of a template that has died, for a process that it has not forked any more;
+ * %NULL if the template has left as it should. */
 static GError *
 copy_cause (GForkRemote *remote)
 {
@@ -67,7 +69,8 @@ copy_cause (GForkRemote *remote)
   return error;
 }
 
-/* Why the socket came to its end: %NULL if that is not known yet. */
+/* Returns why the socket is at its end; %NULL if that is not known yet. It has to be known if
+ * @late. */
 static GError *
 find_cause (GForkRemote *remote,
             gboolean     answered,
@@ -107,7 +110,7 @@ find_cause (GForkRemote *remote,
   return error;
 }
 
-/* Ends the operations when the socket is at its end, if the cause can be known by now, or was
+/* Fails the operations of a process whose socket is at its end, if the cause is known or was
  * looked for long enough. Returns %FALSE if it is still to be looked for. */
 gboolean
 g_fork_remote_settle (GForkRemote *remote)
@@ -239,7 +242,7 @@ end_of_socket (GForkRemote *remote)
   g_fork_remote_defer (remote, settle_later);
 }
 
-/* It is this side that ends it. Takes @error. */
+/* Ends the connection from this side. Takes @error. */
 void
 g_fork_remote_give_up (GForkRemote *remote,
                        GError      *error)
@@ -283,7 +286,7 @@ g_fork_remote_on_end (gpointer owner,
       break;
 
     case G_FORK_END_UNWRITABLE:
-      /* If the other end is gone it may have said why, which is still to be read. */
+      /* The process may have said why before it closed the socket. That is still to be read. */
       if (remote->error == NULL && error_number != EPIPE && error_number != ECONNRESET)
         remote->error = g_fork_reason_new (G_FORK_ERROR_FAILED,
                                            _("could not send to the process: %s"),

@@ -19,14 +19,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* After so many forks the ends that were reported are read, so that the reports
- * do not pile up in the template if nobody waits for any. */
+/* After so many forks EXITED frames are read. They would pile up in the template if nobody waits
+ * for a process. */
 #define FORKS_BETWEEN_READS 32
 
-/* Longer names of functions are looked for by every fork. */
+/* A longer name of a function is not sent as a hint, so every fork looks for it. */
 #define MAX_HINT 64
 
-/* The template process has it for one that is not reported. */
+/* The id that a template process gives to children whose ends it does not report. */
 #define NO_ID G_MAXUINT32
 
 static gboolean
@@ -62,7 +62,7 @@ refill_spares (GForkRemote *remote)
     g_fork_spares_refill (spares, remote);
 }
 
-/* It, or its template, may have spares. */
+/* Refills the spares of the process, and those of its template. */
 void
 g_fork_remote_refill_later (gpointer data)
 {
@@ -115,7 +115,8 @@ send_again (gpointer     receiver,
     g_fork_remote_send (receiver, verb, payload, length, fds, n_fds);
 }
 
-/* A new process that is sent what @parent was sent, which cannot be forked. */
+/* Starts a process that is sent all that @parent was sent, in place of a fork that cannot be
+ * made. */
 static GForkRemote *
 start_again (GForkRemote *parent)
 {
@@ -151,7 +152,7 @@ unref_child (gpointer child)
   g_fork_child_unref (child);
 }
 
-/* An id that no living child has. */
+/* Returns an id that no child has whose end was not reported. */
 static guint32
 choose_id (GForkRemote *parent)
 {
@@ -260,8 +261,8 @@ static const GForkReaper reaper_funcs = {
   .kill = kill_child,
 };
 
-/* Has the template fork a process with this socket as its own, which is taken. If @can_wait, it
- * may be sent with the next thing that is to be sent to the template or to the new process. */
+/* Has the template fork a process with this control socket, which is taken. With @can_wait FORK
+ * may be held back until something else is sent to the template or to the new process. */
 static GForkChild *
 send_fork (GForkRemote  *parent,
            int           socket,
@@ -289,7 +290,7 @@ send_fork (GForkRemote  *parent,
       child = g_fork_child_new_forked (&reaper_funcs, parent, id);
       g_hash_table_insert (parent->children, GUINT_TO_POINTER (id), g_fork_child_ref (child));
       append_fork (parent, id, socket);
-      /* It is refused, with the error, if a command has failed. */
+      /* If a command has failed, the process refuses the fork with that error. */
       parent->unchecked = FALSE;
       if (id % FORKS_BETWEEN_READS == FORKS_BETWEEN_READS - 1)
         g_fork_channel_read (parent->channel);
@@ -309,7 +310,7 @@ send_fork (GForkRemote  *parent,
   return child;
 }
 
-/* A new process, which the template is asked to fork. It can be written to at once. */
+/* Asks the template to fork a process, which can be written to at once. */
 static GForkRemote *
 fork_remote (GForkRemote *parent,
              gboolean     can_wait)
@@ -351,7 +352,7 @@ g_fork_remote_fork_anew (GForkRemote *parent)
   return fork_remote (parent, FALSE);
 }
 
-/* A process that is as if it were forked now: a spare or a new one. */
+/* Returns a fork of the template as it is now: a spare or a new process. */
 GForkRemote *
 g_fork_remote_fork (GForkRemote *parent)
 {

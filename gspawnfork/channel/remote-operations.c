@@ -55,7 +55,8 @@ on_cancelled (GCancellable *cancellable,
   return G_SOURCE_REMOVE;
 }
 
-/* Not under a lock: the cancellable has one of its own, which it may hold while handlers run. */
+/* To be called without a lock: the cancellable has one of its own, which it may hold while
+ * handlers run. */
 static void
 watch_cancellable (GForkOperation *operation,
                    GTask          *task)
@@ -70,7 +71,7 @@ watch_cancellable (GForkOperation *operation,
   g_fork_operation_attach (operation, source, G_SOURCE_FUNC (on_cancelled));
 }
 
-/* Whether it is still unknown if the program is a helper. */
+/* Whether the program has not answered yet, and so may be no helper. */
 static gboolean
 is_starting (GForkRemote *root)
 {
@@ -85,8 +86,9 @@ is_starting (GForkRemote *root)
   return starting;
 }
 
-/* Ends the program, which has not answered, and the process that waits for it. Commands that it
- * has not read may stay where they are, with the sockets of forks that there will never be. */
+/* Kills a program that has not answered, and fails its operations and those of @waiting, which
+ * is the program or a fork of it. A fork would never see an end of file: the other end of its
+ * socket may be in a FORK that the program has not read. */
 static void
 end_silent (GForkRemote *root,
             GForkRemote *waiting)
@@ -135,9 +137,9 @@ release_watch (gpointer watch)
   g_fork_watch_release (watch);
 }
 
-/* Has the sockets read and written in the operation's context: its own, and those of the
- * templates above that have not taken all of their commands: the one that makes this process may be
- * among them. What is only held back is sent when this operation is. */
+/* Has the socket of the process read and written in the operation's context. So are the sockets
+ * of templates above it that have not taken all of their commands, since the one that makes this
+ * process may be among these. Commands that are only held back are sent with the operation. */
 static void
 watch_sockets (GForkRemote    *remote,
                GForkOperation *operation)
@@ -160,9 +162,9 @@ watch_sockets (GForkRemote    *remote,
     }
 }
 
-/* Claims the right to end the template by an operation: nothing may follow on its socket. Returns
- * %FALSE if it has children, which it stays to reap; a template that is detached does that for
- * another application. */
+/* Claims the template for an operation that ends it, after which no command may follow. Returns
+ * %FALSE if the template has children, since it stays to reap them. A template that is detached
+ * does that for another application. */
 gboolean
 g_fork_remote_claim (GForkRemote *remote,
                      GForkAwait   await)
@@ -193,7 +195,7 @@ g_fork_remote_claim (GForkRemote *remote,
   return claimed;
 }
 
-/* What the program gets as its standard streams. Takes the descriptors. */
+/* Queues the standard streams of a program. Takes the descriptors. */
 static void
 append_streams (GForkRemote *remote,
                 int         *streams)
@@ -207,8 +209,9 @@ append_streams (GForkRemote *remote,
       }
 }
 
-/* Sends the command that @await says, and returns @task, which it takes, when the answer has
- * come. Before it, @streams are placed, which are taken if they are sent; it may be %NULL. */
+/* Sends the command of @await, and returns @task, which it takes, when the answer has come. The
+ * descriptors in @streams, which may be %NULL, become the standard streams; those that are sent
+ * are taken, and set to -1. */
 void
 g_fork_remote_await (GForkRemote *remote,
                      GForkAwait   await,

@@ -30,12 +30,12 @@ struct _GForkRemote
   GForkChannel *channel;
   GForkChild *child;   /* the process at the other end */
   GForkRemote *parent; /* the template that it is a fork of */
-  GForkIdentity *identity; /* with which this process has started it, or NULL */
+  GForkIdentity *identity; /* of the application when it started the process, or NULL */
   char *program;       /* that was executed to become it, for messages, or NULL */
   guint start_timeout; /* how many seconds it has to say HELLO; 0: any number */
-  int module_path;     /* which of the application's it was sent, or has inherited */
+  int module_path;     /* the serial of the one that it was sent, or has inherited */
   guint mapped;        /* a bit for each standard stream that has a descriptor mapped to it */
-  gboolean confined;   /* once it was told to confine itself; so are its forks */
+  gboolean confined;   /* it, or a template above it, was sent CONFINE */
   GForkSpares *spares; /* made when some are first wanted, and never replaced */
 
   /* Guarded by the channel's lock. */
@@ -48,7 +48,7 @@ struct _GForkRemote
   gboolean unchecked; /* it was sent commands, and no answer says that all have succeeded */
   gboolean told;      /* an operation has ended with what went wrong in a command */
   GError *untold;     /* what went wrong in a command, as long as no operation has */
-  gboolean given_up;  /* by this side, because of what has come in */
+  gboolean given_up;  /* by this side, because of what it has read */
   gboolean condemned; /* it is about to be killed: of its answers only its pid counts */
   gint64 ended_at;    /* when the socket came to its end, as long as the cause is not known */
   GError *error;      /* why it is GONE, or what went wrong on this side */

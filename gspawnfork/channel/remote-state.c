@@ -1,4 +1,4 @@
-/* remote-state.c: what a template process has come to, and how its operations are ended
+/* remote-state.c: the state of a template process, and how its operations are ended
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -26,7 +26,7 @@ g_fork_remote_ref (GForkRemote *remote)
 void
 g_fork_remote_unref (GForkRemote *remote)
 {
-  /* What belongs to the process that this one was forked from is not touched. */
+  /* What was inherited from the process that this one was forked from is not touched. */
   if (!g_atomic_ref_count_dec (&remote->ref_count) || !g_fork_channel_is_ours (remote->channel))
     return;
 
@@ -63,7 +63,8 @@ g_fork_remote_unref_owner (gpointer remote)
   g_fork_remote_unref (remote);
 }
 
-/* The program that was executed for this process, or for the first of its templates. */
+/* Returns the first template above this process, which was executed or forked by the
+ * application. */
 GForkRemote *
 g_fork_remote_get_root (GForkRemote *remote)
 {
@@ -84,7 +85,7 @@ g_fork_remote_unlock (GForkRemote *remote)
   g_fork_channel_unlock (remote->channel);
 }
 
-/* Does @func with the remote process when the lock is released; it takes a reference. */
+/* Calls @func when the lock is released, with a reference to the remote process that it takes. */
 void
 g_fork_remote_defer (GForkRemote    *remote,
                      GDestroyNotify  func)
@@ -92,7 +93,7 @@ g_fork_remote_defer (GForkRemote    *remote,
   g_fork_channel_defer (remote->channel, func, g_fork_remote_ref (remote));
 }
 
-/* Why it is no template any more, by the operation that has ended it. */
+/* The error of operations on a template that has ended. It says what has ended it. */
 static GError *
 ended_error (GForkRemote *remote)
 {
@@ -114,7 +115,8 @@ ended_error (GForkRemote *remote)
     }
 }
 
-/* Why nothing can be asked of it any more, unless it is in @state; %NULL if something can. */
+/* Returns why no operation can begin; %NULL if one can, as the process is in @state, or has just
+ * died and the cause is not known yet. */
 GError *
 g_fork_remote_refusal (GForkRemote *remote,
                        State        state)
@@ -167,7 +169,7 @@ g_fork_remote_too_long_error (gsize length)
                             GFORK_MAX_PAYLOAD);
 }
 
-/* Who is at the other end, in the middle of a sentence. */
+/* Names the process at the other end in the middle of a sentence. */
 char *
 g_fork_remote_name_process (GForkRemote *remote)
 {
@@ -176,7 +178,8 @@ g_fork_remote_name_process (GForkRemote *remote)
   return g_strdup (remote->children != NULL ? _("the template") : _("the process"));
 }
 
-/* To be called after the process was sent something: has it made, if that was held back. */
+/* To be called after the process was sent something. Sends the FORK that makes the process, if
+ * the templates above hold it back. */
 void
 g_fork_remote_release (GForkRemote *remote)
 {
@@ -200,7 +203,7 @@ print_error (gpointer message)
   g_free (message);
 }
 
-/* A command has failed, and no operation is there to end with the reason. */
+/* Remembers why a command has failed, until an operation fails with it. */
 void
 g_fork_remote_set_untold (GForkRemote  *remote,
                           const GError *error)
@@ -225,7 +228,8 @@ tell_parent (gpointer data)
   g_fork_remote_unlock (parent);
 }
 
-/* An operation ends with it. A process that there has never been has it from its template. */
+/* An operation fails with the error of a command, so the user knows of it. A process that was
+ * never made has that error from its template, for which it counts as well. */
 void
 g_fork_remote_set_told (GForkRemote *remote)
 {
@@ -264,7 +268,7 @@ g_fork_remote_end_spares (gpointer data)
     g_fork_spares_end (spares);
 }
 
-/* From here on it is not forked any more, so nothing is kept for forks. */
+/* The process leaves the state OPEN for ever, so it is not forked again and needs no log. */
 void
 g_fork_remote_set_state (GForkRemote *remote,
                          State        state)
@@ -274,7 +278,7 @@ g_fork_remote_set_state (GForkRemote *remote,
     g_fork_log_clear (remote->log);
 }
 
-/* The connection is over. Returns the socket, for the caller to close or to hand out. */
+/* Ends the connection. Returns the socket, for the caller to close or to hand out. */
 int
 g_fork_remote_take_socket (GForkRemote *remote)
 {
@@ -331,8 +335,7 @@ g_fork_remote_fail_operations (GForkRemote *remote,
   g_error_free (error);
 }
 
-/* Everything under way ends with the error that there was before, or else @error, which is
- * taken. */
+/* Fails all operations with the error that there was before, or else with @error. Takes it. */
 void
 g_fork_remote_end (GForkRemote *remote,
                    GError      *error)
@@ -360,9 +363,10 @@ kill_process (gpointer data)
   g_fork_child_force_exit (child);
 }
 
-/* Kills a process that may be in its function already, or on the way. It cannot answer any more,
- * and leaves when it finds that out; if it has answered, the answer says which process to kill.
- * So none remains, even if the template is not there to do it. */
+/* Kills a process that may be in its function, or may be about to enter it. If READY has come,
+ * it says which process that is. If not, it cannot come any more, since the socket is shut down,
+ * and the process leaves when it cannot send it. So no process remains, even if its template has
+ * died and cannot kill it. */
 void
 g_fork_remote_condemn (GForkRemote *remote)
 {

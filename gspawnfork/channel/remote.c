@@ -17,7 +17,7 @@
 
 #include "channel/log.h"
 
-/* A direct child has ended: so its socket is at its end, too. */
+/* A direct child has ended, so its socket is at its end, too. */
 static void
 on_process_ended (gpointer data)
 {
@@ -52,7 +52,7 @@ g_fork_remote_new (int         fd,
   return remote;
 }
 
-/* One that answers everything with @error, which it takes. */
+/* Stands for a process that could not be made: all operations fail with @error, which it takes. */
 GForkRemote *
 g_fork_remote_new_failed (GError *error)
 {
@@ -88,7 +88,7 @@ g_fork_remote_set_starter (GForkRemote        *remote,
   g_fork_remote_unlock (remote);
 }
 
-/* 0 if it is not known yet. It stays when the process was run or is gone. */
+/* Returns 0 if it is not known yet. It does not change when the process was run or has ended. */
 pid_t
 g_fork_remote_get_pid (GForkRemote *remote)
 {
@@ -103,8 +103,8 @@ g_fork_remote_get_pid (GForkRemote *remote)
   return pid;
 }
 
-/* Whether it is there, and can be prepared and forked. Its socket alone does not tell at once:
- * its template may not have come to closing its own copy. */
+/* Whether the process has not ended, and can be prepared and forked. The socket alone may be
+ * late to tell, since the template may still have a copy of its other end. */
 gboolean
 g_fork_remote_is_usable (GForkRemote *remote)
 {
@@ -120,7 +120,7 @@ g_fork_remote_is_usable (GForkRemote *remote)
          && (remote->child == NULL || !g_fork_child_has_ended (remote->child));
 }
 
-/* Whether it was started here, or is a fork of one that was, and not by another application. */
+/* Whether this application has started the process, or the one that it comes from by forks. */
 gboolean
 g_fork_remote_is_own (GForkRemote *remote)
 {
@@ -138,8 +138,8 @@ g_fork_remote_has_our_identity (GForkRemote *remote)
   return root->identity == NULL || g_fork_identity_is_current (root->identity);
 }
 
-/* Ends the template at the user's wish, unless it has become something else. What it was sent
- * before is still done, and it stays as long as it has children to reap. */
+/* Ends the template, because the user wants that. What it was sent before is still done, and the
+ * process stays as long as it has children to reap. A process that is about to run is killed. */
 void
 g_fork_remote_close (GForkRemote *remote)
 {

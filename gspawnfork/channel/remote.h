@@ -27,7 +27,7 @@ void         g_fork_remote_set_starter     (GForkRemote        *remote,
 GForkRemote *g_fork_remote_ref             (GForkRemote        *remote);
 void         g_fork_remote_unref           (GForkRemote        *remote);
 
-/* A remote process is closed when nobody owns it. The one that makes it does. */
+/* A remote process is closed when its last owner disowns it. Its maker is the first owner. */
 GForkRemote *g_fork_remote_own             (GForkRemote        *remote);
 void         g_fork_remote_disown          (GForkRemote        *remote);
 void         g_fork_remote_close           (GForkRemote        *remote);

@@ -57,7 +57,7 @@ drop (GForkSpares *spares,
   g_queue_clear_full (dropped, spares->funcs->drop);
 }
 
-/* How many are to be kept from now on. Those that are too many go at once. */
+/* Sets how many are kept from now on. Those that are too many are dropped at once. */
 void
 g_fork_spares_set_wanted (GForkSpares *spares,
                           guint        wanted)
@@ -84,8 +84,8 @@ g_fork_spares_get_wanted (GForkSpares *spares)
   return wanted;
 }
 
-/* The oldest spare that lives, which has had most time to get ready; %NULL if there
- * is none. */
+/* Returns the oldest spare that has not ended, as it has had most time to get ready; %NULL if
+ * there is none. */
 gpointer
 g_fork_spares_take (GForkSpares *spares)
 {
@@ -130,7 +130,7 @@ add_spare (GForkSpares *spares,
     g_queue_push_tail (&spares->ready, spare);
   g_mutex_unlock (&spares->lock);
 
-  /* There is no use in trying again before there is an answer again. */
+  /* It is of no use to try again before the next answer has come. */
   if (!useful)
     spares->funcs->drop (spare);
   return useful;
@@ -158,7 +158,7 @@ g_fork_spares_discard (GForkSpares *spares)
   drop (spares, &old);
 }
 
-/* They end with the template. */
+/* To be called when the template ends: there will be no spares any more. */
 void
 g_fork_spares_end (GForkSpares *spares)
 {

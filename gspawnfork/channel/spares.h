@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 
 typedef struct _GForkSpares GForkSpares;
 
-/* How spares are made, and what is asked of them. */
+/* How spares are made, looked at and dropped. */
 typedef struct
 {
   gpointer (*fork) (gpointer template);

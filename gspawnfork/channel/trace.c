@@ -1,7 +1,7 @@
 /* trace.c: which commands a process may be carrying out
  *
- * When a process ends unexpectedly, nobody can tell which of the commands it did not survive.
- * The message names those that it was sent and has not said that they are done.
+ * When a process ends unexpectedly, nobody can tell which command has ended it. The message
+ * names the last ones that it was sent and that it has not said to be done.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "wire/frame.h"
 
-/* So many are kept. */
+/* The message names at most so many. */
 #define MAX_LAST 8
 
 void
@@ -31,7 +31,7 @@ g_fork_trace_sent (GForkTrace *trace,
     g_free (g_queue_pop_head (&trace->last));
 }
 
-/* The first @n_done of what was sent are done. */
+/* The first @n_done of the commands that were sent are done. */
 void
 g_fork_trace_done (GForkTrace *trace,
                    guint       n_done)
@@ -41,7 +41,7 @@ g_fork_trace_done (GForkTrace *trace,
     g_free (g_queue_pop_head (&trace->last));
 }
 
-/* %NULL if there is none. */
+/* Returns %NULL if no command may be under way. */
 char *
 g_fork_trace_describe (const GForkTrace *trace)
 {
