@@ -14,9 +14,9 @@ G_BEGIN_DECLS
 typedef enum
 {
   DIRECT,  /* a child of this process */
-  FORKED,  /* a template's to reap, which reports it */
-  ORPHAN,  /* whose template is gone */
-  FOREIGN, /* another application's */
+  FORKED,  /* reaped by a template, which reports how it has ended */
+  ORPHAN,  /* its template has died */
+  FOREIGN, /* of another application */
 } Origin;
 
 typedef enum
@@ -46,9 +46,9 @@ struct _GForkChild
   struct gfork_exited exited;
   GSList *listeners;
 
-  GDestroyNotify end_func; /* of the one at the other end of its control socket */
+  GDestroyNotify end_func; /* of its remote process, for its end */
   gpointer end_data;
-  GForkUpkeep upkeep; /* of a direct child that is no template any more */
+  GForkUpkeep upkeep; /* if it is a direct child and no template any more */
 };
 
 G_END_DECLS

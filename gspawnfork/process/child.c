@@ -1,13 +1,12 @@
 /* child.c: one process: whether and how it has ended
  *
- * A process that the application executed is reaped here. One that a template
- * forked is reaped by the template, which reports it. If that template is gone, or
- * was another application's all along, the pidfd tells when the process ends and, on
- * recent kernels, how.
+ * A process that the application executed is reaped here. One that a template forked is reaped
+ * by the template, which reports it. If that template has died, or belongs to another
+ * application, the pidfd tells when the process ends and, on recent kernels, how.
  *
- * The thread that sees first that the process has ended writes that down, in
- * end_and_unlock(), and wakes up the listeners, each in its own context. After the lock of
- * a process only the globals' is taken, and those of GLib.
+ * The thread that sees first that the process has ended records that, in end_and_unlock(), and
+ * wakes up the listeners, each in its own context. While the lock of a process is held only the
+ * globals' lock is taken, and those of GLib.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -33,11 +32,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Where there is no pidfd, direct children are looked after this often. */
+/* Direct children that have no pidfd are looked at this often. */
 #define LOOK_AGAIN_MS 10
 
-/* A process whose template is gone is reaped by the system's init, or by a
- * subreaper that may never do it. Nobody waits for that longer than this. */
+/* A process whose template has died is reaped by the system's init, or by a subreaper that may
+ * never do it. Nobody waits for that longer than this. */
 #define REAPING_PATIENCE (G_USEC_PER_SEC)
 
 /* From linux/pidfd.h of Linux 6.15, which the headers here are older than. */
@@ -61,13 +60,13 @@ struct _GForkListener
   GForkChild *child;
   GForkListenerFunc func;
   gpointer data;
-  gpointer watch; /* of the template that reaps, or */
-  gpointer tag;   /* the process's own descriptor */
+  gpointer watch; /* of the socket of the template that reaps it, or NULL */
+  gpointer tag;   /* of the pidfd, or NULL */
   GDestroyNotify free_data;
   gboolean waits; /* it is in the list of the process */
   gboolean called;
   gboolean stopped;
-  gboolean is_inherited; /* it was made in another process than the child */
+  gboolean is_inherited; /* the child belongs to the process that this one was forked from */
 };
 
 /* ——— Coming and going ——— */
@@ -173,8 +172,8 @@ debug_end (GForkChild *child)
     g_fork_debug ("%s has exited with status %d", name, WEXITSTATUS (wait_status));
 }
 
-/* To be called with the lock held, which it releases: to drop the reaper, and to stop looking
- * after the process, takes other locks. */
+/* Records the end, and wakes up the listeners. To be called with the lock held, which it
+ * releases, as it takes other locks to drop the reaper and to end the upkeep. */
 static void
 end_and_unlock (GForkChild                *child,
                 State                      state,
@@ -200,7 +199,8 @@ end_and_unlock (GForkChild                *child,
   reaper = g_steal_pointer (&child->reaper);
   end_func = g_steal_pointer (&child->end_func);
   end_data = g_steal_pointer (&child->end_data);
-  /* Of a group that it led there may be others, which are signalled by this. */
+  /* The pidfd of a process that led a group is kept, as it is needed to signal the others of the
+   * group. */
   pidfd = child->leads_group && !child->forgotten ? -1 : child->pidfd;
   if (pidfd >= 0)
     child->pidfd = -1;
@@ -218,7 +218,7 @@ end_and_unlock (GForkChild                *child,
     end_func (end_data);
 }
 
-/* What the kernel remembers of a process that another one has reaped. */
+/* Asks the kernel how a process has ended that another one has reaped. */
 static gboolean
 get_exit_code (int                  pidfd,
                struct gfork_exited *exited)
@@ -236,7 +236,7 @@ get_exit_code (int                  pidfd,
   return TRUE;
 }
 
-/* What READY or SYNCED has told. Takes @pidfd, which may be -1. */
+/* Sets what READY or SYNCED says. Takes @pidfd, which may be -1. */
 void
 g_fork_child_set_pid (GForkChild             *child,
                       const struct gfork_pid *pid,
@@ -254,7 +254,8 @@ g_fork_child_set_pid (GForkChild             *child,
   g_mutex_unlock (&child->lock);
 }
 
-/* What it is now that it is no template any more. */
+/* Sets the name of the function or program that the process runs now that it is no template any
+ * more. */
 void
 g_fork_child_set_name (GForkChild *child,
                        const char *name)
@@ -267,7 +268,7 @@ g_fork_child_set_name (GForkChild *child,
   g_mutex_unlock (&child->lock);
 }
 
-/* What its template has reported. */
+/* Sets what its template has reported. */
 void
 g_fork_child_set_exited (GForkChild                *child,
                          const struct gfork_exited *exited)
@@ -283,8 +284,8 @@ g_fork_child_set_exited (GForkChild                *child,
     end_and_unlock (child, LOST, NULL);
 }
 
-/* The template that would have reported is gone. A process that has not said yet who it
- * is may still come, and with a pidfd. */
+/* To be called when the template that would have reported the end has died. If READY has not
+ * come yet, the process may still send it, with a pidfd. */
 void
 g_fork_child_set_orphan (GForkChild *child)
 {
@@ -320,7 +321,7 @@ microseconds (const struct timeval *time)
 typedef enum
 {
   LOOK_ALIVE,
-  LOOK_UNREAPED, /* it has ended, and how will be known once it was reaped */
+  LOOK_UNREAPED, /* it has ended; how is known when it was reaped */
   LOOK_OVER,
 } Look;
 
@@ -359,8 +360,8 @@ is_end (const siginfo_t *info)
   return info->si_pid != 0 && info->si_code != CLD_TRAPPED && info->si_code != CLD_STOPPED;
 }
 
-/* Orphans come to the next subreaper above them, which may be this process. It asks by the
- * descriptor: the process ID came from elsewhere, and may be another process's here. */
+/* Reaps an orphan, if this process is the subreaper that is its parent now. It uses the pidfd,
+ * since the process ID came from the process itself, and may be another process's here. */
 static gboolean
 reap_orphan (GForkChild          *child,
              struct gfork_exited *exited)
@@ -377,8 +378,8 @@ reap_orphan (GForkChild          *child,
   return TRUE;
 }
 
-/* Asks another's child by its pidfd. With @give_up, an end of which nothing more is known
- * yet counts as lost. */
+/* Looks at a process that is no child of this one, by its pidfd. With @give_up, one that has
+ * ended and was not reaped is LOST. */
 static Look
 look_by_pidfd (GForkChild          *child,
                struct gfork_exited *exited,
@@ -431,7 +432,7 @@ look (GForkChild *child,
   return seen;
 }
 
-/* Whether nothing tells when it ends. */
+/* Whether its end can never be seen. */
 static gboolean
 is_unknowable (GForkChild *child)
 {
@@ -439,14 +440,15 @@ is_unknowable (GForkChild *child)
          && (child->origin == FOREIGN || child->origin == ORPHAN);
 }
 
-/* Returns whether it is known to have ended. */
+/* Looks at the process. Returns whether it is known to have ended. */
 gboolean
 g_fork_child_check (GForkChild *child)
 {
   return child->generation != g_fork_generation () || look (child, FALSE) == LOOK_OVER;
 }
 
-/* Like g_fork_child_check(), for those who do not wait otherwise. */
+/* Like g_fork_child_check(), but does what a listener would do as well: it reads the reports,
+ * and gives up waiting for an orphan to be reaped. */
 gboolean
 g_fork_child_is_running (GForkChild *child)
 {
@@ -484,14 +486,14 @@ remove_listener (GForkListener *listener)
   listener->waits = FALSE;
 }
 
-/* A direct child was reaped; nothing else is to be done. */
+/* The listener has reaped a direct child, which is all that it is for. */
 static void
 on_reaped (GForkChild *child,
            gpointer    data)
 {
 }
 
-/* Its context is gone. */
+/* The context of a listener is being freed. */
 static void
 on_listener_gone (gpointer source)
 {
@@ -511,7 +513,7 @@ on_listener_gone (gpointer source)
     reap_in (self->child, g_main_context_default ());
 }
 
-/* Waits for the process itself, where no template reports. */
+/* Has the source watch the process itself, if no template reports its end. */
 static void
 watch_process (GForkListener *self)
 {
@@ -548,9 +550,10 @@ listener_dispatch (GSource     *source,
       break;
 
     case LOOK_UNREAPED:
-      /* It may be a child of this very process, which has detached it. */
+      /* It may be a child of this process that was detached as a template, and taken over again. */
       g_fork_upkeep ();
-      /* The end of the reaping is a hang-up, which is always waited for. */
+      /* The pidfd hangs up when the process was reaped. That is waited for without any condition
+       * being set. */
       if (deadline <= 0)
         {
           if (self->tag == NULL)
@@ -633,8 +636,8 @@ g_fork_listener_unref (GForkListener *self)
   g_source_unref (&self->base.source);
 }
 
-/* The function is called in @context, also if the process has ended already. The context is not
- * kept: if it goes away, nothing is called. */
+/* Has the function called in @context, also if the process has ended already. The listener holds
+ * no reference to the context: if that is freed, the function is not called. */
 void
 g_fork_listener_start (GForkListener *self,
                        GMainContext  *context)
@@ -645,14 +648,15 @@ g_fork_listener_start (GForkListener *self,
 
   if (child->generation != g_fork_generation ())
     {
-      /* It belongs to the process that this one was forked from, and is lost here. */
+      /* The child belongs to the process that this one was forked from, so here it counts as
+       * lost. */
       self->is_inherited = TRUE;
       g_source_set_ready_time (source, 0);
       g_source_attach (source, context);
       return;
     }
 
-  /* Not under the lock: it takes that of the reaper. */
+  /* Not under the lock of the child, since this takes the reaper's. */
   g_mutex_lock (&child->lock);
   if (child->reaper != NULL)
     reaper = child->funcs->ref (child->reaper);
@@ -682,7 +686,7 @@ g_fork_listener_start (GForkListener *self,
   g_mutex_unlock (&child->lock);
 }
 
-/* Takes the listener. Returns whether its function was not called, nor will be. */
+/* Takes the listener. Returns %TRUE if this has kept its function from being called. */
 gboolean
 g_fork_listener_stop (GForkListener *self)
 {
@@ -708,8 +712,8 @@ g_fork_listener_stop (GForkListener *self)
 
 /* ——— Reaping it ——— */
 
-/* A direct child is reaped by the main loop of the context that it was made in, or else by the
- * default one. */
+/* Has a direct child reaped when @context is iterated. If that is freed, the default context
+ * takes over. */
 static void
 reap_in (GForkChild   *child,
          GMainContext *context)
@@ -720,8 +724,8 @@ reap_in (GForkChild   *child,
   g_fork_listener_unref (listener);
 }
 
-/* Calls @func with @data, which it takes, when a direct child has ended, in the thread that sees
- * it. Returns the data of the one that was to be called before. */
+/* Has @func called with @data, which it takes, when a direct child has ended, by the thread that
+ * sees it. Returns the data of the function that this replaces. */
 gpointer
 g_fork_child_set_end_func (GForkChild     *child,
                            GDestroyNotify  func,
@@ -755,8 +759,8 @@ upkeep_unref (gpointer child)
   g_fork_child_unref (child);
 }
 
-/* From here on no control socket tells when it ends. Where no main loop runs, a direct child is
- * reaped by one of the library's next calls. */
+/* To be called when the process has no control socket any more, which would show its end. If no
+ * main loop runs, the upkeep reaps a direct child. */
 void
 g_fork_child_leave (GForkChild *child)
 {
@@ -772,7 +776,7 @@ g_fork_child_leave (GForkChild *child)
   g_mutex_unlock (&child->lock);
 }
 
-/* Nobody will ask how it has ended. Its template reaps it. */
+/* To be called when nobody will ask how the process has ended, or signal it. */
 void
 g_fork_child_forget (GForkChild *child)
 {
@@ -801,7 +805,7 @@ g_fork_child_get_pid (GForkChild *child)
   return child->pid;
 }
 
-/* %NULL if it has not become anything. */
+/* Returns %NULL if it runs nothing yet. */
 const char *
 g_fork_child_get_name (GForkChild *child)
 {
@@ -821,7 +825,8 @@ g_fork_child_is_lost (GForkChild *child)
          || g_atomic_int_get ((int *) &child->state) == LOST;
 }
 
-/* %NULL as long as it is not known to have ended. In a fork of the application it is lost. */
+/* Returns %NULL as long as the process is not known to have ended. In a fork of the
+ * application it is lost. */
 const struct gfork_exited *
 g_fork_child_get_exited (GForkChild *child)
 {
@@ -832,7 +837,7 @@ g_fork_child_get_exited (GForkChild *child)
   return child->generation != g_fork_generation () ? &unknown : NULL;
 }
 
-/* Whether it has ended, reaped or not. */
+/* Whether it has ended, even if it was not reaped yet. */
 gboolean
 g_fork_child_has_ended (GForkChild *child)
 {
@@ -858,7 +863,7 @@ g_fork_child_has_ended (GForkChild *child)
   return ended;
 }
 
-/* Whether its end will be seen when it comes. */
+/* Whether its end can be seen. */
 gboolean
 g_fork_child_will_tell (GForkChild *child)
 {

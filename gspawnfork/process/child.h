@@ -15,23 +15,23 @@ G_BEGIN_DECLS
 typedef struct _GForkChild GForkChild;
 typedef struct _GForkListener GForkListener;
 
-/* A template reaps the processes that it has forked, and reports how they have ended. These
- * functions are what a process needs of it. */
+/* The functions of a template that reaps the processes that it has forked, and reports how they
+ * have ended. */
 typedef struct
 {
   gpointer (*ref) (gpointer reaper);
   void (*unref) (gpointer reaper);
 
-  /* Reads what is reported whenever @context is iterated; %NULL if nothing will be. */
+  /* Has reports read when @context is iterated. Returns %NULL if there will be none. */
   gpointer (*watch) (gpointer      reaper,
                      GMainContext *context);
   void (*unwatch) (gpointer watch);
 
-  /* Reads what there is. */
+  /* Reads the reports that have come. */
   void (*read) (gpointer reaper);
 
   /* Signals the process, or with a negative number the group that it leads, unless it was
-   * reaped. Returns %FALSE if the template is gone. */
+   * reaped. Returns %FALSE if the template has ended. */
   gboolean (*kill) (gpointer reaper,
                     guint32  id,
                     int      signum);
@@ -49,7 +49,7 @@ GForkChild    *g_fork_child_new_foreign (void);
 GForkChild    *g_fork_child_ref         (GForkChild                *child);
 void           g_fork_child_unref       (GForkChild                *child);
 
-/* What the answers of templates say about it, and when nobody asks about it any more. */
+/* What the answers of templates say about a process, and what becomes of it on this side. */
 void           g_fork_child_set_pid     (GForkChild                *child,
                                          const struct gfork_pid    *pid,
                                          int                        pidfd);

@@ -23,7 +23,7 @@
 #define PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
 #endif
 
-/* Where that cannot be done at all, errno is ENOSYS. */
+/* Sets errno to ENOSYS if no signal can be sent in this way. */
 static int
 send_signal_by_pidfd (int      pidfd,
                       int      signum,
@@ -34,7 +34,7 @@ send_signal_by_pidfd (int      pidfd,
   errno = ENOSYS;
 #if defined(SYS_pidfd_send_signal) && !defined(GFORK_PORTABLE)
   result = syscall (SYS_pidfd_send_signal, pidfd, signum, NULL, flags);
-  /* Kernels that do not know a flag. */
+  /* The kernel does not know the flag. */
   if (result != 0 && errno == EINVAL && flags != 0)
     errno = ENOSYS;
   /* A seccomp filter that is older than this call refuses it, often with EPERM. So does the
@@ -46,7 +46,7 @@ send_signal_by_pidfd (int      pidfd,
   return result;
 }
 
-/* EOWNERDEAD stands for a process whose template is gone. */
+/* EOWNERDEAD stands for a process that only its template could signal, which has died. */
 static gboolean
 set_kill_error (GForkChild  *child,
                 gboolean     to_group,
@@ -72,9 +72,9 @@ set_kill_error (GForkChild  *child,
   return FALSE;
 }
 
-/* Sends a signal to this process, or to the group that it leads, and to no other, even if
- * its ID is in use again. Either the pidfd names it; or the signal is sent by the process that
- * reaps it and has not yet, as an ID is free only after that. */
+/* Sends a signal to this process, or to the group that it leads, and to no other, even if its ID
+ * is in use again. Either the pidfd names it, or the signal is sent by the process that will
+ * reap it: the ID is not free before that. */
 static gboolean
 send_signal (GForkChild  *child,
              gboolean     to_group,
@@ -111,7 +111,7 @@ send_signal (GForkChild  *child,
       child->funcs->unref (reaper);
       if (sent && !g_fork_child_check (child))
         return TRUE;
-      /* Only a template that lives can do it. If it does not, nobody can. */
+      /* Only the template can do it. If that has died, nobody can. */
       saved_errno = g_fork_child_check (child) ? ESRCH : EOWNERDEAD;
     }
 
@@ -129,8 +129,8 @@ g_fork_child_kill (GForkChild  *child,
   return send_signal (child, FALSE, signum, error);
 }
 
-/* Also after the end of the process itself, as long as somebody holds it and the kernel
- * can do it. */
+/* Also works when the process has ended, as long as it has a pidfd and the kernel knows
+ * PIDFD_SIGNAL_PROCESS_GROUP. */
 gboolean
 g_fork_child_kill_group (GForkChild  *child,
                          int          signum,
@@ -152,7 +152,8 @@ g_fork_child_kill_group (GForkChild  *child,
   return send_signal (child, TRUE, signum, error);
 }
 
-/* The group first: it may be out of reach once the process was reaped. */
+/* The group comes first: it cannot be signalled any more if the process is reaped and the kernel
+ * is old. */
 void
 g_fork_child_force_exit (GForkChild *child)
 {

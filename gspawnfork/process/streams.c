@@ -15,7 +15,7 @@
 #include <glib/gi18n-lib.h>
 #include <unistd.h>
 
-/* What a stream can be, by flag. */
+/* What a stream can be, and the flags that ask for it. */
 static const struct
 {
   GForkExecFlags flags[3];
@@ -34,8 +34,8 @@ static const char *const names[] = {
   N_("standard error"),
 };
 
-/* Why no program can be executed with these flags; %NULL if one can. A bit of @mapped is set
- * for each stream that a descriptor was placed at. */
+/* Returns why no program can be executed with these flags; %NULL if one can. A bit of @mapped is
+ * set for each stream that a descriptor was mapped to. */
 char *
 g_fork_streams_find_conflict (GForkExecFlags flags,
                               guint          mapped)
@@ -90,8 +90,8 @@ open_null (GForkStreams  *streams,
   return TRUE;
 }
 
-/* Opens what the flags ask for. %NULL with @error set, which is a reason without a sentence,
- * if that fails. */
+/* Opens what the flags ask for. Returns %NULL if that fails. The message of @error is the
+ * system's, and no sentence for the user. */
 GForkStreams *
 g_fork_streams_new (GForkExecFlags   flags,
                     GError         **error)

@@ -12,7 +12,7 @@
 
 G_BEGIN_DECLS
 
-/* By the numbers of the streams, 0 to 2; -1 where there is none. */
+/* The index is the number of the stream, 0 to 2. -1 stands for none. */
 typedef struct
 {
   int ours[3];   /* the application's ends of pipes, non-blocking */

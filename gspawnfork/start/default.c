@@ -19,22 +19,22 @@
 typedef struct
 {
   GForkRemote *remote;
-  guint interpreter; /* which it was started with, or which there was when it was set */
-  gboolean chosen;   /* by the user: nothing else may take its place while it lives */
+  guint interpreter; /* the serial of the one that was named when this was started or set */
+  gboolean chosen;   /* set by the user: it is not replaced before it ends */
 } Default;
 
-/* Held while a process is being started, so that two threads do not start two. */
+/* Held while a process is being started, so that two threads do not start two of them. */
 static GMutex lock;
 
 /* By the name of the runtime. */
 static GHashTable *defaults;
 
-/* Those of the process that this one was forked from. They cannot be freed, because their
- * locks may be held, but leak checkers should find them (volatile, since nothing reads it). */
+/* The defaults of the process that this one was forked from. They cannot be freed, because their
+ * locks may be held, but leak checkers should find them. Nothing reads this, so it is volatile. */
 static GHashTable *volatile inherited_defaults;
 
-/* In a fork of the application. Another thread of the parent's may have held the
- * lock; no thread holds it here. */
+/* In a fork of the application. The lock is made anew, as another thread of the parent may have
+ * held it. */
 static void
 forget_defaults (void)
 {
@@ -59,8 +59,8 @@ lock_defaults (void)
     defaults = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
 }
 
-/* Takes @remote, and returns the process that it replaces, which the caller disowns without
- * the lock. */
+/* Takes @remote, and returns the process that it replaces, which the caller disowns after
+ * unlocking. */
 static GForkRemote *
 replace (const char  *runtime,
          GForkRemote *remote,
@@ -81,8 +81,9 @@ replace (const char  *runtime,
   return old;
 }
 
-/* A confined one is not replaced by one that is not: forks of it fail when it has ended, and
- * another interpreter is for later. */
+/* Whether it stays the default. A confined template is never replaced by a new one, which would
+ * not be confined, neither when it has ended, so that its forks fail, nor when another
+ * interpreter was named. */
 static gboolean
 is_usable (const char    *runtime,
            const Default *kept)
@@ -95,7 +96,7 @@ is_usable (const char    *runtime,
              && kept->interpreter == g_fork_runtime_get_interpreter_serial (runtime));
 }
 
-/* In place of a default that has privileges which this process has dropped, or others. */
+/* Stands in for a default that has the privileges of another user or group than this process. */
 static GForkRemote *
 new_refused (void)
 {
@@ -105,10 +106,10 @@ new_refused (void)
                            "or group than the application has now; set another one")));
 }
 
-/* The default template process of @runtime, which the caller owns as well. If there is none,
- * or it has died or was run, and was not confined, or if another interpreter was named, or if
- * the application has become another user, it is started if @start is %TRUE; otherwise this
- * returns %NULL. */
+/* Returns the default template process of @runtime, which the caller owns as well. If there is
+ * none that is_usable(), or the application has become another user, a new one is started if
+ * @start is %TRUE; otherwise this returns %NULL. One that was chosen or confined is refused to
+ * another user instead of being replaced. */
 GForkRemote *
 g_fork_default_own (const char *runtime,
                     gboolean    start)
@@ -136,7 +137,7 @@ g_fork_default_own (const char *runtime,
   return remote;
 }
 
-/* Forgets the one that there was. */
+/* Replaces the default that there was. */
 static void
 set_default (const char  *runtime,
              GForkRemote *remote,
@@ -152,7 +153,7 @@ set_default (const char  *runtime,
     g_fork_remote_disown (old);
 }
 
-/* To be replaced by nothing else as long as it lives. */
+/* Sets a default that the user has chosen, which is not replaced before it ends. */
 void
 g_fork_default_set (const char  *runtime,
                     GForkRemote *remote)
@@ -160,7 +161,7 @@ g_fork_default_set (const char  *runtime,
   set_default (runtime, remote, TRUE);
 }
 
-/* The next use of each starts another one. */
+/* Forgets all defaults. New ones are started when they are needed. */
 void
 g_fork_default_forget_all (void)
 {

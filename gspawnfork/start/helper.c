@@ -27,7 +27,7 @@
 /* Where the control socket is put. Everything above it is closed. */
 #define CONTROL_FD 3
 
-/* Space for a title, which has to hold the name of a function. */
+/* An argument that leaves space for a title, in which the name of a function has to fit. */
 #define PADDING "                                                                " \
                 "                                                                "
 
@@ -36,7 +36,7 @@
 
 static gboolean embedded;
 
-/* The program is its own helper from now on. */
+/* Makes the program its own helper. */
 void
 g_fork_helper_set_embedded (void)
 {
@@ -54,14 +54,14 @@ find_helper (void)
   if (!embedded)
     return GFORK_HELPER;
 
-  /* The link stays right when the file was moved or replaced. */
+  /* The link leads to the running program even if the file was moved or replaced. */
   if (access ("/proc/self/exe", X_OK) == 0)
     return "/proc/self/exe";
   return (const char *) getauxval (AT_EXECFN);
 }
 
-/* The descriptor must not be one of the numbers that are about to be assigned,
- * which it may be if the application has closed some of them. */
+/* Moves a descriptor away from the numbers that the helper gets, 0 to 3. It may have one of
+ * these if the application has closed that. Takes @fd. */
 static int
 move_above (int fd)
 {
@@ -125,9 +125,10 @@ set_attributes (posix_spawnattr_t *attributes)
   return result;
 }
 
-/* What is started reads these, and cannot know that the user who has set them may be less
- * trusted than this process: it is no setuid program itself, and this one may have
- * become another user for good. */
+/* Returns the environment of the helper. In a setuid program the variables that the helper would
+ * read are removed: the user who has set them may be less trusted than the program. The helper
+ * may not see that itself: if this process has become the program's owner for good, the kernel
+ * does not take the helper for a setuid program. */
 static char **
 get_environment (char ***copy)
 {
@@ -185,7 +186,8 @@ spawn (pid_t              *pid,
   int result = spawn_closing (pid, program, argv, control, search, TRUE);
 
 #ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
-  /* Where there is no close_range(), the C library needs /proc for it. */
+  /* Without close_range() the C library needs /proc to close descriptors. The helper closes them
+   * as well. */
   if (result != 0 && access ("/proc/self/fd", F_OK) != 0)
     result = spawn_closing (pid, program, argv, control, search, FALSE);
 #endif
@@ -196,13 +198,13 @@ spawn (pid_t              *pid,
 static char *
 why_not_spawned (int error_number)
 {
-  /* The process has it as standard input. */
+  /* The helper has it as standard input. */
   if (access ("/dev/null", R_OK) != 0)
     return g_strdup_printf ("/dev/null: %s", g_strerror (errno));
 
 #ifdef SYS_clone3
-  /* The C library does without clone3() if the answer is ENOSYS, and only then. The
-   * size is none that the kernel takes. */
+  /* The C library does without clone3() only if it fails with ENOSYS. The kernel itself never
+   * accepts this size, so nothing is cloned. */
   if (error_number == EPERM && syscall (SYS_clone3, NULL, 0) != 0 && errno == EPERM)
     return g_strdup (_("a seccomp filter forbids clone3(), and does not say ENOSYS"));
 #endif
@@ -210,7 +212,7 @@ why_not_spawned (int error_number)
   return g_strdup (g_strerror (error_number));
 }
 
-/* How many seconds a program has to say HELLO; 0 if there is no limit. */
+/* Returns how many seconds a program has to say HELLO; 0 if there is no limit. */
 static guint
 get_start_timeout (void)
 {
@@ -281,7 +283,7 @@ g_fork_helper_start (void)
   return start (find_helper (), argv, FALSE);
 }
 
-/* Executes another runtime's program, given by its first words. */
+/* Executes the program of another runtime, given by the first words of its command line. */
 GForkRemote *
 g_fork_helper_start_program (const char * const *words)
 {

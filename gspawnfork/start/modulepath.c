@@ -17,7 +17,8 @@
 static char *path;
 static int serial;
 
-/* Sends a process the directories, unless it knows them: before it loads something. */
+/* To be called before a process loads a module. Sends it the directories, unless it has these
+ * already. */
 void
 g_fork_module_path_send (GForkRemote *remote)
 {

@@ -27,8 +27,8 @@
 static GForkRemote *early;
 static guint early_generation;
 
-/* Forks the calling program, and makes the fork a template. A binding has a function for
- * that, as its interpreter has to know of forks. */
+/* Forks the calling program, and makes the fork a template. A binding forks by @func, as its
+ * interpreter has to do something before and after. */
 GForkRemote *
 g_fork_main_fork (GForkMainFunc   func,
                   gpointer        user_data,
@@ -59,7 +59,7 @@ g_fork_main_fork (GForkMainFunc   func,
   /* What the program has printed so far is printed once. */
   fflush (NULL);
 
-  /* No handler of the application's runs in the fork. */
+  /* No signal handler of the application may run in the fork. */
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);
   pid = func != NULL ? func (fds[1], user_data) : fork ();
@@ -82,8 +82,8 @@ g_fork_main_fork (GForkMainFunc   func,
   return g_fork_remote_new (fds[0], child);
 }
 
-/* A fresh copy of the small program that was forked early, %NULL if there is none, or it has
- * died, or has privileges that this process has dropped. */
+/* Returns a new fork of what was forked early; %NULL if nothing was, or it has died, or has
+ * privileges that this process has dropped. */
 GForkRemote *
 g_fork_main_fork_early (void)
 {

@@ -20,10 +20,11 @@
 
 #define GROUP "Runtime"
 
-/* Guarded by the globals' lock: runtime → the interpreter and its arguments. */
+/* Runtime → the interpreter that the application has named, and its arguments. Guarded by the
+ * globals' lock. */
 static GHashTable *interpreters;
 
-/* And how often one was named: runtime → number. */
+/* Runtime → how often the application has named an interpreter. Guarded by the globals' lock. */
 static GHashTable *serials;
 
 static char **
@@ -39,7 +40,7 @@ dup_interpreter (const char *runtime)
   return interpreter;
 }
 
-/* Another number if the program is another one. */
+/* Returns a number that changes when another interpreter is named. */
 guint
 g_fork_runtime_get_interpreter_serial (const char *runtime)
 {
@@ -53,7 +54,8 @@ g_fork_runtime_get_interpreter_serial (const char *runtime)
   return serial;
 }
 
-/* The words of the command line, with the interpreter in place of the first. Takes @words. */
+/* Puts the interpreter and its arguments in place of the first word of a command line. Takes
+ * @words. */
 static char **
 replace_interpreter (char               **words,
                      const char * const  *interpreter)
@@ -66,7 +68,8 @@ replace_interpreter (char               **words,
   return g_strv_builder_end (builder);
 }
 
-/* The file that describes the runtime: of an uninstalled tree, if that has one. */
+/* Returns the path of the file that describes a runtime. One in $GSPAWNFORK_RUNTIME_DIR, as of a
+ * build that is not installed, comes first. */
 static char *
 find_keyfile (const char *runtime)
 {
@@ -84,8 +87,8 @@ find_keyfile (const char *runtime)
   return g_build_filename (GFORK_RUNTIME_DIR, name, NULL);
 }
 
-/* Words that begin with "./" are files beside the keyfile, so that a runtime can be
- * moved, and used where it was built. */
+/* Words that begin with "./" are files beside the keyfile, so that a runtime can be moved, and
+ * used without being installed. */
 static gboolean
 resolve_words (char       **words,
                const char  *keyfile,
@@ -113,7 +116,8 @@ resolve_words (char       **words,
   return TRUE;
 }
 
-/* The first words of the command line of the program that serves @runtime. */
+/* Returns the first words of the command line of the program that serves @runtime, and in @forks
+ * whether its processes can be forked. */
 static char **
 find_program (const char  *runtime,
               gboolean    *forks,
@@ -126,7 +130,7 @@ find_program (const char  *runtime,
   g_autoptr (GError) local_error = NULL;
   g_auto (GStrv) words = NULL;
 
-  /* It is a name, not a way to a file elsewhere. */
+  /* A name must not lead to a file elsewhere. */
   if (runtime[0] == '\0' || runtime[0] == '.' || strchr (runtime, G_DIR_SEPARATOR) != NULL)
     {
       g_set_error (error, G_FORK_ERROR, G_FORK_ERROR_NOT_SUPPORTED,
@@ -157,7 +161,7 @@ find_program (const char  *runtime,
   return g_steal_pointer (&words);
 }
 
-/* Whether its processes can be forked, as far as it is known. */
+/* Whether processes of a runtime can be forked; %FALSE if it is not installed. */
 gboolean
 g_fork_runtime_forks (const char *runtime)
 {
@@ -171,7 +175,7 @@ g_fork_runtime_forks (const char *runtime)
   return words != NULL && forks;
 }
 
-/* Starts a fresh process that serves the language, which is "c" if %NULL. */
+/* Starts a process that serves @runtime, or "c" if that is %NULL. */
 GForkRemote *
 g_fork_runtime_start (const char *runtime)
 {
