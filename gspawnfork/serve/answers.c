@@ -17,11 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* For an answer that is not kept. */
+/* How often an answer that is not queued is tried again. */
 #define MAX_RETRIES 100
 
-/* Records the first thing that went wrong. The template goes on serving as a
- * parent, and everyone who asks receives it. */
+/* Records the first failure. The template goes on reaping its children, and answers every fork
+ * and operation with it. */
 void
 gfork_fail (struct gfork_template *template,
             enum gfork_code        code,
@@ -55,7 +55,7 @@ wait_for_memory (void)
   nanosleep (&pause, NULL);
 }
 
-/* Unless it is not to wait, waits for the kernel's memory, too. */
+/* Sends bytes. Without MSG_DONTWAIT it also waits until the kernel has memory for them. */
 static ssize_t
 send_bytes (int         socket,
             const void *data,
@@ -72,7 +72,7 @@ send_bytes (int         socket,
     }
 }
 
-/* Nobody must wait for an answer that got lost. The end of file tells, to both ends. */
+/* An answer got lost. Both ends see the end of file, so that nobody waits for it. */
 static void
 break_off (struct gfork_template *template)
 {
@@ -144,7 +144,7 @@ gfork_answer (struct gfork_template *template,
   template->out_length += length - n;
 }
 
-/* A subject is quoted in a sentence, so a piece of evaluated code is cut here. */
+/* Longer subjects, like code to evaluate, are cut, as they are quoted in a sentence. */
 #define MAX_SUBJECT 4096
 
 struct failure_frame
@@ -182,7 +182,8 @@ gfork_answer_failure (struct gfork_template *template)
   gfork_answer_flush (template, 0);
 }
 
-/* On a socket that nobody serves, so that there is no later; nor may it be waited for. */
+/* Sends a failure on a socket that this process does not serve: what it does not take now cannot
+ * be sent later. Does not wait until it takes more. */
 void
 gfork_send_failure (int                         socket,
                     const struct gfork_failure *failure)
@@ -198,7 +199,7 @@ gfork_send_failure (int                         socket,
     }
 }
 
-/* Returns -1, with errno set, if the kernel has no such call. */
+/* Returns -1 with errno set if there is none. */
 int
 gfork_open_pidfd (pid_t pid)
 {
@@ -211,9 +212,8 @@ gfork_open_pidfd (pid_t pid)
 #endif
 }
 
-/* Who this process is. From here on it can be signalled, and its end be seen, through
- * the descriptor, which no later process with this number answers to. Returns whether
- * it was sent. */
+/* Sends the ID and a pidfd of this process. Through the pidfd it can be signalled, and its end
+ * be seen, and no later process with the same ID is hit. Returns whether this was sent. */
 bool
 gfork_answer_with_pidfd (struct gfork_template *template,
                          uint8_t                verb,
@@ -233,7 +233,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
   sent = pidfd >= 0 ? gfork_send (template->socket, &frame, sizeof frame, &pidfd, 1, flags) > 0
                     : send_bytes (template->socket, &frame, sizeof frame, flags) > 0;
 
-  /* There may be too many descriptors under way; this one can be done without. */
+  /* There may be too many descriptors in flight. The pidfd is not indispensable. */
   if (!sent && pidfd >= 0)
     {
       frame.header.n_fds = 0;
@@ -245,7 +245,7 @@ gfork_answer_with_pidfd (struct gfork_template *template,
   return sent;
 }
 
-/* If there is nobody to take it, there is nobody to run for. */
+/* If READY cannot be sent, nobody wants the run, and the process leaves. */
 void
 gfork_answer_ready (struct gfork_template *template)
 {

@@ -74,9 +74,9 @@ gfork_arguments_add_fd (struct gfork_arguments *arguments,
   return true;
 }
 
-/* A file that nobody can write to any more is mapped when the run begins, so
- * that all who have it share its memory, and forks need not copy page tables.
- * One that somebody still could write to is copied, now. */
+/* A sealed file is mapped when the run begins, so that all processes that have it share its
+ * memory, and forks need not copy page tables. A file that can still be written to is copied
+ * now. */
 bool
 gfork_arguments_add_memfd (struct gfork_arguments *arguments,
                            bool                    is_string,
@@ -116,12 +116,12 @@ gfork_arguments_add_memfd (struct gfork_arguments *arguments,
   return true;
 }
 
-/* What a function is given to which nothing was sent. */
+/* The arguments of a function to which nothing was sent. */
 static GForkArg no_arguments[1];
 
-/* Makes what was sent into what the function is given. Private and read-only:
- * kernels before 6.7 refuse a shared mapping of a sealed file, and a private one
- * that is never written to shares the same pages. */
+/* Makes the arguments of the function of what was sent. Sealed files are mapped privately:
+ * kernels before 6.7 refuse a shared mapping, and a private one that is never written to shares
+ * the same pages. */
 GForkArg *
 gfork_arguments_open (struct gfork_arguments *arguments,
                       char                   *reason,
@@ -163,7 +163,7 @@ gfork_arguments_open (struct gfork_arguments *arguments,
   return args;
 }
 
-/* They will not be passed to anybody. */
+/* Closes descriptors that no function will be given. */
 void
 gfork_arguments_close (struct gfork_arguments *arguments)
 {
@@ -173,15 +173,15 @@ gfork_arguments_close (struct gfork_arguments *arguments)
   arguments->n = 0;
 }
 
-/* Lets g_fork_take_args() have them; NULL ends that. */
+/* Has g_fork_take_args() return these arguments; NULL ends that. */
 void
 gfork_arguments_offer (struct gfork_arguments *arguments)
 {
   offered = arguments;
 }
 
-/* What was taken is valid as long as the process lives, so it is never freed; but
- * somebody must know it. */
+/* What was taken is valid as long as the process lives, so it is never freed. The list is for
+ * leak checkers. */
 static struct taken
 {
   struct taken *earlier;

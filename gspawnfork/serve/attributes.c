@@ -92,9 +92,9 @@ guard (int application,
   _exit (0);
 }
 
-/* For a process whose parent is the application: the signal that the kernel sends when a
- * parent ends is sent when the *thread* ends that was the parent. So another process
- * watches. It is nobody's child, as what is executed may wait for all of its own. */
+/* For a process whose parent is the application. The kernel would send it a signal
+ * (PR_SET_PDEATHSIG) when the *thread* ends that has forked it, so another process watches the
+ * application. That is not a child of this process, which may wait for all of its children. */
 static bool
 start_guard (pid_t application,
              pid_t process)
@@ -105,7 +105,7 @@ start_guard (pid_t application,
 
   fds[0] = gfork_open_pidfd (application);
   fds[1] = gfork_open_pidfd (process);
-  /* If the application has ended before this, the number may be another process's. */
+  /* If the application has ended before, its process ID may be another process's. */
   if (fds[0] >= 0 && fds[1] >= 0 && getppid () != application)
     raise (SIGKILL);
   if (fds[0] >= 0 && fds[1] >= 0)
@@ -139,7 +139,8 @@ start_guard (pid_t application,
   return started;
 }
 
-/* A template has one thread that forks and lives as long as the process does. */
+/* For a fork of a template, which has only one thread, so that PR_SET_PDEATHSIG does what it
+ * should. */
 static bool
 die_with_parent (pid_t parent)
 {
@@ -169,8 +170,8 @@ apply_limits (const struct gfork_attributes *attributes,
   return true;
 }
 
-/* Applies all of them to this process, immediately before it says that it is ready. If one
- * cannot be had, that is the template's failure. */
+/* Applies all of them to this process, immediately before it answers READY. If one cannot be
+ * applied, records that and returns false. */
 bool
 gfork_attributes_apply (struct gfork_template *template)
 {
@@ -192,8 +193,8 @@ gfork_attributes_apply (struct gfork_template *template)
   return verb == 0;
 }
 
-/* For a process that has not got what it was to have: it ends, and is no template any
- * more, as it may have got a part of it. */
+/* Answers with the failure, and ends the process. It cannot go on as a template, since some of
+ * the attributes may have been applied. */
 _Noreturn void
 gfork_attributes_give_up (struct gfork_template *template)
 {

@@ -21,13 +21,14 @@
 /* Up to so many children are all asked whenever one has ended. */
 #define MANY 256
 
-/* If more of them than this have ended together, so have others. */
+/* If there are many, and more than this have ended together, each is asked: most likely others
+ * have ended, too. */
 #define FEW 4
 
-/* Without a descriptor that tells, they are looked after this often. */
+/* Without a signalfd the children are asked this often. */
 #define LOOK_AGAIN_MS 10
 
-/* No process is given this id. */
+/* The id of children whose ends are not reported. The application gives it to no process. */
 #define NOBODYS UINT32_MAX
 
 /* An open hash from process to id, with linear probing: 5,000 children must not
@@ -73,8 +74,9 @@ grow (struct gfork_children *children)
   return true;
 }
 
-/* The ends of children are read from a descriptor. Code of a module may have closed it, or
- * put another one in its place, or have the kernel collect all children. */
+/* Opens the signalfd that tells of ends of children, or makes sure that it is there: code of a
+ * module may have closed it, put another descriptor in its place, or ignored SIGCHLD. Returns
+ * whether there is one. */
 static bool
 listen_to_children (struct gfork_children *children)
 {
@@ -93,14 +95,15 @@ listen_to_children (struct gfork_children *children)
   if (fd < 0 && children->signals >= 0)
     {
       if (errno != EBADF && errno != EINVAL)
-        return true; /* it is still there */
+        return true; /* there is one, but it cannot be set anew */
       fd = signalfd (-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     }
   children->signals = fd;
   return fd >= 0;
 }
 
-/* A process that is no template any more, or that others are the children of. */
+/* For a process that is no template any more, or that is a fork, so that the children are its
+ * parent's. */
 void
 gfork_children_ignore (struct gfork_children *children)
 {
@@ -109,8 +112,8 @@ gfork_children_ignore (struct gfork_children *children)
   children->signals = -1;
 }
 
-/* To be called before a fork, so that nothing can fail after it. If something does
- * now, errno says what. */
+/* To be called before a fork, so that nothing can fail after it. Returns false with errno set if
+ * something fails now. */
 bool
 gfork_children_reserve (struct gfork_children *children)
 {
@@ -138,9 +141,9 @@ gfork_children_add (struct gfork_children *children,
   children->n++;
 }
 
-/* In a fork: they are the parent's. The table is not touched before there is
- * something to put into it, since most forks never fork and every page that is
- * written to costs them a fault. */
+/* In a fork, as the children are its parent's. The table is not touched before there is
+ * something to put into it: most forks never fork, and each page that is written to costs a page
+ * fault. */
 void
 gfork_children_forget (struct gfork_children *children)
 {
@@ -150,8 +153,8 @@ gfork_children_forget (struct gfork_children *children)
   children->ask_all_at = 0;
 }
 
-/* An application that takes the template over numbers its children anew, so the ends of
- * these are not reported to it. They are still reaped. */
+/* Has the ends of the children not reported, but still reaped. The application that takes the
+ * template over gives its own ids to new children. */
 void
 gfork_children_disown (struct gfork_children *children)
 {
@@ -170,7 +173,7 @@ take_out (struct gfork_children *children,
     {
       size_t home = (size_t) children->table[i].pid & mask;
 
-      /* May it move to the hole, or would that put it before its home? */
+      /* An entry must not move to before its home. */
       if (((i - home) & mask) >= ((i - hole) & mask))
         {
           children->table[hole] = children->table[i];
@@ -211,8 +214,8 @@ report (struct gfork_template *template,
     gfork_answer (template, &frame, sizeof frame);
 }
 
-/* Collects the one in this place of the table, if it has ended. How one has ended that
- * somebody else has reaped cannot be known here. Returns whether it was taken out. */
+/* Reaps the child in this place of the table, if it has ended. If other code has reaped it, how
+ * it has ended is not known. Returns whether it was taken out of the table. */
 static bool
 reap (struct gfork_template *template,
       size_t                 i)
@@ -234,22 +237,22 @@ reap (struct gfork_template *template,
   return true;
 }
 
-/* Asks each by its process ID. */
+/* Asks each child, by its process ID. */
 static void
 ask_each (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
 
-  /* Another one may have moved to where one was taken out. */
+  /* Where one was taken out there may be another one now. */
   for (size_t i = 0; children->n > 0 && i < children->size;)
     if (children->table[i].pid == 0 || !reap (template, i))
       i++;
 }
 
-/* Collects the children that have ended, and no other process: what code of a module
- * starts in the template, that code collects. So the kernel is asked which process has ended
- * before that is reaped. A process of somebody else's hides all that ended after it; then
- * each child is asked. */
+/* Reaps the children that have ended, and no other process: what code of a module starts in the
+ * template, that code reaps. So the kernel is asked which process has ended before that is
+ * reaped. A process that code of a module has started hides all that ended after it; then each
+ * child is asked. */
 static void
 reap_all (struct gfork_template *template)
 {
@@ -281,11 +284,10 @@ milliseconds_now (void)
   return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* To be called when there is something to read. Collects those whose end was
- * signalled. Signals that come together are one, so all children have to be asked;
- * but the kernel looks at every one of them for that, which takes 0.3 ms when there
- * are 5,000. With many, the one that the signal names is collected now, and the
- * others after a while that is in proportion. */
+/* To be called when the signalfd can be read. Reaps children that have ended. Signals that come
+ * together are one, so all children have to be asked. But the kernel looks at every one of them
+ * for that, which takes 0.3 ms when there are 5,000. If there are many, the one that the signal
+ * names is reaped now, and the others after a time that is in proportion to their number. */
 void
 gfork_children_reap (struct gfork_template *template)
 {
@@ -311,8 +313,8 @@ gfork_children_reap (struct gfork_template *template)
     children->ask_all_at = milliseconds_now () + 1 + (int64_t) children->n / MANY;
 }
 
-/* After code that is not ours has run, which may have ignored the signal, or reaped
- * what it had not forked. */
+/* To be called after code of a module, which may have ignored SIGCHLD, or reaped children of the
+ * template. */
 void
 gfork_children_check (struct gfork_template *template)
 {
@@ -325,15 +327,15 @@ gfork_children_check (struct gfork_template *template)
   ask_each (template);
 }
 
-/* Asks all children if it is time for that. Returns how many milliseconds it is
- * until then; -1 if it need not be done. */
+/* Asks all children if it is time for that. Returns the milliseconds until it is; -1 if they
+ * need not be asked. */
 int
 gfork_children_reap_in_time (struct gfork_template *template)
 {
   struct gfork_children *children = &template->children;
   int64_t now;
 
-  /* It was closed, and there was none to be had instead. */
+  /* The signalfd was closed, and no other can be opened. */
   if (children->n > 0 && children->signals < 0 && !listen_to_children (children))
     {
       reap_all (template);
@@ -351,8 +353,8 @@ gfork_children_reap_in_time (struct gfork_template *template)
   return -1;
 }
 
-/* A child that was not collected yet keeps its pid, so this hits no other. A negative
- * @signum is for the process group that the child leads. */
+/* A child that was not reaped yet keeps its process ID, so this hits no other process. A
+ * negative @signum is for the process group that the child leads. */
 void
 gfork_children_kill (const struct gfork_children *children,
                      uint32_t                     id,

@@ -1,4 +1,4 @@
-/* confine.c: gives up, for good, what the application has not allowed
+/* confine.c: confines the template process to what the application has allowed
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -91,8 +91,8 @@ gfork_confine (struct gfork_template *template,
     }
 }
 
-/* Forks share their template's domain, in which they could signal and trace it and each
- * other. One that is about to run gets a domain of its own, within that one. */
+/* Forks are in the Landlock domain of their template, and could signal and trace it and each
+ * other. So a process that is about to run gets a domain of its own, within that one. */
 bool
 gfork_confine_worker (struct gfork_template *template,
                       uint8_t                verb,

@@ -22,8 +22,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An application may have been started with some of them closed. Whatever was
- * opened next would become standard output, and be printed to. */
+/* An application may have been started with some of them closed. A file that is opened then
+ * would become standard output, and be printed to. */
 void
 gfork_fill_standard_streams (void)
 {
@@ -57,8 +57,8 @@ contains (const int *sorted,
   return bsearch (&fd, sorted, n, sizeof fd, compare) != NULL;
 }
 
-/* Without /proc every number has to be tried, up to a limit that may have been lowered
- * since; more than this cannot be helped. */
+/* Returns where to end when every number has to be tried, as there is no /proc. The limit may
+ * have been lowered while higher numbers were open, which cannot be found out. */
 static int
 highest_descriptor (void)
 {
@@ -68,7 +68,8 @@ highest_descriptor (void)
                                                                           : 65536;
 }
 
-/* Closes what lies between @first and @last, whatever the kernel offers. */
+/* Closes everything from @first to @last, by the best way that the system has. @keep is for the
+ * others. */
 static void
 close_between (unsigned first,
                unsigned last,
@@ -145,7 +146,7 @@ gfork_close_from (int first)
     close (fd);
 }
 
-/* Such a file has no type: eventfds and the like. */
+/* Whether it is an eventfd or the like, whose file has no type. */
 static bool
 is_anonymous (int fd)
 {
@@ -154,7 +155,7 @@ is_anonymous (int fd)
   return fstat (fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
 }
 
-/* Puts a new eventfd in the place of what the application has, if it may be one. */
+/* Puts a new eventfd in the place of a descriptor that may be one, and adds that to @keep. */
 static void
 replace_eventfd (int     fd,
                  int   **keep,
@@ -175,10 +176,9 @@ replace_eventfd (int     fd,
   close (fresh);
 }
 
-/* In a fork of an application: nothing that it had open stays open, but for
- * the wake-up descriptors of its main contexts. GLib in this process goes on to
- * use their numbers, and shares their counters with the application, so each is
- * replaced by a new one. */
+/* In a fork of an application: closes everything that this had open but @socket and the eventfds
+ * of its main contexts. GLib in this process goes on to use their numbers, but their counters
+ * are shared with the application, so each is replaced by a new one. */
 void
 gfork_close_applications (int socket)
 {
@@ -204,8 +204,8 @@ gfork_close_applications (int socket)
   free (keep);
 }
 
-/* In an interpreter, which has opened what it needs: what it has inherited has no
- * close-on-exec flag, and what it has opened itself has one. */
+/* In an interpreter: closes what it has inherited, and leaves what it has opened itself. The
+ * latter has a close-on-exec flag, the former has none. */
 void
 gfork_close_inherited (int socket)
 {
@@ -281,8 +281,8 @@ gfork_placements_close (struct gfork_placements *placements)
   placements->n = 0;
 }
 
-/* Moves a descriptor to where none is wanted, above *@lowest, and sets that to where to
- * go on for the next one. */
+/* Moves a descriptor to a number from *@lowest up at which none is wanted. Sets *@lowest to
+ * where to look for the next one. */
 static bool
 move_aside (const struct gfork_placements *placements,
             int                           *fd,
@@ -305,8 +305,7 @@ move_aside (const struct gfork_placements *placements,
   return false;
 }
 
-/* The one that is not yet in its place and stands at @number; or, with @wanting, is to
- * be put there. */
+/* Finds the placement that is still to be made from @number; with @wanting, to @number. */
 static struct gfork_placement *
 find_unplaced (struct gfork_placements *placements,
                size_t                   n_placed,
@@ -320,8 +319,8 @@ find_unplaced (struct gfork_placements *placements,
   return NULL;
 }
 
-/* Places @next, and then, one after another, the one that wants the number that has
- * become free. Those that are placed stand first in the array. */
+/* Places @next, then the one that is wanted at the number that has become free, and so on.
+ * Placements that were made are moved to the beginning of the array. */
 static bool
 place_chain (struct gfork_placements *placements,
              size_t                  *n_placed,
@@ -354,9 +353,9 @@ place_chain (struct gfork_placements *placements,
   return true;
 }
 
-/* Puts every descriptor where it is wanted. What stands there and is still needed moves
- * out of the way first: @movable to anywhere, and of those to be placed as few as
- * possible, because there may be hardly a free number below RLIMIT_NOFILE. */
+/* Puts every descriptor where it is wanted. A descriptor that is there and still needed is moved
+ * away first. Those in @movable may be anywhere. Of those to be placed as few as possible are
+ * moved twice, as there may be hardly a free number below RLIMIT_NOFILE. */
 bool
 gfork_place (struct gfork_placements *placements,
              int                    **movable,
@@ -372,7 +371,7 @@ gfork_place (struct gfork_placements *placements,
         && !move_aside (placements, movable[j], &lowest))
       goto failed;
 
-  /* Each chain begins with a number that none of them stands at. */
+  /* Each chain begins with a number that no descriptor to be placed has. */
   for (size_t i = 0; i < placements->n;)
     {
       struct gfork_placement *in_the_way;
@@ -387,7 +386,7 @@ gfork_place (struct gfork_placements *placements,
         goto failed;
     }
 
-  /* Those that are left want each other's numbers. */
+  /* Those that are left are wanted at each other's numbers, in circles. */
   while (n_placed < placements->n)
     {
       struct gfork_placement *first = &placements->items[n_placed];

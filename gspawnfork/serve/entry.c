@@ -57,7 +57,8 @@ gfork_serve_fork (int socket)
   start (socket, GFORK_SERVE_PROGRAM | GFORK_SERVE_FROM_MAIN, NULL, 0, NULL);
 }
 
-/* The control socket that the command line names; -1 if it is no helper's. */
+/* Returns the control socket that the command line names; -1 if it is not the command line of a
+ * helper. */
 static int
 find_control_socket (int    argc,
                      char **argv)
@@ -91,7 +92,7 @@ check_version (int         socket,
   exit (2);
 }
 
-/* The first word, so that nobody takes this for a program that is no helper. */
+/* Sends HELLO, from which the application knows that this program is a helper. */
 static void
 say_hello (int socket)
 {

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The given words, then the strings that were sent. */
+/* Makes the argument list: the words of the frame, and then the strings that were sent. */
 static char **
 collect_argv (const uint8_t  *words,
               uint32_t        length,
@@ -56,9 +56,9 @@ collect_argv (const uint8_t  *words,
   return argv;
 }
 
-/* Everything that goes to a number of its own: the descriptors sent become 3, 4
- * and so on, as far as these are free, and the socket those streams that were asked for.
- * Each belongs to the placements from then on. */
+/* Adds what is placed besides mapped descriptors: those that were sent, at 3, 4 and so on, as
+ * far as these are free; and copies of the socket, at the streams that it is to be. The
+ * placements own them from then on. */
 static bool
 collect_placements (struct gfork_execution  *execution,
                     struct gfork_placements *placements,
@@ -110,9 +110,9 @@ collect_placements (struct gfork_execution  *execution,
   return true;
 }
 
-/* Collects in memory what an execution needs, from the frame EXEC and what was sent before.
- * The descriptors are not touched, but for new ones for the streams that are the socket. To be
- * freed also when it fails. */
+/* Collects in memory what an execution needs, from the frame EXEC and what was sent before. No
+ * descriptor is moved or closed; copies of the socket are made. The execution is to be freed
+ * also if this fails. */
 bool
 gfork_execution_prepare (struct gfork_execution   *execution,
                          struct gfork_template    *template,
@@ -178,8 +178,9 @@ gfork_execution_place (struct gfork_execution *execution,
   return true;
 }
 
-/* Closes all other descriptors, and applies what the program is to have. There is no way back
- * from here. If it fails, that is the template's failure. */
+/* Closes all other descriptors, and applies the attributes and the confinement. The process
+ * cannot be a template any more after that. If it fails, that is recorded as the template's
+ * failure. */
 bool
 gfork_execution_settle (struct gfork_execution *execution,
                         struct gfork_template  *template)
@@ -198,9 +199,9 @@ gfork_execution_settle (struct gfork_execution *execution,
          && gfork_confine_worker (template, GFORK_EXEC, execution->program);
 }
 
-/* Answers READY and executes the program. Returns only if that has failed, with the reason: an
- * ERROR is to follow then, and the end. That the control socket ends without one tells the
- * application that the program has been executed. */
+/* Answers READY and executes the program. Returns only if that has failed, with the reason. The
+ * caller then sends ERROR, and ends the process. If the end of file comes without an ERROR, the
+ * application knows that the program was executed. */
 void
 gfork_execution_go (struct gfork_execution *execution,
                     struct gfork_template  *template,
@@ -227,7 +228,7 @@ gfork_exec (struct gfork_template *template,
   fflush (NULL);
 
   placed = gfork_execution_prepare (&execution, template, frame, reason, sizeof reason);
-  /* Its copies are what the program gets, perhaps at this very number. */
+  /* The program gets copies of the socket, perhaps at the number of this one. */
   gfork_frame_close_fds (frame);
   if (!placed || !gfork_execution_place (&execution, template, reason, sizeof reason))
     {
@@ -248,7 +249,7 @@ gfork_exec (struct gfork_template *template,
   gfork_fail (template, GFORK_CODE_EXEC, GFORK_EXEC, execution.program, reason);
   gfork_answer_failure (template);
 
-  /* For those who look for leaks, since a fork does not end by exit(). */
+  /* For leak checkers, since _exit() does not free it. */
   gfork_execution_free (&execution);
   _exit (127);
 }

@@ -43,8 +43,8 @@ read_first_line (const char *path,
   return end != NULL ? end - line : n;
 }
 
-/* Executes a file; one that no program of the system's can interpret is a script for the
- * shell, if it looks like text. Returns only if it fails, with errno set. */
+/* Executes a file. If the kernel does not know its format, and it looks like text, it is a
+ * script for the shell. Returns only if it fails, with errno set. */
 static void
 execute_file (const char *path,
               char      **argv,
@@ -75,7 +75,7 @@ execute_file (const char *path,
   errno = ENOEXEC;
 }
 
-/* clearenv() leaves no array at all. */
+/* Returns the value of PATH. After clearenv() there is no array. */
 static const char *
 find_path (char **envp)
 {
@@ -86,8 +86,8 @@ find_path (char **envp)
   return DEFAULT_PATH;
 }
 
-/* Becomes the program argv[0]. @shell_argv can hold two strings more than @argv and its
- * end. Returns only if it fails, with errno set and the path that errno is about in @path. */
+/* Executes the program argv[0]. @shell_argv has space for two strings more than @argv. Returns
+ * only if it fails, with errno set and the path that errno is about in @path. */
 void
 gfork_execute (char  **argv,
                char  **envp,
@@ -115,7 +115,8 @@ gfork_execute (char  **argv,
       errno = ENAMETOOLONG;
       if (n < PATH_MAX)
         execute_file (path, argv, envp, shell_argv);
-      /* What is not there may be elsewhere; what is there is what is meant. */
+      /* A file that cannot be found here may be in another directory. If it is here, it is the
+       * one that is meant. */
       if (errno == EACCES)
         may_not = true;
       else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != ESTALE
@@ -123,7 +124,7 @@ gfork_execute (char  **argv,
         return;
       else if (errno == ENOENT && n < PATH_MAX && access (path, X_OK) == 0)
         {
-          errno = ENOENT; /* of its interpreter */
+          errno = ENOENT; /* of the interpreter that it needs */
           return;
         }
 
@@ -161,7 +162,7 @@ gfork_execute_describe (const char *path,
   for (start = 2; start < (size_t) length && (line[start] == ' ' || line[start] == '\t'); start++)
     ;
   for (end = start; end < (size_t) length && line[end] != ' ' && line[end] != '\t'; end++)
-    /* A line that ends as on Windows. */
+    /* The line may end with a carriage return. */
     if ((unsigned char) line[end] < ' ')
       line[end] = '?';
 

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Makes the fork another template. Whatever the parent had read ahead or had not
- * sent yet is not its business. */
+/* Makes the fork another template. What its parent has read ahead, and answers that this has not
+ * sent yet, are dropped. */
 static void
 become_child (struct gfork_template *template,
               int                    socket)
@@ -33,8 +33,8 @@ become_child (struct gfork_template *template,
   template->pid = getpid ();
 }
 
-/* Answers in place of the process that there will not be; but first reports that it
- * will never end, so that nobody who has the answer waits for that. */
+/* Sends ERROR on the socket of a process that is not made. Reports first that there is no such
+ * process, so that nobody who has the ERROR waits for its end. */
 static void
 refuse_child (struct gfork_template      *template,
               const struct gfork_frame   *frame,
@@ -65,7 +65,8 @@ gfork_refuse_child (struct gfork_template    *template,
   refuse_child (template, frame, &failure);
 }
 
-/* Only code that is not ours can have changed whether the process can be forked. */
+/* To be called before a fork if code of modules has run since the last one: only that can have
+ * started threads, changed signals, or freed memory. Returns false if the fork was refused. */
 static bool
 look_after_unknown_code (struct gfork_template    *template,
                          const struct gfork_frame *frame)

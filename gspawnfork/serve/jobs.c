@@ -18,7 +18,7 @@
 
 #define NO_MESSAGE "the job failed"
 
-/* What a first read takes; the reader grows its memory when that is too little. */
+/* The first size of the buffer, which grows when a frame is longer. */
 #define READ_SIZE 4096
 
 struct _GForkReply
@@ -57,7 +57,7 @@ g_fork_reply_fail (GForkReply *reply,
   set_data (reply, true, message, strlen (message));
 }
 
-/* Sends all of it, also if the function has made the socket a non-blocking one. */
+/* Sends everything, also if the function has made the socket non-blocking. */
 static bool
 send_all (int         socket,
           const void *data,
@@ -87,7 +87,7 @@ send_all (int         socket,
   return true;
 }
 
-/* Head and bytes together, as most replies are short. */
+/* Sends the head and the bytes in one message, as most replies are short. */
 static bool
 send_short (int         socket,
             bool        is_failure,
@@ -138,7 +138,7 @@ send_reply (int               socket,
   return sent;
 }
 
-/* Calls the function with the bytes, which are in memory of their own. */
+/* Calls the function and sends the reply. Returns false if that cannot be sent. */
 static bool
 do_job (int          socket,
         uint32_t     id,
@@ -199,7 +199,8 @@ do_frame (int                       socket,
   if (gfork_job_is_long (job.length))
     return frame->n_fds == 1 && do_long_job (socket, &job, frame->fds[0], func, user_data);
 
-  /* Aligned, with a NUL, and not within what the reader moves. */
+  /* The function gets a copy: aligned, followed by a NUL, and not in the buffer that the reader
+   * moves. */
   request = malloc (job.length + 1);
   if (request == NULL)
     return send_short (socket, true, job.id, strerror (ENOMEM), strlen (strerror (ENOMEM)));
@@ -211,7 +212,7 @@ do_frame (int                       socket,
   return goes_on;
 }
 
-/* Reads once, and waits for that. */
+/* Reads once. Blocks until there is something, also if the socket is non-blocking. */
 static enum gfork_fill
 fill (struct gfork_reader *reader,
       int                  socket)

@@ -37,7 +37,7 @@ ask (struct gfork_template    *template,
   return result;
 }
 
-/* Has it do a command that consists of a name and strings. */
+/* Has the interpreter carry out a command that consists of a name and strings. */
 static void
 prepare (struct gfork_template    *template,
          enum gfork_request        request,

@@ -1,4 +1,4 @@
-/* launch.c: starts a program at once that a fork would become
+/* launch.c: starts a program without the fork that would execute it
  *
  * If all that a fork is to do has been written to its socket before it is made, and ends with EXEC,
  * the program is started by vfork() instead, so that no page tables are copied for nothing. The
@@ -20,10 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* As many bytes as the kernel keeps together in most cases. */
+/* More are not read ahead. The kernel keeps so many bytes together in most cases. */
 #define MAX_COMMANDS (32 * 1024)
 
-/* What a fork was sent */
+/* The commands that were sent to a fork that is not made yet */
 struct commands
 {
   const struct gfork_launch_funcs *funcs;
@@ -97,7 +97,7 @@ close_fds (struct commands *commands)
     close (commands->fds[i]);
 }
 
-/* The descriptors come as copies, and those that are on their way stay there. */
+/* Gets copies of the descriptors. Those that are in flight stay in flight. */
 static bool
 peek_fds (struct commands *commands,
           int              socket,
@@ -124,7 +124,8 @@ peek_fds (struct commands *commands,
   return false;
 }
 
-/* Returns whether all that a program needs is there. */
+/* Reads the commands without taking them off the socket. Returns whether they are all that is
+ * needed to start a program. */
 static bool
 read_ahead (struct commands *commands,
             int              socket)
@@ -141,7 +142,7 @@ read_ahead (struct commands *commands,
   return false;
 }
 
-/* They have been carried out. */
+/* Takes the commands off the socket, when they have been carried out. */
 static void
 drain (struct commands *commands,
        int              socket)
@@ -177,7 +178,7 @@ find_variable (const struct launch *launch,
   return i;
 }
 
-/* The copy can hold one variable more for each string in the commands. */
+/* The array has space for one variable more for each string in the commands. */
 static void
 set_variable (struct launch *launch,
               char          *entry,
@@ -193,7 +194,8 @@ set_variable (struct launch *launch,
   launch->envp[i] = entry;
 }
 
-/* setenv() and the like would keep every value that there ever was. */
+/* Does on the copy of the environment what setenv() and the like would do. These never free a
+ * value. */
 static bool
 change_environment (struct launch            *launch,
                     const struct gfork_frame *frame)
@@ -254,7 +256,7 @@ copy (const void *data,
   return result;
 }
 
-/* Gives the launch a copy of all that the commands change. */
+/* Gives the launch a copy of everything that the commands change. */
 static bool
 begin_launch (struct launch               *launch,
               const struct gfork_template *template,
@@ -287,7 +289,7 @@ begin_launch (struct launch               *launch,
       || launch->template.placements.items == NULL || launch->template.arguments.sent == NULL)
     return false;
 
-  /* A mapping would remain. */
+  /* It would be mapped in the template, and stay mapped. */
   for (size_t i = 0; i < template->arguments.n; i++)
     if (template->arguments.sent[i].type == SENT_MEMFD)
       return false;
@@ -317,7 +319,7 @@ end_launch (struct launch               *launch,
   free (launch->envp);
 }
 
-/* Does in memory what the commands say. Nothing outside of the launch changes. */
+/* Carries out in memory what the commands say. Nothing outside of the launch changes. */
 static bool
 plan_launch (struct launch   *launch,
              struct commands *commands)
@@ -357,7 +359,7 @@ plan_launch (struct launch   *launch,
   return false;
 }
 
-/* In the new process, in the template's memory. */
+/* Runs in the new process, in the memory of the template. */
 static _Noreturn void
 become_program (struct launch *launch,
                 volatile bool *refused)
@@ -407,8 +409,8 @@ start (struct launch *launch)
   return refused ? -1 : pid;
 }
 
-/* Starts the program that a fork with this control socket would become. Returns -1 if the fork
- * has to be made: that is no error. */
+/* Starts the program that a fork with this control socket would execute. Returns -1 if the fork
+ * has to be made, which is no error. */
 pid_t
 gfork_launch (struct gfork_template *template,
               int                    socket)

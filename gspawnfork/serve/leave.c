@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A template that is a fork leaves the handlers alone: they are another process's. What
- * code of modules has printed in this one is its own. */
+/* A template that is a fork does not run the exit handlers, which are another process's. But
+ * what modules have printed in this process has to be written. */
 _Noreturn void
 gfork_leave (struct gfork_template *template,
              int                    status)
@@ -26,9 +26,9 @@ gfork_leave (struct gfork_template *template,
 }
 
 #ifdef __GLIBC__
-/* The handlers run in the reverse order of their registration: those of modules,
- * which came later, have run when this ends the process, and those of the
- * application that it was forked from never do. */
+/* Exit handlers run in the reverse order of their registration. So those of modules, which were
+ * registered later, have run when this ends the process, and those of the application that it
+ * was forked from never run. */
 static void
 on_exit_before_the_application (int   status,
                                 void *data)

@@ -1,4 +1,4 @@
-/* memory.c: what was freed need not be forked
+/* memory.c: gives freed memory back before a fork
  *
  * The C library keeps much of what was freed, and a fork copies the page tables of all
  * that is there, used or not: some 35 us for a megabyte. So it is asked to give back

@@ -72,7 +72,7 @@ find_in_path (const char *path,
   return false;
 }
 
-/* Appends the directories that are looked into, which find_in() says, to a list in @text. */
+/* Appends the directories of @path that find_in() looks into to a list in @text. */
 static void
 list_directories (const char *path,
                   char       *text,
@@ -172,7 +172,8 @@ gfork_module_require (struct gfork_modules *modules,
   return true;
 }
 
-/* Not by the address that it is loaded at, which is 0 for the linker if it is fixed. */
+/* Finds the object that has @address, by its link map. Objects cannot be told apart by the
+ * address that they are loaded at, which is 0 for each that is linked to a fixed one. */
 static struct link_map *
 object_of (void *address)
 {
@@ -195,8 +196,8 @@ object_of (void *address)
 #endif
 }
 
-/* dlsym() also looks into what the module is linked with, where there is a function
- * of almost any name. */
+/* Finds a function in the module itself. dlsym() also looks in the libraries that it is linked
+ * with, which have functions of almost any name. */
 static void *
 find_own (void       *handle,
           const char *name)
@@ -210,7 +211,7 @@ find_own (void       *handle,
   return object_of (found) == map ? found : NULL;
 }
 
-/* The function, if it is the one that was found before the fork. */
+/* Returns the function that was found before the fork, if it has this name. */
 static void *
 find_expected (const struct gfork_template *template,
                const char                  *function)
@@ -279,9 +280,9 @@ gfork_module_find (struct gfork_template *template,
   return found;
 }
 
-/* Finds a function before a fork that is expected to run it, so that the search is not
- * repeated in every fork. No module is loaded for that: it would be there in forks that
- * have not required it, and its constructors would change the template. */
+/* Finds the function that the next forks will most likely run, so that not each of them has to
+ * look for it. No module is loaded for that: forks that have not required it would have it, and
+ * its constructors would change the template. */
 void
 gfork_module_hint (struct gfork_template *template,
                    const char            *function)

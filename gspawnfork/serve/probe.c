@@ -1,4 +1,4 @@
-/* probe.c: what the system can do that programs are started with
+/* probe.c: what the system can do of what launch.c needs
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Whether closing descriptors takes nothing but a system call. */
+/* Whether a system call closes all descriptors, so that no memory is needed for that. */
 bool
 gfork_can_close_ranges (void)
 {
@@ -53,7 +53,8 @@ try_vfork (void)
   return shared;
 }
 
-/* Emulators, and valgrind, make a fork of vfork(). */
+/* Whether a vfork() child has the memory of its parent. Emulators and valgrind make a fork() of
+ * it. */
 bool
 gfork_vfork_shares_memory (void)
 {

@@ -1,4 +1,4 @@
-/* random.c: random numbers differ between forks
+/* random.c: seeds generators of random numbers, so that forks have different numbers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Looks for GLib, in the template, once for all of its forks. */
+/* Looks for GLib in the template, so that its forks need not. */
 void
 gfork_random_look (struct gfork_random *random)
 {
@@ -31,8 +31,8 @@ gfork_random_look (struct gfork_random *random)
     random->set_glib_seed = (void (*) (uint32_t)) dlsym (glib, "g_random_set_seed");
 }
 
-/* Seeds the generators of the C library and GLib in a fork, before code of a module runs
- * there. A fork that runs nothing has no need of it. */
+/* Seeds the generators of the C library and GLib in a fork. To be called before code of a module
+ * runs there. */
 void
 gfork_random_renew (struct gfork_random *random)
 {

@@ -1,4 +1,4 @@
-/* random.h: random numbers differ between forks
+/* random.h: seeds generators of random numbers, so that forks have different numbers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,7 +12,7 @@
 /* The generators that a fork seeds anew */
 struct gfork_random
 {
-  bool stale; /* they are in the same state as the parent's */
+  bool stale; /* they have the state of the parent's */
   void (*set_glib_seed) (uint32_t seed); /* NULL if GLib is not loaded */
 };
 

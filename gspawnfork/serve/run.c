@@ -26,7 +26,7 @@ gfork_place_for_run (struct gfork_template *template,
   if (template->placements.n == 0)
     return true;
 
-  /* What code of modules has printed goes where it printed it, not to what comes next. */
+  /* What modules have printed is written before another descriptor becomes standard output. */
   fflush (NULL);
 
   movable = calloc (arguments->n + 2, sizeof *movable);
@@ -48,8 +48,8 @@ gfork_place_for_run (struct gfork_template *template,
   return placed;
 }
 
-/* The last steps before the function is entered. The attributes come first: a confined process
- * could not start the guard that kills it when the application ends. */
+/* The last steps before the function is entered. The attributes come first, since a confined
+ * process could not start the guard of gfork_attributes_apply(). */
 void
 gfork_become_worker (struct gfork_template *template,
                      const char            *function,
@@ -65,7 +65,8 @@ gfork_become_worker (struct gfork_template *template,
   gfork_answer_ready (template);
 }
 
-/* Finds the function, and what it needs besides. */
+/* Finds the function, places the descriptors and opens the arguments. Returns NULL if something
+ * fails, which is recorded. */
 static GForkArg *
 find_function (struct gfork_template *template,
                const char            *name,

@@ -18,7 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Most forks run a function at once, and never have this title. */
+/* To be called when a template has to wait for commands. Most forks run a function at once, and
+ * never take this title. */
 static void
 take_title (struct gfork_template *template)
 {
@@ -51,7 +52,7 @@ on_sync (struct gfork_template *template,
   if (template->out_length == 0 && gfork_answer_with_pidfd (template, GFORK_SYNCED, MSG_DONTWAIT))
     return;
 
-  /* In its turn, after what waits already. */
+  /* Queued behind the answers that wait already, without a pidfd. */
   gfork_header_set (&answer.header, GFORK_SYNCED, sizeof answer.pid, 0);
   gfork_answer (template, &answer, sizeof answer);
 }
@@ -231,8 +232,8 @@ on_module_path (struct gfork_template *template,
   template->modules.path = strdup ((const char *) frame->payload);
 }
 
-/* All variables are replaced, or none. Of two with the same name the first counts, as for
- * those who look in the array. */
+/* Replaces all variables, or none. Of two with the same name the first one counts, as getenv()
+ * would find that in an array. */
 static void
 on_environ (struct gfork_template *template,
             struct gfork_frame    *frame)
@@ -303,8 +304,8 @@ on_limit (struct gfork_template *template,
 
 /* ——— Children and the end ——— */
 
-/* Nothing is left to do but to reap. What was sent is closed now, since a process may wait
- * for the end of a pipe, and the children may live long. */
+/* The template only reaps its children from now on, which may live long. What was sent is closed
+ * now, since a process may wait for the end of a pipe. */
 static void
 on_close (struct gfork_template *template,
           struct gfork_frame    *frame)
@@ -345,7 +346,7 @@ on_exec (struct gfork_template *template,
 
 enum
 {
-  STRINGS = 1 << 0,  /* the payload ends with a NUL, from min_length on */
+  STRINGS = 1 << 0,  /* the payload ends with a NUL */
   PREPARES = 1 << 1, /* not done any more once something has failed */
   ANY_FDS = 1 << 2,
   LAUNCHES = 1 << 3, /* may be among what a program is launched with: see launch.c */
@@ -413,7 +414,7 @@ give_up (struct gfork_template *template,
          enum gfork_code        code,
          const char            *reason)
 {
-  /* Not gfork_fail(): this is the failure to report, even after another. */
+  /* This failure is reported even if there was another one before. */
   template->failed = false;
   gfork_fail (template, code, 0, "", reason);
   gfork_answer_failure (template);
@@ -428,7 +429,7 @@ handle_frame (struct gfork_template *template,
     commands[frame->verb].handle (template, frame);
 }
 
-/* Does what has been read so far. A fork returns from here in both processes. */
+/* Carries out the commands that were read. After a fork, both processes return from here. */
 static void
 handle_frames (struct gfork_template *template)
 {
@@ -459,7 +460,7 @@ enum
   ENDS = 1 << 1,
 };
 
-/* Waits for something to read, and says what. */
+/* Waits until something can be read, and returns what. Sends answers that wait. */
 static unsigned
 wait_for_something (struct gfork_template *template)
 {
@@ -508,7 +509,7 @@ read_commands (struct gfork_template *template,
       gfork_leave (template, 0);
 
     case GFORK_FILL_EOF:
-      /* The application is gone, or does not want to know any more. */
+      /* The application has ended, or has closed the socket. */
       gfork_leave (template, 0);
 
     case GFORK_FILL_TRUNCATED:
@@ -528,7 +529,8 @@ gfork_serve (struct gfork_template *template)
   template->launch_funcs = &launch_funcs;
   for (;;)
     {
-      /* With nobody to look after, reading can do the waiting. */
+      /* Without children and unsent answers the process can block in recvmsg(), and need not
+       * call poll(). */
       bool alone = template->children.n == 0 && template->out_length == 0;
       unsigned ready = COMMANDS;
 
@@ -537,7 +539,7 @@ gfork_serve (struct gfork_template *template)
       if (!alone)
         ready = wait_for_something (template);
 
-      /* Commands first: somebody waits for what they do. A fork comes back from here,
+      /* Commands come before ends: somebody waits for what they do. A fork returns from here,
        * too, and has no children. */
       if ((ready & COMMANDS) != 0)
         read_commands (template, alone && !template->untitled ? 0 : MSG_DONTWAIT);

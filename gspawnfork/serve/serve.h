@@ -18,7 +18,7 @@ enum gfork_serve_flags
   GFORK_SERVE_FROM_MAIN = 1 << 1,
 };
 
-/* What differs in a process whose modules are not shared objects. */
+/* What a process whose modules are not shared objects does in its own way. */
 enum gfork_request
 {
   GFORK_REQUEST_REQUIRE, /* load the module */
@@ -64,7 +64,7 @@ void gfork_serve_command_line (int                    argc,
                                char                 **argv,
                                enum gfork_serve_flags flags);
 
-/* The signals that do nothing to a template. */
+/* Sets the signals that must do nothing to a template. */
 void gfork_signals_fill_quiet (sigset_t *set);
 
 /* Turns this process, a fork of an application that has nothing but the calling

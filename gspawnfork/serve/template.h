@@ -25,7 +25,7 @@
 #ifdef __GLIBC__
 #if __GLIBC_PREREQ(2, 32)
 #include <sys/single_threaded.h>
-/* That there is no other thread is known without asking the kernel. */
+/* Whether it is known without asking the kernel that there is no other thread. */
 #define GFORK_NEVER_THREADED __libc_single_threaded
 #endif
 #endif
@@ -56,10 +56,10 @@ struct gfork_children
   struct gfork_child_entry *table;
   size_t size; /* a power of two, or 0 */
   size_t n;
-  int signals; /* tells of their ends; -1 as long as there was none */
+  int signals; /* a signalfd for their ends; -1 before the first fork */
   bool inherited; /* the table is the parent's */
   int64_t ask_all_at; /* in milliseconds of the monotonic clock, or 0 */
-  struct gfork_child_entry few[16]; /* the table, as long as it is large enough */
+  struct gfork_child_entry few[16]; /* the first table */
 };
 
 /* modules.c: what was loaded */
@@ -97,9 +97,9 @@ struct gfork_template;
 /* launch.c: what it needs of the table of commands, which serve.c has */
 struct gfork_launch_funcs
 {
-  /* Whether it is a command that a program can be started with. */
+  /* Whether a program can be started with this command. */
   bool (*takes) (const struct gfork_frame *frame);
-  /* For those that are remembered, and take effect when the program is executed. */
+  /* Handles one that is only remembered, and takes effect when the program is executed. */
   void (*handle) (struct gfork_template *template, struct gfork_frame *frame);
 };
 
@@ -111,10 +111,10 @@ struct gfork_template
   const struct gfork_language *language; /* NULL if modules are shared objects */
   pid_t pid;
   pid_t parent;
-  int scope; /* the ruleset for workers, if this is confined; else -1 */
+  int scope; /* the Landlock ruleset for workers, or -1 */
 
   bool forked;  /* leaves by _exit(): the handlers are another process's */
-  bool is_fork_of_template; /* so its parent has one thread, and ends when the application does */
+  bool is_fork_of_template; /* so its parent has one thread, and ends with the application */
   bool untitled; /* ps shows what it was forked from */
   bool closed;  /* no more commands will come, but for KILL */
   bool failed;  /* failure says why */
@@ -125,7 +125,7 @@ struct gfork_template
 
   uint8_t *out; /* answers that the socket did not take yet */
   size_t out_length;
-  bool out_of_memory; /* the kernel was, so that the socket does not tell when to go on */
+  bool out_of_memory; /* the kernel was, so poll() does not tell when to go on */
 
   struct gfork_arguments arguments;
   struct gfork_placements placements;
@@ -144,7 +144,7 @@ struct gfork_template
   struct gfork_attributes attributes;
 };
 
-/* exec.c: what is needed to become a program */
+/* exec.c: what a process needs to become a program */
 struct gfork_execution
 {
   const char *program;

@@ -1,4 +1,4 @@
-/* threads.c: a process with more than one thread cannot be forked
+/* threads.c: counts threads, as a process with more than one cannot be forked
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -69,7 +69,8 @@ read_thread (const char    *id,
   return true;
 }
 
-/* Reads the list, for their names and IDs. */
+/* Lists the threads, with their names and IDs. Returns how many there are; 0 if they cannot be
+ * counted. */
 static int
 list_threads (char  *names,
               size_t size)
@@ -127,8 +128,8 @@ gfork_count_threads (char  *names,
       struct stat st = { 0 };
       int n;
 
-      /* The directory has a link for each of them and two of its own, which is
-       * faster than reading it. */
+      /* The directory has a link for each thread, and two of its own. To ask for their number is
+       * faster than to read the directory. */
       if (stat ("/proc/self/task", &st) == 0 && st.st_nlink == 3)
         return 1;
 

@@ -76,7 +76,8 @@ gfork_title_use_proc (struct gfork_title *title)
 {
   uintptr_t start, end;
 
-  /* Some tools run a program with a copy of its arguments, and need the original. */
+  /* Some tools run a program with a copy of its arguments, and need the original. So the area is
+   * left alone if it does not begin with the program's name. */
   if (!read_stat (&start, &end) || (char *) start != program_invocation_name || end <= start)
     return;
 
@@ -95,9 +96,9 @@ append (struct gfork_title *title,
   return length;
 }
 
-/* Titles the process "gspawnfork: WHAT [PARENT]". A title that is longer than the command
- * line was is cut. snprintf() would touch seven pages that a worker touches for nothing else,
- * and each is a page fault. */
+/* Sets the title "gspawnfork: WHAT [PARENT]". It is cut to the length of the command line. Done
+ * without snprintf(), which would touch seven pages that a worker does not touch otherwise, and
+ * each is a page fault. */
 void
 gfork_title_set (struct gfork_title *title,
                  const char         *what,

@@ -20,8 +20,8 @@ _Static_assert (sizeof (struct gfork_error) + 2 >= sizeof (struct gfork_pid),
                 "an error is no shorter than READY");
 _Static_assert (sizeof (struct gfork_exited) == 32, "no padding on the wire");
 
-/* So many times what comes with one message may wait for its frames: far more than
- * these can ask for, and far less than would hurt. */
+/* The descriptors of so many full messages may wait for their frames. That is far more than
+ * frames can ask for, and too few to do harm. */
 #define MAX_QUEUED_MESSAGES 16
 
 void
@@ -40,8 +40,8 @@ gfork_reader_init (struct gfork_reader *reader,
   reader->fds_size = sizeof reader->first_fds / sizeof *reader->first_fds;
 }
 
-/* Closes and forgets everything that was read ahead. The bytes are wiped: the
- * caller may be a fork of the process that they were sent to. */
+/* Drops everything that was read ahead. The bytes are wiped, since the caller may be a fork of
+ * the process that they were sent to. */
 void
 gfork_reader_clear (struct gfork_reader *reader)
 {
@@ -64,7 +64,7 @@ gfork_reader_clear (struct gfork_reader *reader)
   reader->fds_start = reader->fds_end = 0;
 }
 
-/* The size of the frame that begins at @start, as far as is known. */
+/* The size of the frame that begins at @start; of its header, if that is not complete. */
 static size_t
 frame_size (const struct gfork_reader *reader)
 {
@@ -77,11 +77,11 @@ frame_size (const struct gfork_reader *reader)
   return sizeof header + header.length;
 }
 
-/* A stream of small frames is read in larger and larger pieces, up to this. */
+/* The buffer grows up to this size if reads fill it. */
 #define COMFORTABLE (64 * 1024)
 
-/* Makes space for at least one more byte. The length that a header claims is no
- * reason to allocate: memory follows what has really arrived. */
+/* Makes space for at least one more byte. Memory is allocated only in proportion to what has
+ * arrived: a header may claim any length. */
 static bool
 make_space (struct gfork_reader *reader)
 {
@@ -249,7 +249,7 @@ gfork_reader_next (struct gfork_reader *reader,
   if (have < sizeof header + header.length)
     return GFORK_NEXT_MORE;
 
-  /* They were sent with the frame's first byte, so they are here, if anywhere. */
+  /* They were sent with the frame's first byte, so they have arrived, unless they were lost. */
   if (header.n_fds > reader->fds_end - reader->fds_start)
     {
       if (!reader->has_lost_fds)

@@ -1,8 +1,7 @@
 /* frame.h: the frames that the two ends of a control socket exchange
  *
- * Both ends include this, so that nothing about the layout is said twice. It
- * needs the C library alone. docs/architecture.md tells the conversation,
- * docs/runtimes.md tells it byte by byte.
+ * Both ends include this, so that the layout is written once. It needs the C library alone.
+ * docs/architecture.md tells what is sent when, docs/runtimes.md tells it byte by byte.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -170,7 +169,8 @@ enum gfork_code
   GFORK_CODE_CLOSED,
 };
 
-/* What follows it in a reason, up to the next one, is not translated: a number, a path. */
+/* Separates the parts of a reason. The first, the third and so on are translated; the others are
+ * details, like a number or a path. */
 #define GFORK_DETAIL "\x1f"
 
 /* The values are GForkExecFlags', which is asserted where both are known. */
@@ -204,9 +204,9 @@ enum gfork_resource
 /* No frame is longer: a hostile length must not make the reader allocate. */
 #define GFORK_MAX_PAYLOAD (16 * 1024 * 1024)
 
-/* READY is followed by the user's conversation, so it has to be read to its
- * exact length. It is the shortest answer, so reading this many bytes, and then
- * what the header says, never reads too far. */
+/* READY is followed by what the worker writes, so it has to be read to its exact length. It is
+ * the shortest answer, so to read this many bytes, and then what the header says, never reads
+ * too far. */
 #define GFORK_MIN_ANSWER (sizeof (struct gfork_header) + sizeof (struct gfork_pid))
 
 /* One received frame. The payload and the array of descriptors stand in the reader
@@ -233,8 +233,8 @@ struct gfork_reader
   size_t end;
   bool full; /* the last read filled the buffer */
 
-  /* Set by readers to whom a frame is good without its descriptors, as answers are. A
-   * descriptor is lost if the process has too many open. */
+  /* Set if frames are of use without their descriptors, as answers are. A descriptor is lost if
+   * this process has too many open. */
   bool can_lose_fds;
   bool has_lost_fds;
 
@@ -254,10 +254,10 @@ struct gfork_reader
 enum gfork_fill
 {
   GFORK_FILL_DATA,
-  GFORK_FILL_AGAIN, /* nothing there; only if it was not to wait */
+  GFORK_FILL_AGAIN, /* there is nothing to read, and the call does not block */
   GFORK_FILL_EOF,
   GFORK_FILL_RESET,     /* the connection broke: errno says how */
-  GFORK_FILL_TRUNCATED, /* descriptors got lost that are needed: too many are open here */
+  GFORK_FILL_TRUNCATED, /* descriptors that are needed got lost, since too many are open here */
   GFORK_FILL_FLOODED,   /* more descriptors than any frames could ask for */
   GFORK_FILL_NO_MEMORY,
 };
@@ -295,7 +295,7 @@ void gfork_header_set (struct gfork_header *header,
                        size_t               length,
                        size_t               n_fds);
 
-/* sendmsg() with descriptors; repeats what a signal interrupted. */
+/* Calls sendmsg() with descriptors, and again if a signal has interrupted it. */
 ssize_t gfork_send (int           socket,
                     const void   *data,
                     size_t        length,

@@ -12,7 +12,8 @@
 
 #include "wire/frame.h"
 
-/* Numbers of their own, so that a control socket cannot be taken for one of these. */
+/* No number is also one of enum gfork_verb, so that frames of a control socket cannot be taken
+ * for these. */
 enum gfork_job_verb
 {
   GFORK_JOB = 96,           /* struct gfork_job, request */
@@ -21,8 +22,8 @@ enum gfork_job_verb
   GFORK_FAILED = 114,       /* struct gfork_job, message */
 };
 
-/* More than GFORK_MAX_INLINE bytes do not follow this: they are in the file whose
- * descriptor comes with the frame, with a NUL behind them. */
+/* Up to GFORK_MAX_INLINE bytes follow it in the payload. More are in a file, followed by a NUL,
+ * whose descriptor comes with the frame. */
 struct gfork_job
 {
   uint32_t id;
@@ -30,7 +31,7 @@ struct gfork_job
   uint64_t length; /* of the request, the reply or the message */
 };
 
-/* What is sent before the bytes. */
+/* What comes before the bytes. */
 struct gfork_job_head
 {
   struct gfork_header header;

@@ -45,8 +45,8 @@ create_file (bool  *can_be_sealed,
   int fd = -1;
 
 #ifdef HAVE_MEMFD_CREATE
-  /* A sandbox that allows to execute programs, and vm.memfd_noexec, want it not to be one.
-   * Kernels before 6.3 do not know the flag. */
+  /* A sandbox in which programs may be executed, and vm.memfd_noexec, refuse a file that could
+   * be executed. Kernels before 6.3 do not know the flag. */
   fd = memfd_create ("gspawnfork", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
   if (fd < 0 && errno == EINVAL)
     fd = memfd_create ("gspawnfork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -85,7 +85,7 @@ fill_file (int         fd,
   size_t done = 0;
   int result;
 
-  /* The NUL is what growing the file leaves behind the bytes. */
+  /* The file is one byte longer than what is written to it, so a NUL follows that. */
   if (is_too_large (length + 1))
     {
       errno = EFBIG;
