@@ -1,4 +1,4 @@
-/* check.c: gspawnfork check: can a module be loaded, and what would its forks cost?
+/* check.c: gspawnfork check: whether a module can be loaded, and what its forks cost
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An odd number has a median. */
+/* An odd number, so that there is a median. */
 #define N_FORKS 21
 
 static char *runtime;
@@ -25,7 +25,7 @@ static const GOptionEntry entries[] = {
 
 /* ——— What it exports ——— */
 
-/* Where the module was found: the template has it mapped. */
+/* Returns the path at which the module was found. The template has it mapped. */
 static char *
 find_file (GForkTemplate *template,
            const char    *module)
@@ -78,7 +78,8 @@ print_symbols (GForkTemplate *template,
   g_print ("\n");
 }
 
-/* The module itself is asked in its own language; what it prints is on our output. */
+/* Asks a module of another language by evaluating code in the template, which prints to the same
+ * standard output. */
 static void
 print_exports (GForkTemplate *template,
                const char    *module)
@@ -112,7 +113,7 @@ compare_times (gconstpointer a,
   return (x > y) - (x < y);
 }
 
-/* Of a line of /proc/PID/status, in KiB. */
+/* Returns the value of a line of /proc/PID/status, in KiB. */
 static long
 get_status (GPid        pid,
             const char *name)

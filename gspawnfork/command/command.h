@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* Exit statuses of the program's own, as of env(1) and timeout(1). */
+/* The program's own exit statuses, which are those of env(1) and timeout(1). */
 enum
 {
   EXIT_USAGE = 2,
@@ -20,8 +20,8 @@ enum
   EXIT_SIGNALED = 128 /* and the signal's number */
 };
 
-/* All that the program itself, its manual page and the completion of the shell say of a
- * command. Texts are marked for translation and translated where they are shown. */
+/* Describes a command for the program itself, its manual page and the completion of the shell.
+ * Texts are marked for translation here, and translated where they are shown. */
 typedef struct
 {
   const char *name;
@@ -33,7 +33,7 @@ typedef struct
   /* Those that it has in common with other commands, or %NULL */
   const GOptionEntry *common_entries;
 
-  /* Whether options end at the first argument that is none: the rest is another's. */
+  /* Whether options end at the first argument that is none: what follows is for the worker. */
   gboolean strict;
   guint min_arguments;
 
@@ -46,19 +46,19 @@ extern const Command exec_command;
 extern const Command ps_command;
 extern const Command check_command;
 
-/* These and no others; %NULL-terminated */
+/* All commands; %NULL-terminated */
 extern const Command *const commands[];
 
 /* Complains about @error, which it takes, and returns @status. */
 int  command_fail             (GError       *error,
                                int           status);
 
-/* Makes a template of the runtime that @runtime names, or of the helper's if it is %NULL. */
+/* Makes a template of the runtime @runtime, or of the default one if that is %NULL. */
 GForkTemplate *command_new_template (const char *runtime);
 
-/* The options that say what a worker starts with. What they were given is applied to a template
- * by command_prepare(), which fails with a sentence about one that cannot be read; and, when the
- * modules are loaded, by command_confine(). */
+/* The options that say what a worker starts with. command_prepare() applies them to a template;
+ * it fails if one has a wrong value. command_confine() applies those of the sandbox, and is to
+ * be called when the modules are loaded. */
 extern const GOptionEntry command_prepare_entries[];
 
 gboolean command_prepare         (GForkTemplate  *template,

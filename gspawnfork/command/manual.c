@@ -1,4 +1,4 @@
-/* manual.c: the manual page and the completion of the shell, out of the table of commands
+/* manual.c: makes the manual page and the completion of the shell from the table of commands
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* In the source of a page, lines must not begin with a dot, and "-" is a hyphen. */
+/* Escapes what has a meaning in the source of a page. There, "-" is a hyphen. */
 static char *
 escape (const char *text)
 {

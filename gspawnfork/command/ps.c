@@ -1,7 +1,7 @@
-/* ps.c: gspawnfork ps: which templates and workers there are
+/* ps.c: gspawnfork ps: shows which templates and workers there are
  *
- * They are known by their titles, which the template process sets: what /proc shows as
- * the command line.
+ * They are found by their titles, which the template process sets, and which /proc shows as the
+ * command line.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -58,7 +58,7 @@ get_uptime (void)
   return g_file_get_contents ("/proc/uptime", &text, NULL, NULL) ? g_ascii_strtod (text, NULL) : 0;
 }
 
-/* What a title "gspawnfork: WHAT [PARENT]" says, else the name in parentheses. */
+/* Returns WHAT of a title "gspawnfork: WHAT [PARENT]", or else the name in parentheses in @stat. */
 static char *
 get_name (const char *command_line,
           const char *stat,
@@ -78,7 +78,7 @@ get_name (const char *command_line,
   return g_strndup (start, strrchr (stat, ')') - start);
 }
 
-/* A process names itself. It is not to send control sequences to the terminal of the user who
+/* A process chooses its name. It must not send control sequences to the terminal of the user who
  * looks at it. */
 static char *
 make_printable (const char *name)
@@ -95,7 +95,7 @@ make_printable (const char *name)
   return g_string_free (printable, FALSE);
 }
 
-/* %NULL if it has ended meanwhile. */
+/* Returns %NULL if the process has ended meanwhile. */
 static Process *
 read_process (GPid   pid,
               double uptime)
@@ -110,7 +110,7 @@ read_process (GPid   pid,
       || strchr (stat, '(') == NULL || strrchr (stat, ')') == NULL)
     return NULL;
 
-  /* From the state, which is field 3 of proc_pid_stat(5), on. */
+  /* The first one is field 3 of proc_pid_stat(5), the state. */
   fields = g_strsplit (strrchr (stat, ')') + 2, " ", -1);
   if (g_strv_length (fields) < 20)
     return NULL;
@@ -184,7 +184,7 @@ print_row (const Process *process,
   g_autofree char *private = NULL;
   g_autofree char *shared = NULL;
 
-  /* Another user's cannot be read, and an application's own is not asked for here. */
+  /* That of another user's process cannot be read, and that of an application is not shown. */
   if (process->ours && read_file (process->pid, "smaps_rollup", &rollup))
     {
       private = g_format_size_full (sum_lines (rollup, "Private_"), G_FORMAT_SIZE_IEC_UNITS);
@@ -204,7 +204,7 @@ by_pid (gconstpointer a,
   return ((const Process *) a)->pid - ((const Process *) b)->pid;
 }
 
-/* What is shown below @parent: templates and workers; below these, programs too. */
+/* Returns what is shown below @parent: templates and workers; below these, programs too. */
 static GSList *
 find_children (GHashTable    *processes,
                const Process *parent)
@@ -243,7 +243,7 @@ print_tree (GHashTable    *processes,
       print_tree (processes, l->data, deeper, utf8 ? "└─ " : "`- ", "   ");
 }
 
-/* The processes that have a template or worker below them and are none. */
+/* Returns the processes that have a child that is a template or worker, and are none themselves. */
 static GSList *
 find_roots (GHashTable *processes)
 {

@@ -1,4 +1,5 @@
-/* run.c: gspawnfork run and gspawnfork exec: workers that this program's streams are joined to
+/* run.c: gspawnfork run and gspawnfork exec: workers whose sockets are joined to this program's
+ * streams
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -43,13 +44,13 @@ static const GOptionEntry exec_entries[] = {
   G_OPTION_ENTRY_NULL
 };
 
-/* One worker, until it has ended and all that it has written was passed on. */
+/* A worker, until it has ended and all that it has written was passed on. */
 typedef struct
 {
   GForkProcess *process;
   GSocket *socket;
   GIOStream *stream;           /* of the socket */
-  GCancellable *input_stopped; /* there is nobody left to read it */
+  GCancellable *input_stopped; /* the worker has ended, so nothing reads it */
   guint under_way;             /* operations */
   guint deadline;              /* the source, or 0 */
   gboolean timed_out;
@@ -130,7 +131,8 @@ on_output_passed (GObject      *source,
   worker->under_way--;
 }
 
-/* With @with_input, what comes in on the standard input is sent to the worker. */
+/* Passes what the worker writes to the standard output; with @with_input, also the standard
+ * input to the worker. */
 static void
 join_streams (Worker   *worker,
               gboolean  with_input)
@@ -170,7 +172,7 @@ typedef struct
   GPtrArray *workers;
   GCancellable *starting; /* NULL when all have been started */
   gboolean seen;          /* a signal has come meanwhile */
-  int pending;            /* for those that have not been started yet, or 0 */
+  int pending;            /* the signal for those that have not been started yet, or 0 */
 } Session;
 
 static void
@@ -183,8 +185,8 @@ send_to (Worker *worker,
     g_fork_process_send_signal (worker->process, signum, NULL);
 }
 
-/* A worker may have begun though its start is not known to be done here, and others are still to
- * begin: the signal waits for them. With a second one, a start that hangs can be given up. */
+/* While workers are being started, one may run already though this is not known here, and others
+ * do not exist yet. So the signal is kept for them. A second signal gives up a start that hangs. */
 static void
 on_signal (Session *session,
            int      signum,
@@ -209,7 +211,7 @@ on_sigterm (gpointer session)
   return G_SOURCE_CONTINUE;
 }
 
-/* A terminal sends it to the workers as well, unless they have left its session. They decide
+/* A terminal sends SIGINT to the workers as well, unless they have left its session. They decide
  * whether they end. */
 static gboolean
 on_sigint (gpointer session)
@@ -243,7 +245,8 @@ on_started (GObject      *source,
   *(GAsyncResult **) data = g_object_ref (result);
 }
 
-/* Not by a blocking call, during which no signal would be handled. */
+/* Starts a worker and waits for that, not by a blocking call, during which no signal would be
+ * handled. */
 static void
 start_worker (Worker        *worker,
               GForkTemplate *template,
@@ -307,7 +310,8 @@ start_all (GForkTemplate *template,
       return EXIT_USAGE;
     }
 
-  /* Before the first of them: a signal that came in between would end this program alone. */
+  /* Before the first worker: a signal that comes between its start and this would end only this
+   * program. */
   sigterm = g_unix_signal_add (SIGTERM, on_sigterm, &session);
   sigint = g_unix_signal_add (SIGINT, on_sigint, &session);
 
@@ -358,7 +362,7 @@ run (char **arguments)
   if (!command_prepare (template, &error))
     return command_fail (error, EXIT_USAGE);
 
-  /* All of them are loaded outside of the sandbox, and once for all workers. */
+  /* All modules are loaded outside of the sandbox, and once for all workers. */
   for (char **module = modules; module != NULL && *module != NULL; module++)
     g_fork_template_require (template, *module);
   if (colon != NULL && colon != arguments[0])
@@ -370,7 +374,7 @@ run (char **arguments)
   return start_all (template, &start_function, arguments);
 }
 
-/* The program gets the standard input itself, as it may be a terminal. */
+/* The program gets the standard input itself, not a socket, as it may be a terminal. */
 static void
 execute_program (GForkTemplate       *template,
                  char               **arguments,

@@ -1,8 +1,8 @@
 /* calls.h: the system calls that a confined process may make, and why
  *
- * All others fail. Names that an architecture does not have are left out, so that the
- * table serves x86-64, arm64 and i386. What takes a path is allowed if Landlock decides
- * about it, or if it tells no more than that the name exists.
+ * All others fail. Names that an architecture does not have are left out, so that the table
+ * serves x86-64, arm64 and i386. A call that takes a path is allowed if Landlock decides about
+ * it, or if it tells no more than that the file exists, what it is and how large.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -42,7 +42,7 @@ typedef struct
   struct scmp_arg_cmp checks[3];
 } AllowedCall;
 
-/* The kernel looks at the lower half of an argument that is an int. */
+/* The kernel looks only at the lower half of an argument that is an int. */
 #define IS(argument, value) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, 0xffffffffu, (guint32) (value))
 #define HAS_NONE_OF(argument, bits) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, (bits), 0)
 #define HAS_ALL_OF(argument, bits) SCMP_CMP ((argument), SCMP_CMP_MASKED_EQ, (bits), (bits))
@@ -57,9 +57,9 @@ typedef struct
   { "setsockopt", when, 2, { IS (1, level), IS (2, option) } }
 
 static const AllowedCall allowed_calls[] = {
-  /* Memory of its own. Code may be generated, since an attacker who has taken the
-   * process over has code already. But memory that is shared and has no name is a file, which
-   * root can execute by /proc/self/map_files. */
+  /* Memory of its own. Code may be generated, since an attacker who has taken the process over
+   * can run code already. But anonymous shared memory is a file, which root could execute by
+   * /proc/self/map_files. */
   { "brk" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "msync" }, { "membarrier" },
   { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
   { "mmap", WITHOUT_EXECUTE }, { "mmap2", WITHOUT_EXECUTE },
@@ -72,8 +72,8 @@ static const AllowedCall allowed_calls[] = {
   { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_ANONYMOUS) } },
   { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_SHARED) } },
 
-  /* Advice on it, but not MADV_HWPOISON and MADV_SOFT_OFFLINE, by which root takes pages of the
-   * machine away, and from those with which they are shared. */
+  /* Advice on memory, but not MADV_HWPOISON and MADV_SOFT_OFFLINE, by which root takes pages
+   * away from the machine, and from other processes that share them. */
   { "madvise", ALWAYS, 1, { HAS_NONE_OF (2, 0xffffffc0u) } },
   { "madvise", ALWAYS, 1, { IS (2, 102) } }, /* MADV_GUARD_INSTALL */
   { "madvise", ALWAYS, 1, { IS (2, 103) } }, /* MADV_GUARD_REMOVE */
@@ -98,14 +98,14 @@ static const AllowedCall allowed_calls[] = {
   { "poll" }, { "ppoll" }, { "ppoll_time64" }, { "select" }, { "_newselect" }, { "pselect6" },
   { "pselect6_time64" },
 
-  /* Sealed memory is how large replies travel. What could be executed is not to come to be
-   * if programs can be executed at all. */
+  /* Sealed memory, by which large replies are sent. If programs can be executed, it must not be
+   * possible to execute memory. */
   { "memfd_create", WITHOUT_EXECUTE },
   { "memfd_create", WITH_EXECUTE, 1, { HAS_ALL_OF (1, NOEXEC_SEAL) } },
 
-  /* What an fcntl() does to the descriptor itself. No owner can be set, to whom the kernel
-   * would send signals, nor O_ASYNC, which sends them to one that is set; and no lease,
-   * for which others would have to wait. */
+  /* What fcntl() does to the descriptor itself. No owner can be set, to whom the kernel would
+   * send signals, nor O_ASYNC, which has them sent to an owner that is set. No lease can be had,
+   * for which other processes would have to wait. */
   { "fcntl", ALWAYS, 1, { IS (1, F_DUPFD) } },
   { "fcntl", ALWAYS, 1, { IS (1, F_DUPFD_CLOEXEC) } },
   { "fcntl", ALWAYS, 1, { IS (1, F_GETFD) } },
@@ -142,8 +142,8 @@ static const AllowedCall allowed_calls[] = {
   { "fcntl64", ALWAYS, 1, { IS (1, F_ADD_SEALS) } },
   { "fcntl64", ALWAYS, 1, { IS (1, F_GET_SEALS) } },
 
-  /* How a descriptor is used, whether it is a terminal, and how large that is; nothing
-   * that a device does, and no typing on a terminal (TIOCSTI). */
+  /* How a descriptor is used, whether it is a terminal, and how large that is. No device can be
+   * controlled, and nothing typed on a terminal (TIOCSTI). */
   { "ioctl", ALWAYS, 1, { IS (1, FIONREAD) } },
   { "ioctl", ALWAYS, 1, { IS (1, FIONBIO) } },
   { "ioctl", ALWAYS, 1, { IS (1, FIOCLEX) } },
@@ -153,9 +153,8 @@ static const AllowedCall allowed_calls[] = {
   { "ioctl", ALWAYS, 1, { IS (1, TIOCGWINSZ) } },
   { "ioctl", ALWAYS, 1, { IS (1, TIOCOUTQ) } },
 
-  /* Files that Landlock lets it open, create and remove. None is created that runs with
-   * its owner's rights (S_ISUID), and no device in place of one that is moved
-   * (RENAME_WHITEOUT). */
+  /* Files that Landlock lets it open, create and remove. None can be created that runs with its
+   * owner's rights (S_ISUID), and no device in place of a file that is moved (RENAME_WHITEOUT). */
   { "open", ALWAYS, 1, { HAS_NONE_OF (1, CREATES_FILE) } },
   { "open", ALWAYS, 1, { HAS_NONE_OF (2, S_ISUID | S_ISGID) } },
   { "openat", ALWAYS, 1, { HAS_NONE_OF (2, CREATES_FILE) } },
@@ -168,17 +167,17 @@ static const AllowedCall allowed_calls[] = {
   { "link" }, { "linkat" }, { "symlink" }, { "symlinkat" },
   { "getdents" }, { "getdents64" },
 
-  /* That a name exists, what it is and how large: Landlock does not withhold it. */
+  /* That a file exists, what it is and how large: Landlock does not withhold that. */
   { "stat" }, { "stat64" }, { "lstat" }, { "lstat64" }, { "fstat" }, { "fstat64" },
   { "newfstatat" }, { "fstatat64" }, { "statx" }, { "access" }, { "faccessat" },
   { "faccessat2" }, { "readlink" }, { "readlinkat" },
   { "statfs" }, { "statfs64" }, { "fstatfs" }, { "fstatfs64" },
   { "getcwd" }, { "chdir" }, { "fchdir" }, { "umask" },
 
-  /* The sockets that it has been given, and what comes to a listening one. A datagram
-   * socket could send to any other by its path, so there are no pairs of those. A stream
-   * must not be connected by sending (MSG_FASTOPEN), which Landlock does not see, and urgent
-   * bytes (MSG_OOB) are a part of the kernel that has had faults and few users. */
+  /* Sockets that it was given, and connections to a listening one. A datagram socket could send
+   * to any other one by its path, so there are no pairs of these. A stream must not be connected
+   * by sending (MSG_FASTOPEN), which Landlock does not see. Urgent bytes (MSG_OOB) are refused,
+   * as that part of the kernel has few users and has had faults. */
   { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM) } },
   { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_SEQPACKET) } },
   { "accept" }, { "accept4" }, { "shutdown" }, { "getsockname" }, { "getpeername" },
@@ -192,9 +191,9 @@ static const AllowedCall allowed_calls[] = {
   { "sendmmsg", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN | MSG_OOB) } },
 #endif
 
-  /* How a socket buffers, waits and labels what it sends. Not what is for root, like marks,
-   * the state of a connection (TCP_REPAIR), and tables of the firewall, nor what attaches
-   * programs and other protocols. */
+  /* How a socket buffers, waits and labels what it sends. Options for root are refused, such as
+   * marks, the state of a connection (TCP_REPAIR) and tables of the firewall; so are those that
+   * attach programs and other protocols. */
   { "getsockopt", ALWAYS, 1, { IS (1, SOL_SOCKET) } },
   { "getsockopt", ALWAYS, 1, { IS (1, IPPROTO_TCP) } },
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_REUSEADDR),
@@ -256,8 +255,8 @@ static const AllowedCall allowed_calls[] = {
   SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_RECVTCLASS),
   SET_OPTION (WITH_NETWORK, IPPROTO_IPV6, IPV6_TCLASS),
 
-  /* Threads and processes of its own, in no new namespace, and none that would be the
-   * template's child (CLONE_PARENT). */
+  /* Threads and processes of its own, but in no new namespace, and not as children of the
+   * template (CLONE_PARENT). */
   { "clone", ALWAYS, 1, { HAS_NONE_OF (0, NEW_NAMESPACES | CLONE_PARENT) } },
   { "fork" }, { "vfork" }, { "exit" }, { "exit_group" }, { "wait4" }, { "waitid" },
   { "waitpid" }, { "pidfd_open" },
@@ -266,15 +265,14 @@ static const AllowedCall allowed_calls[] = {
   { "arch_prctl" }, { "set_thread_area" }, { "get_thread_area" }, { "restart_syscall" },
   { "sched_yield" },
 
-  /* Programs, if some may be executed: Landlock says which. Those that have no path do not
-   * come to be (memfd_create). */
+  /* Programs, if some may be executed: Landlock says which. Programs without a path cannot be
+   * made (memfd_create). */
   { "execve", WITH_EXECUTE },
 
-  /* What it is, and what it may have. Others' limits, priorities and processors are theirs;
-   * and root does not get more of the processor than others either, neither by its priority
-   * nor by another policy of scheduling. No process group is joined or made: with one whose
-   * parent is in another group the kernel can be made to send SIGHUP to all of the
-   * application's group, which Landlock does not see. */
+  /* Its identity, limits and scheduling, not those of other processes. Root gets no larger share
+   * of the processor either, by its priority or by another policy. No process group can be
+   * joined or made: by one whose parent is in another group the kernel can be made to send
+   * SIGHUP to the whole group of the application, which Landlock does not see. */
   { "getpid" }, { "gettid" }, { "getppid" }, { "getpgrp" }, { "getpgid" }, { "getsid" },
   { "setsid" },
   { "getuid" }, { "getuid32" }, { "geteuid" }, { "geteuid32" }, { "getgid" }, { "getgid32" },
@@ -299,7 +297,7 @@ static const AllowedCall allowed_calls[] = {
   { "rt_sigpending" }, { "sigsuspend" }, { "rt_sigsuspend" }, { "rt_sigtimedwait" },
   { "rt_sigtimedwait_time64" }, { "pause" },
 
-  /* Tracing: Landlock says whom. Its parent, the template, is not asked to trace it
+  /* Tracing: Landlock says whom. Its parent, the template, cannot be made to trace it
    * (PTRACE_TRACEME), and so to wait for its stops. */
   { "ptrace", ALWAYS, 1, { SCMP_CMP (0, SCMP_CMP_NE, 0) } },
 
@@ -313,8 +311,8 @@ static const AllowedCall allowed_calls[] = {
   /* Random numbers. */
   { "getrandom" },
 
-  /* Names of threads and memory; and that it is killed when its parent ends, which it cannot
-   * take back. Then confining again, which can only narrow. */
+  /* Names of threads and of memory; and being killed when its parent ends, which it cannot take
+   * back. Confining itself again, which can only narrow what it may do. */
   { "prctl", ALWAYS, 1, { IS (0, PR_SET_NAME) } },
   { "prctl", ALWAYS, 1, { IS (0, PR_GET_NAME) } },
   { "prctl", ALWAYS, 2, { IS (0, PR_SET_PDEATHSIG), IS (1, SIGKILL) } },
@@ -332,6 +330,6 @@ static const AllowedCall allowed_calls[] = {
   { "landlock_create_ruleset" }, { "landlock_add_rule" }, { "landlock_restrict_self" },
 };
 
-/* Their arguments are in memory, where a filter cannot look at them. C libraries do
- * without them if there are none. */
+/* Their arguments are in memory, where a filter cannot look at them. C libraries do without
+ * these calls if the kernel does not have them. */
 static const char *const missing_calls[] = { "clone3", "openat2" };

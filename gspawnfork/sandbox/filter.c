@@ -23,8 +23,8 @@
 
 #include <linux/seccomp.h>
 
-/* Whether the kernel has filters, and lets this process have one. It fails for want of
- * a filter then, and otherwise for want of filters. */
+/* Whether the kernel has filters, and lets this process have one. The call gives no filter, so
+ * it always fails: with EFAULT if a filter could be had. */
 gboolean
 g_fork_filter_is_available (void)
 {
@@ -55,8 +55,8 @@ add_rules (scmp_filter_ctx           filter,
           || (call->when == WITH_EXECUTE && !options->execute)
           || (call->when == WITHOUT_EXECUTE && options->execute))
         continue;
-      /* A call with several numbers has no arguments to look at on some architectures:
-       * i386 passes those of sockets in memory. */
+      /* A negative number stands for a call that has no number of its own on this architecture.
+       * A filter cannot look at its arguments: i386 passes those of sockets in memory. */
       if (call->n_checks > 0 && number < 0)
         continue;
       result = seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, number, call->n_checks,
@@ -94,7 +94,7 @@ static GBytes *
 export_filter (scmp_filter_ctx   filter,
                GError          **error)
 {
-  FILE *file = tmpfile (); /* as that is where libseccomp writes to */
+  FILE *file = tmpfile (); /* libseccomp writes to a file only */
   g_autofree guint8 *program = NULL;
   off_t length = 0;
   int result = file == NULL ? -errno : seccomp_export_bpf (filter, fileno (file));
@@ -143,8 +143,8 @@ g_fork_filter_new (const GForkFilterOptions  *options,
       return NULL;
     }
 
-  /* Calls of another architecture that the processor knows are refused, too, and do not
-   * kill. */
+  /* Calls of another architecture that the processor also has are refused, instead of killing
+   * the process. */
   result = seccomp_attr_set (filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO (EPERM));
   if (result == 0)
     result = add_rules (filter, options);

@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* What is allowed besides what all sandboxes allow. */
+/* What is allowed in addition to what all sandboxes allow. */
 typedef struct
 {
   gboolean network;

@@ -1,4 +1,4 @@
-/* landlock.c: what the kernel's Landlock restricts, and the rulesets that say so
+/* landlock.c: rulesets of Landlock, by which the kernel restricts processes
  *
  * The kernel's headers of some systems are older than its interface, which is stable,
  * so the structures and numbers are here.
@@ -61,7 +61,7 @@ enum
   SIGNALS = 1 << 1,
 };
 
-/* It grows with the versions, and a kernel refuses what is longer than it knows. */
+/* It grows with the versions, and a kernel refuses one that is longer than it knows. */
 struct ruleset
 {
   guint64 access_fs;
@@ -75,7 +75,7 @@ struct path_beneath
   gint32 parent_fd;
 } __attribute__ ((packed));
 
-/* 0 if the kernel has no Landlock, or it is not enabled. */
+/* Returns 0 if the kernel has no Landlock, or it is not enabled. */
 int
 g_fork_landlock_get_version (void)
 {
@@ -172,9 +172,9 @@ g_fork_landlock_allow_path (int         ruleset,
   return add_rule (ruleset, path, access_for (allow));
 }
 
-/* Returns a descriptor of a ruleset that only separates those under it from others; -1
- * with errno set. To move a file to another directory is refused by each ruleset that does
- * not allow it, also by one that is not about files, so this allows it. */
+/* Returns a descriptor of a ruleset that only keeps processes under it from reaching others; -1
+ * with errno set. Every ruleset refuses that a file is moved to another directory unless it
+ * allows that, also one that is not about files. So this one allows it. */
 int
 g_fork_landlock_new_scope (void)
 {

@@ -1,4 +1,4 @@
-/* landlock.h: what the kernel's Landlock restricts, and the rulesets that say so
+/* landlock.h: rulesets of Landlock, by which the kernel restricts processes
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* The first versions of Landlock's interface that restrict all of a kind. */
+/* The first versions of Landlock's interface that restrict everything of a kind. */
 #define G_FORK_LANDLOCK_FILES 3   /* truncate() too */
 #define G_FORK_LANDLOCK_NETWORK 4
 #define G_FORK_LANDLOCK_SIGNALS 6
