@@ -138,7 +138,7 @@ g_fork_queue_flush (GForkQueue *queue,
 
       if (sent < 0 && errno == EAGAIN)
         return G_FORK_FLUSH_WRITABLE;
-      if (sent < 0 && (errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS))
+      if (sent < 0 && gfork_can_send_later (errno))
         return G_FORK_FLUSH_LATER;
       if (sent < 0)
         {

@@ -41,12 +41,6 @@ gfork_fail (struct gfork_template *template,
   snprintf (failure->reason, sizeof failure->reason, "%s", reason);
 }
 
-static bool
-is_for_now (int error_number)
-{
-  return error_number == ENOBUFS || error_number == ENOMEM || error_number == ETOOMANYREFS;
-}
-
 static void
 wait_for_memory (void)
 {
@@ -66,7 +60,7 @@ send_bytes (int         socket,
     {
       ssize_t n = gfork_send (socket, data, length, NULL, 0, flags);
 
-      if (n >= 0 || (flags & MSG_DONTWAIT) != 0 || !is_for_now (errno))
+      if (n >= 0 || (flags & MSG_DONTWAIT) != 0 || !gfork_can_send_later (errno))
         return n;
       wait_for_memory ();
     }
@@ -93,7 +87,7 @@ gfork_answer_flush (struct gfork_template *template,
 
       if (n < 0)
         {
-          template->out_of_memory = is_for_now (errno);
+          template->out_of_memory = gfork_can_send_later (errno);
           if (errno != EAGAIN && !template->out_of_memory)
             {
               break_off (template);
@@ -124,7 +118,7 @@ gfork_answer (struct gfork_template *template,
       n = gfork_send (template->socket, frame, length, NULL, 0, MSG_DONTWAIT);
       if (n == (ssize_t) length)
         return;
-      template->out_of_memory = n < 0 && is_for_now (errno);
+      template->out_of_memory = n < 0 && gfork_can_send_later (errno);
       if (n < 0 && errno != EAGAIN && !template->out_of_memory)
         {
           break_off (template);
@@ -193,7 +187,8 @@ gfork_send_failure (int                         socket,
 
   for (int i = 0; i < MAX_RETRIES; i++)
     {
-      if (gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT) >= 0 || !is_for_now (errno))
+      if (gfork_send (socket, &frame, length, NULL, 0, MSG_DONTWAIT) >= 0
+          || !gfork_can_send_later (errno))
         return;
       wait_for_memory ();
     }

@@ -49,14 +49,6 @@ compare (const void *a,
   return (x > y) - (x < y);
 }
 
-static bool
-contains (const int *sorted,
-          size_t     n,
-          int        fd)
-{
-  return bsearch (&fd, sorted, n, sizeof fd, compare) != NULL;
-}
-
 /* Returns where to end when every number has to be tried, as there is no /proc. The limit may
  * have been lowered while higher numbers were open, which cannot be found out. */
 static int
@@ -68,24 +60,30 @@ highest_descriptor (void)
                                                                           : 65536;
 }
 
-/* Closes everything from @first to @last, by the best way that the system has. @keep is for the
- * others. */
+/* Closes everything from @first to @last, if the system has a call for that. */
+static bool
+close_at_once (unsigned first,
+               unsigned last)
+{
+#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
+  return syscall (SYS_close_range, first, last, 0) == 0;
+#else
+  (void) first;
+  (void) last;
+  return false;
+#endif
+}
+
+/* Closes everything from @first to @last, by the best way that the system has. */
 static void
 close_between (unsigned first,
-               unsigned last,
-               const int *keep,
-               size_t    n)
+               unsigned last)
 {
   DIR *directory;
   unsigned end;
 
-  if (first > last)
+  if (first > last || close_at_once (first, last))
     return;
-
-#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
-  if (syscall (SYS_close_range, first, last, 0) == 0)
-    return;
-#endif
 
   directory = opendir ("/proc/self/fd");
   if (directory != NULL)
@@ -97,7 +95,7 @@ close_between (unsigned first,
           long fd = atol (entry->d_name);
 
           if (entry->d_name[0] != '.' && (unsigned) fd >= first && (unsigned) fd <= last
-              && fd != dirfd (directory) && !contains (keep, n, fd))
+              && fd != dirfd (directory))
             close (fd);
         }
       closedir (directory);
@@ -106,8 +104,7 @@ close_between (unsigned first,
 
   end = (unsigned) highest_descriptor ();
   for (unsigned fd = first; fd <= last && fd < end; fd++)
-    if (!contains (keep, n, fd))
-      close (fd);
+    close (fd);
 }
 
 /* Closes everything from 3 up but @keep, which gets sorted. */
@@ -122,27 +119,21 @@ gfork_close_all_but (int   *keep,
     {
       if (keep[i] < (int) first)
         continue;
-      close_between (first, (unsigned) keep[i] - 1, keep, n);
+      close_between (first, (unsigned) keep[i] - 1);
       first = (unsigned) keep[i] + 1;
     }
-  close_between (first, UINT_MAX, keep, n);
+  close_between (first, UINT_MAX);
 }
 
-/* Closes everything from @first up, by functions that are safe after a fork. */
+/* Closes everything from @first up, by functions that are safe in a fork of a process with
+ * threads. */
 void
 gfork_close_from (int first)
 {
-  struct rlimit limit;
-  int end = 65536;
-
-#if defined(SYS_close_range) && !defined(GFORK_PORTABLE)
-  if (syscall (SYS_close_range, first, ~0U, 0) == 0)
+  if (close_at_once (first, UINT_MAX))
     return;
-#endif
 
-  if (getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536)
-    end = (int) limit.rlim_cur;
-  for (int fd = first; fd < end; fd++)
+  for (int fd = first; fd < highest_descriptor (); fd++)
     close (fd);
 }
 

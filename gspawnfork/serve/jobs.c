@@ -78,7 +78,7 @@ send_all (int         socket,
           length -= n;
           has_fd = false;
         }
-      else if (errno == ETOOMANYREFS || errno == ENOBUFS)
+      else if (gfork_can_send_later (errno))
         poll (NULL, 0, 1);
       else if (errno != EAGAIN || (poll (&writable, 1, -1) < 0 && errno != EINTR))
         return false;

@@ -338,3 +338,9 @@ gfork_send (int         socket,
 
   return n;
 }
+
+bool
+gfork_can_send_later (int error_number)
+{
+  return error_number == ENOBUFS || error_number == ENOMEM || error_number == ETOOMANYREFS;
+}

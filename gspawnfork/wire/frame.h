@@ -302,3 +302,7 @@ ssize_t gfork_send (int           socket,
                     const int    *fds,
                     size_t        n_fds,
                     int           flags);
+
+/* Whether sending has failed with an errno that goes away in a while: the kernel has no memory,
+ * or too many descriptors are in flight. */
+bool gfork_can_send_later (int error_number);
