@@ -1,10 +1,10 @@
 #!/bin/sh
-# analyse.sh [--quick] [DIRECTORY]: has four analysers read the library's sources, as
-# they are compiled in a build of its own (_build/analyse). Fails if one finds anything.
-# The quick form has only gcc and clang-tidy read them, and not with every fallback.
+# analyse.sh [--quick] [DIRECTORY]: runs four analysers over the library's sources, in builds
+# of its own (_build/analyse): as they are, and with every fallback. Fails if one finds
+# anything. With --quick there are only gcc and clang-tidy, and no fallbacks.
 #
-# What is found and right is marked where it stands, with the reason. What is looked
-# for is said in .clang-tidy and below.
+# Code that is right although an analyser objects is marked, with the reason. What they look
+# for is in .clang-tidy and below.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* appfork.c: tests of an application that forks itself
+/* appfork.c: tests of applications that call fork()
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* arguments.c: tests of what can be sent to a worker: many, large, strange
+/* arguments.c: tests of sending many, large and unusual arguments to workers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,5 +1,5 @@
-/* attributes.c: tests of sessions and groups, limits, the environment, and an end with the
- * application
+/* attributes.c: tests of sessions and process groups, limits, the environment, and workers that
+ * die with the application
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

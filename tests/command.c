@@ -1,4 +1,4 @@
-/* command.c: tests the program gspawnfork as a shell uses it
+/* command.c: tests of the program gspawnfork, as a shell runs it
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

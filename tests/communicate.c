@@ -1,4 +1,4 @@
-/* communicate.c: tests of writing to a program and reading all that it writes
+/* communicate.c: tests of g_fork_process_communicate()
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

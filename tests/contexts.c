@@ -1,4 +1,4 @@
-/* contexts.c: main contexts that come and go
+/* contexts.c: tests of main contexts that are freed while something is to be done in them
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

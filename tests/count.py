@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-# count.py LOG...: says how many tests have passed and failed, by the JSON logs
-# of `meson test`, and which have failed. A test that speaks TAP counts as many
-# times as it has results.
+# count.py LOG...: prints how many tests have passed and failed, by the JSON logs of
+# `meson test`, and which have failed. Each result of a test that writes TAP counts.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

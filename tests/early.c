@@ -1,7 +1,7 @@
 /* early.c: tests of a program that calls g_fork_init_early() first
  *
- * This program is linked with modules/test-worker.c, whose functions it exports.
- * There is no helper that it could execute.
+ * This program is linked with modules/test-worker.c, whose functions it exports. It has no
+ * helper to execute.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

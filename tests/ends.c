@@ -1,4 +1,4 @@
-/* ends.c: how the ends of processes become known, and to whom
+/* ends.c: tests of who is notified of the ends of processes, and how
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* errors-closed.c: tests of operations on what has been run, executed, detached or closed
+/* errors-closed.c: tests of operations on templates that were run, executed, detached or closed
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* errors-limits.c: tests of what is too long, too many, or not to be had
+/* errors-limits.c: tests of what is too long, too many, or not available
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

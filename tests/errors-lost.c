@@ -1,4 +1,4 @@
-/* errors-lost.c: tests of processes that end unasked
+/* errors-lost.c: tests of templates and workers that end unexpectedly
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

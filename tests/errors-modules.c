@@ -1,4 +1,4 @@
-/* errors-modules.c: tests of modules and functions that cannot be had
+/* errors-modules.c: tests of modules and functions that cannot be loaded or found
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

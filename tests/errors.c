@@ -1,4 +1,4 @@
-/* errors.c: tests of the codes of errors, and what their messages say
+/* errors.c: tests of the codes and messages of errors
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,9 +1,9 @@
-/* escapes.c: that none of the ways out that modules/test-escape.c tries leads out
+/* escapes.c: tests that none of the ways out of a sandbox that modules/test-escape.c tries
+ * succeeds
  *
- * Each is shown to lead out of a process that is not confined, first; one that does not even
- * do that proves nothing on the machine at hand, and is named. What a confined process says
- * is not all that is believed: the test itself looks at files, sockets, signals and
- * siblings.
+ * Each way has to succeed in a process that is not confined first. One that does not proves
+ * nothing on this machine, and is named. The tests do not rely on what a confined process
+ * reports: they look at files, sockets, signals and siblings themselves.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

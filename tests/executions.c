@@ -1,4 +1,4 @@
-/* executions.c: executing programs, for tests of that
+/* executions.c: helpers for tests that execute programs
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* executions.h: executing programs, for tests of that
+/* executions.h: helpers for tests that execute programs
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,8 +1,7 @@
-/* faults.c: tests of system calls that fail at a certain moment
+/* faults.c: tests of system calls that fail at certain moments
  *
- * This program is its own helper, and puts itself between the library and some calls
- * of the C library. tests/stress/faults makes every call fail; here is what it has
- * found.
+ * This program is its own helper, and replaces some functions of the C library.
+ * tests/stress/faults makes every call fail; these tests are for the faults that it has found.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

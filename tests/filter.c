@@ -1,7 +1,7 @@
-/* filter.c: a service whose system calls are filtered
+/* filter.c: tests of a service whose system calls are filtered
  *
- * What systemd lets a service do with SystemCallFilter=@system-service is all that the
- * library needs. Anything else kills the process that does it, as systemd has it by default.
+ * The library needs no more system calls than systemd allows with
+ * SystemCallFilter=@system-service. Any other call kills the process, as is systemd's default.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

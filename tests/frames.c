@@ -1,4 +1,4 @@
-/* frames.c: frames of the protocol, written and read by the tests themselves
+/* frames.c: writes and reads frames of the protocol for the tests
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

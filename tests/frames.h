@@ -1,4 +1,4 @@
-/* frames.h: frames of the protocol, written and read by the tests themselves
+/* frames.h: writes and reads frames of the protocol for the tests
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -36,7 +36,7 @@ void   append_error       (GByteArray    *bytes,
                            const char    *strings,
                            gsize          length);
 
-/* Bytes that are no frames, or not right where the other end gets them */
+/* Bytes that are not frames, or not what the other end expects */
 
 void   say_rubbish        (GByteArray    *bytes);
 void   say_http           (GByteArray    *bytes);

@@ -1,8 +1,8 @@
 /* frommain.c: tests of g_fork_template_new_from_main()
  *
- * This program is linked with modules/test-worker.c, whose functions it exports.
- * Every test is run in a process of its own, as GLib's test framework starts a
- * thread when it starts a process.
+ * This program is linked with modules/test-worker.c, whose functions it exports. Each test runs
+ * in a process of its own, without threads: GLib's test framework starts one when it starts a
+ * process.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

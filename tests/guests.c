@@ -1,4 +1,4 @@
-/* guests.c: tests of what code of modules may do in a template
+/* guests.c: tests of what modules may do in a template
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* hostile-answers.c: tests of the application against a template process that answers wrongly
+/* hostile-answers.c: tests of the application with a template process that sends wrong answers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -262,7 +262,7 @@ converse (const Answer *answer)
   speaker = (Speaker){ other_end, bytes, answer->n_fds };
   if (!answer->unasked)
     operation_begin (template, answer->operation, NULL, &result);
-  thread = g_thread_new ("far-end", speak, &speaker);
+  thread = g_thread_new ("peer", speak, &speaker);
   if (answer->unasked)
     {
       g_thread_join (g_steal_pointer (&thread));

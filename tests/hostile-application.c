@@ -1,4 +1,4 @@
-/* hostile-application.c: tests of the helper against an application that does not keep to the
+/* hostile-application.c: tests of the helper with an application that does not keep to the
  * protocol
  *
  * SPDX-FileCopyrightText: The gspawnfork developers

@@ -1,5 +1,5 @@
-/* hostile-template.c: tests of the application against a template process that is silent,
- * deaf, or floods it, and against programs that are no helper
+/* hostile-template.c: tests of the application with a template process that does not answer,
+ * does not read, or floods it, and with programs that are not helpers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

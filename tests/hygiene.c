@@ -1,5 +1,5 @@
-/* hygiene.c: tests of what helper and workers do not inherit, and what stays as
- * it was in the application
+/* hygiene.c: tests of what the helper and workers must not inherit, and of what must not change
+ * in the application
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* identity.c: tests of default templates when the application becomes another user
+/* identity.c: tests of default templates of an application that becomes another user
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

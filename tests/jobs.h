@@ -1,4 +1,4 @@
-/* jobs.h: a pool whose workers do jobs, for tests of that
+/* jobs.h: makes pools for tests of jobs
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* launch.c: tests of programs that a template starts without making a fork for them
+/* launch.c: tests of programs that a template starts without a fork
  *
- * The first program of a template is executed by a fork; later ones are started at once. Both
- * must be the same to everybody.
+ * The first program of a template is executed by a fork, and later ones are started without one.
+ * Nobody must see a difference.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* limits.c: tests where the system has less to offer, or allows less
+/* limits.c: tests on systems that lack something, or allow less
  *
- * Each in a process of its own, which sets the limit and then uses the library: it
- * works by what else there is, or says exactly what is missing.
+ * Each test runs in a process of its own, which sets a limit and then uses the library. That
+ * must work in another way, or say exactly what is missing.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

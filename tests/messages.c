@@ -1,4 +1,4 @@
-/* messages.c: what users are told: errors that nobody asks for, lines for debugging, names
+/* messages.c: tests of warnings about errors that nobody has asked for, debug messages and names
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,9 +1,9 @@
-/* nls.c: tests that messages are translated: each catalogue at work
+/* nls.c: tests that messages are translated, with each catalogue
  *
- * The program runs itself in each language, printing what errors say, as a
- * language is chosen by the environment at the start. GFORK_TEST_LOCALEDIR is
- * where the catalogues are, if they are not installed. The C library translates
- * nothing in the locale C, so each test makes the locale of its language.
+ * The program runs itself in each language and prints messages, since the language is chosen by
+ * the environment when a program starts. GFORK_TEST_LOCALEDIR names the directory of the
+ * catalogues, if they are not installed. The C library translates nothing in the locale C, so
+ * each test makes the locale of its language.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* operations.h: the asynchronous operations of a template, for tests that hold for each
+/* operations.h: calls the asynchronous operations of a template, for tests that hold for each
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

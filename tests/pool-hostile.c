@@ -1,7 +1,7 @@
-/* pool-hostile.c: tests of pools whose workers write what they must not
+/* pool-hostile.c: tests of pools whose workers do not keep to the protocol
  *
- * Whatever a worker writes, its job fails with PROTOCOL, or with LOST if it has ended before
- * that was known, and the pool goes on.
+ * The job of such a worker fails with PROTOCOL, or with LOST if the worker has ended before that
+ * was seen, and the pool goes on.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

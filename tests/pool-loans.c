@@ -1,4 +1,4 @@
-/* pool-loans.c: tests of workers that are lent
+/* pool-loans.c: tests of workers that a pool lends
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,8 +1,8 @@
-/* pool-restarts.c: tests of when a pool starts workers again, of replacements that are given
- * up, and of pools of an application that forks
+/* pool-restarts.c: tests of when a pool restarts workers, of replacements that are given up, and
+ * of pools of an application that forks
  *
- * That something takes at least so long, which a timer makes sure of, is asserted; that it
- * takes no longer is not. Where a delay that is too long is what a test is for, it would be of
+ * The tests assert that something takes at least so long, which a timer guarantees, but not that
+ * it takes no longer. Where a test is about a delay that is too long, a wrong delay would be
  * hours.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers

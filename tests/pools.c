@@ -1,4 +1,4 @@
-/* pools.c: pools whose workers run functions of modules/test-jobs.c
+/* pools.c: makes pools whose workers run functions of modules/test-jobs.c
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

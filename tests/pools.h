@@ -1,4 +1,4 @@
-/* pools.h: pools whose workers run functions of modules/test-jobs.c
+/* pools.h: makes pools whose workers run functions of modules/test-jobs.c
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* process-exited.c: tests of the signal and the sources that report the end of a worker
+/* process-exited.c: tests of the GObject signal and the sources that report the end of a worker
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* programs.c: tests of executing programs in the ways that users of GSubprocess know
+/* programs.c: tests of executing programs in the ways that GSubprocess offers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

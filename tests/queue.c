@@ -1,4 +1,4 @@
-/* queue.c: commands that the socket does not take at once
+/* queue.c: tests of commands that the socket does not take at once
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,8 @@
-/* runtimes.c: programs that key files name, and forks of what cannot be forked
+/* runtimes.c: tests of programs that key files name, and of forks of processes that cannot be
+ * forked
  *
- * The helper itself serves as another runtime's program, so that nothing else is
- * needed; tests/bindings/ has those of real languages.
+ * The helper serves as the program of another runtime, so that nothing else is needed.
+ * tests/bindings/ tests those of real languages.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

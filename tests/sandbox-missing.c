@@ -1,8 +1,8 @@
-/* sandbox-missing.c: what a sandbox says, and does, on kernels that lack something
+/* sandbox-missing.c: tests of sandboxes on kernels that lack something
  *
- * The kernel at hand has it all, so each test runs in a process whose system calls fail as
- * they do there. Older versions of Landlock are simulated by another process that answers
- * when the version is asked for.
+ * This kernel lacks nothing, so each test runs in a process whose system calls fail as they do
+ * there. Older versions of Landlock are simulated by another process, which answers the question
+ * for the version.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

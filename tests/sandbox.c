@@ -1,6 +1,6 @@
 /* sandbox.c: tests of GForkSandbox and g_fork_template_confine()
  *
- * What leads out of a sandbox is in escapes.c; here is what sandboxes allow.
+ * These tests are about what sandboxes allow. escapes.c tests what they refuse.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,9 +1,9 @@
 /* secure.c: tests of programs that run with more rights than the user who has started them
  *
- * What is set in the environment of such a program is its caller's wish, not its own.
- * This program has the library's objects in it, since the system does not let such
- * programs load libraries from just anywhere. It executes itself with the real user
- * another one than the effective one, which the kernel treats like a setuid program.
+ * The environment of such a program is chosen by the user, who may be less trusted. The
+ * library's objects are linked into this program, since the system does not let such programs
+ * load libraries from any directory. It executes itself with another real than effective user,
+ * which the kernel treats like a setuid program.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

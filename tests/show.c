@@ -1,6 +1,6 @@
-/* show.c: a program that is executed by tests and shows what it was given
+/* show.c: a program that tests execute, and that prints what it was given
  *
- * Without GLib or anything else that opens or changes something on its own.
+ * It uses neither GLib nor anything else that opens descriptors or changes something on its own.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* spares.c: tests of the forks that a template keeps ready
+/* spares.c: tests of spare processes
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,6 +1,6 @@
-/* takeover.c: a program that goes on with a template which another one detached
+/* takeover.c: a program that takes over a template that another one has detached
  *
- * Descriptor 3 is the control socket; what the worker says is printed.
+ * Descriptor 3 is the control socket. It runs a worker and prints what that writes.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

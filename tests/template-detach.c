@@ -1,4 +1,4 @@
-/* template-detach.c: tests of templates whose control socket is handed out
+/* template-detach.c: tests of detaching templates
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* template-modules.c: tests of modules in templates: requiring, calling, fork and exit handlers
+/* template-modules.c: tests of loading modules, calling functions, and fork and exit handlers
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

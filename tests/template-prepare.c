@@ -1,4 +1,4 @@
-/* template-prepare.c: tests of prepare, and of commands that are queued
+/* template-prepare.c: tests of preparing templates, and of commands that are queued
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

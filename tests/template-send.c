@@ -1,4 +1,5 @@
-/* template-send.c: tests of what a template is sent: arguments, descriptors, environment, directory
+/* template-send.c: tests of sending arguments, descriptors, environment and directory to a
+ * template
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* template.c: tests of GForkTemplate: making, running and ending one
+/* template.c: tests of making, running and ending templates
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

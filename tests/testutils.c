@@ -1,4 +1,4 @@
-/* testutils.c: what the tests share
+/* testutils.c: functions that the tests share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -19,7 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Shells have background jobs ignore some signals, and that would be inherited. */
+/* Shells have background jobs ignore some signals. The processes that the tests start would
+ * inherit that. */
 __attribute__ ((constructor)) static void
 be_no_background_job (void)
 {
@@ -54,7 +55,7 @@ test_pipe (TestFd *read_end,
   *write_end = fds[1];
 }
 
-/* Reads until the last process that can write is gone. */
+/* Reads until no process has the other end open. */
 char *
 test_read_fd (int fd)
 {
@@ -85,7 +86,7 @@ test_assert_fd_eof (int fd)
   g_assert_cmpstr (all, ==, "");
 }
 
-/* Counts what @pid has open; 0 is this process. */
+/* Counts the descriptors of a process; 0 is this process. */
 guint
 test_count_fds (GPid pid)
 {
@@ -111,9 +112,9 @@ test_count_fds (GPid pid)
 
 /* This program and others */
 
-/* To be the first call of a program: goes on in a child, while this process reaps what the
- * child's children leave behind, at once, as not every system's init does, and then
- * exits as the child did. */
+/* To be the first call of a program. The program goes on in a child, while this process reaps
+ * orphans of the child at once, which not every system's init does. It exits with the child's
+ * status. */
 void
 test_adopt_orphans (void)
 {
@@ -125,7 +126,7 @@ test_adopt_orphans (void)
   g_assert_no_errno (child);
   if (child == 0)
     {
-      /* What ends the test ends both. */
+      /* What ends the parent has to end the child, too. */
       g_assert_no_errno (prctl (PR_SET_PDEATHSIG, SIGKILL));
       return;
     }
@@ -141,12 +142,13 @@ test_adopt_orphans (void)
   exit (status);
 }
 
-/* The file in which a subprocess tells the test why it is skipped. */
+/* Names the file to which a subprocess writes why a test is skipped. */
 #define SKIPPED_VARIABLE "GFORK_TEST_SKIPPED_FILE"
 static char *skipped_file;
 
-/* To be the first call of a test that spoils its process, or needs a fresh one:
- * returns %FALSE where the test has been run in another process already. */
+/* To be the first call of a test that spoils its process, or needs a fresh one. Runs the test in
+ * a subprocess, and returns %TRUE in that; returns %FALSE in this process, where the test is to
+ * end. */
 gboolean
 test_in_subprocess (void)
 {
@@ -179,8 +181,8 @@ test_in_subprocess (void)
   return FALSE;
 }
 
-/* Skips a test that goes on in a subprocess. GLib would make that exit as one that has not
- * passed, and not say why. */
+/* Skips a test from within its subprocess. With g_test_skip() the subprocess would exit like one
+ * that has failed, and the reason would get lost. */
 void
 test_skip_in_subprocess (const char *reason)
 {
@@ -196,8 +198,8 @@ test_under_valgrind (void)
   return g_getenv ("GFORK_TEST_VALGRIND") != NULL;
 }
 
-/* AddressSanitizer needs endless address space and, when it looks for leaks,
- * descriptors; also in templates. */
+/* AddressSanitizer needs much address space and, when it looks for leaks, descriptors; also in
+ * templates. */
 gboolean
 test_under_sanitizer (void)
 {
@@ -211,8 +213,8 @@ test_under_sanitizer (void)
   return FALSE;
 }
 
-/* In a subprocess, which may have so many descriptors. FALSE if the test has to end: this is
- * not the subprocess, or the limit cannot be lowered. */
+/* Goes on in a subprocess that may have so many descriptors. Returns %FALSE if the test has to
+ * end, since this is not the subprocess, or the limit cannot be lowered. */
 gboolean
 test_limit_descriptors (guint n)
 {
@@ -230,7 +232,7 @@ test_limit_descriptors (guint n)
   return TRUE;
 }
 
-/* The path of a program or module that is built beside this program. */
+/* Returns the path of a program or module that is built beside this program. */
 char *
 test_build_path (const char *name)
 {
@@ -251,8 +253,7 @@ test_count_threads (void)
   return n;
 }
 
-/* What a file of /proc/PID says, or NULL if there is no such process; 0 is this
- * process. */
+/* Returns what is in a file of /proc/PID; %NULL if there is no such process. 0 is this process. */
 char *
 test_read_proc (GPid        pid,
                 const char *file)
@@ -265,7 +266,7 @@ test_read_proc (GPid        pid,
   return g_file_get_contents (path, &contents, NULL, NULL) ? contents : NULL;
 }
 
-/* What ps shows: the command line, whose trailing NULs it ignores. */
+/* The title is what ps shows: the command line, without the NULs at its end. */
 void
 test_assert_title (GPid        pid,
                    const char *what,
@@ -283,7 +284,7 @@ test_process_exists (GPid pid)
   return test_process_state (pid) != '\0';
 }
 
-/* The fields of /proc/PID/stat behind the name, which may hold anything. */
+/* Returns the fields of /proc/PID/stat after the name, which may hold anything. */
 static char *
 read_stat (GPid pid)
 {
@@ -292,7 +293,7 @@ read_stat (GPid pid)
   return stat != NULL ? g_strdup (strrchr (stat, ')') + 2) : NULL;
 }
 
-/* 'Z' is a zombie, NUL no process at all. */
+/* Returns 'Z' for a zombie, and NUL if there is no such process. */
 char
 test_process_state (GPid pid)
 {
@@ -301,7 +302,7 @@ test_process_state (GPid pid)
   return stat != NULL ? stat[0] : '\0';
 }
 
-/* 0 if there is no such process any more. */
+/* Returns 0 if there is no such process any more. */
 GPid
 test_process_parent (GPid pid)
 {
@@ -334,7 +335,7 @@ test_count_zombies (GPid parent)
   return n;
 }
 
-/* Waits until @pid has ended, whether somebody has reaped it or not. */
+/* Waits until a process has ended, even if it is not reaped. */
 void
 test_wait_for_end (GPid pid)
 {
@@ -366,8 +367,8 @@ test_kill_and_wait (GPid pid)
   test_wait_for_end (pid);
 }
 
-/* Whether @pid is there and a descendant of this process; an orphan is for the
- * system's init to reap. */
+/* Whether there is such a process and it is a descendant of this one. An orphan is not: the
+ * system's init reaps it. */
 static gboolean
 is_descendant (GPid pid)
 {
@@ -386,8 +387,7 @@ is_descendant (GPid pid)
   return FALSE;
 }
 
-/* Waits for the end of @pid, and that it is reaped by the calls that follow, while
- * no main loop runs. */
+/* Waits for the end of a process, and makes calls, without a main loop, until it is reaped. */
 void
 test_wait_until_reaped (GPid pid)
 {
@@ -492,8 +492,8 @@ void
 test_add_kinds (const char *path,
                 void      (*test) (gconstpointer kind))
 {
-  /* Under valgrind, which makes all this fifty times slower, a child of the
-   * application's and one of a template's have to do. */
+  /* Under valgrind, which makes this fifty times slower, a child of a template and one of the
+   * application are enough. */
   gsize n = test_under_valgrind () ? 2 : G_N_ELEMENTS (kinds);
 
   for (gsize i = 0; i < n; i++)
@@ -504,7 +504,7 @@ test_add_kinds (const char *path,
     }
 }
 
-/* Whether the library sends what is large as sealed memory, and not as a deleted file. */
+/* Whether the library sends long strings as sealed memory, and not as deleted files. */
 gboolean
 test_has_sealed_memory (void)
 {
@@ -538,7 +538,7 @@ test_kind (const char *name)
   g_assert_not_reached ();
 }
 
-/* A template of that kind which has the module test-worker. */
+/* Returns a template of a kind, with the module test-worker. */
 GForkTemplate *
 test_make (gconstpointer kind)
 {
@@ -556,7 +556,7 @@ test_template_new (void)
   return test_make (&kinds[0]);
 }
 
-/* Waits for the template to be ready, which it has to be. */
+/* Prepares a template, which has to succeed. */
 void
 test_prepare (GForkTemplate *template)
 {
@@ -567,7 +567,7 @@ test_prepare (GForkTemplate *template)
   g_assert_true (prepared);
 }
 
-/* Runs a function, which has to work. */
+/* Runs a function, which has to succeed. */
 GSocket *
 test_run (GForkTemplate  *template,
           const char     *function,
@@ -584,7 +584,7 @@ test_run (GForkTemplate  *template,
   return socket;
 }
 
-/* Starts a worker of a template of that kind, which answers. */
+/* Starts a worker that answers, of a template of a kind. */
 GSocket *
 test_start (gconstpointer   kind,
             GForkProcess  **process)
@@ -594,7 +594,7 @@ test_start (gconstpointer   kind,
   return test_run (template, "answer", process);
 }
 
-/* Runs a function in a fork, and waits for the byte by which it says that it is ready. */
+/* Runs a function in a fork, and waits for the byte that it sends when it is ready. */
 GSocket *
 test_run_until_ready (GForkTemplate  *template,
                       const char     *function,
@@ -621,7 +621,7 @@ test_wait_for (GForkProcess *process)
   g_assert_true (waited);
 }
 
-/* Prepares, which has to fail. */
+/* Prepares a template, which has to fail. Returns the error. */
 GError *
 test_fail_to_prepare (GForkTemplate *template)
 {
@@ -633,7 +633,7 @@ test_fail_to_prepare (GForkTemplate *template)
   return error;
 }
 
-/* Runs, which has to fail. */
+/* Runs a function, which has to fail. Returns the error. */
 GError *
 test_fail_to_run (GForkTemplate *template,
                   const char    *function)
@@ -650,7 +650,7 @@ test_fail_to_run (GForkTemplate *template,
   return error;
 }
 
-/* Executes, which has to fail. */
+/* Executes a program, which has to fail. Returns the error. */
 GError *
 test_fail_to_exec (GForkTemplate      *template,
                    const char * const *argv)
@@ -665,8 +665,8 @@ test_fail_to_exec (GForkTemplate      *template,
   return error;
 }
 
-/* Keeps the process of @template, which has the module test-worker and was not
- * sent anything, busy until @unblock is closed. */
+/* Keeps the process of a template busy until @unblock is closed. The template has the module
+ * test-worker, and was sent no argument. */
 void
 test_block (GForkTemplate *template,
             TestFd        *unblock)
@@ -678,8 +678,8 @@ test_block (GForkTemplate *template,
   g_fork_template_call (template, "block_until_eof", NULL);
 }
 
-/* Sends a descriptor; the one returned is at its end once every process that has
- * it is gone, and has what they wrote. */
+/* Sends the end of a pipe for writing, and returns the other. That has what the processes write,
+ * and is at its end when every process that has the pipe has ended. */
 int
 test_add_tell_tale (GForkTemplate *template)
 {
@@ -692,7 +692,7 @@ test_add_tell_tale (GForkTemplate *template)
   return read_end;
 }
 
-/* Starts the default template if there is none. */
+/* Returns the process ID of the default template, which is started if there is none. */
 GPid
 test_default_pid (void)
 {
@@ -704,7 +704,7 @@ test_default_pid (void)
   return g_fork_template_get_pid (template);
 }
 
-/* Conversations: nothing here needs or runs a main loop */
+/* Conversations, without a main loop */
 
 void
 test_send (GSocket    *socket,
@@ -723,7 +723,7 @@ test_send (GSocket    *socket,
     }
 }
 
-/* Sends the question and returns the line that is the answer. */
+/* Sends a question, and returns the line that is the answer. */
 char *
 test_ask (GSocket    *socket,
           const char *format,
@@ -771,7 +771,7 @@ test_ask_number (GSocket    *socket,
   return number;
 }
 
-/* Reads until the worker is gone. */
+/* Reads until the worker has closed its socket. */
 GString *
 test_read_all (GSocket *socket)
 {

@@ -1,4 +1,4 @@
-/* testutils.h: what the tests share
+/* testutils.h: functions that the tests share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -91,7 +91,7 @@ void          test_assert_error_at (const char           *file,
 
 /* Templates */
 
-/* The ways to come to a template, for tests of what holds for each. */
+/* The ways to make a template, for tests of what holds for each. */
 typedef struct
 {
   const char *name;

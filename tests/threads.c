@@ -1,4 +1,4 @@
-/* threads.c: tests of use from several threads, and of main contexts
+/* threads.c: tests of the library in several threads, and of main contexts
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

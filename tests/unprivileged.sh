@@ -1,6 +1,6 @@
 #!/bin/sh
-# unprivileged.sh PROGRAM [ARGUMENT...]: runs a test as other users than root would,
-# by taking all capabilities away, but as the owner of its files.
+# unprivileged.sh PROGRAM [ARGUMENT...]: runs a test without any capability, like a user that
+# is not root, but as the owner of its files.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* unruly.c: tests of templates in which a module does what is their own business
+/* unruly.c: tests of modules that change what the template relies on
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* wire.c: tests of the frames, at the level of the two functions that read them
+/* wire.c: tests of the two functions that read frames
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

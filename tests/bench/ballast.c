@@ -1,4 +1,4 @@
-/* ballast.c: private memory that makes a process big
+/* ballast.c: allocates private memory that makes a process big
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,7 +8,7 @@
 
 #include <sys/mman.h>
 
-/* The smallest size of a page anywhere. */
+/* The size of a page, or a divisor of it. */
 #define PAGE 4096
 
 void *
@@ -25,8 +25,7 @@ ballast_new (size_t megabytes)
   if (memory == MAP_FAILED)
     return NULL;
 
-  /* A heap that grew bit by bit has small pages, whatever the system does with
-   * a mapping as large as this. */
+  /* A heap that grew bit by bit has small pages, so this mapping must not have huge ones. */
 #ifdef MADV_NOHUGEPAGE
   madvise (memory, length, MADV_NOHUGEPAGE);
 #endif

@@ -1,4 +1,4 @@
-/* bench-fork.c: the loop to compare with: socketpair and fork in an empty program
+/* bench-fork.c: a loop of socketpair() and fork() in an empty program, to compare with
  *
  * Reads numbers, one a line. For each it makes as many processes, one after
  * another, and writes how many nanoseconds one of them took on average.
@@ -62,7 +62,7 @@ main (void)
 {
   char line[32];
 
-  /* Not printf: what stdio has in hand would be copied with each fork. */
+  /* Without a buffer, which each fork would copy. */
   setvbuf (stdout, NULL, _IONBF, 0);
   puts ("ready bench-fork");
 

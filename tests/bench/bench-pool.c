@@ -1,4 +1,4 @@
-/* bench-pool.c: jobs a second of a pool, next to plain forked children at a socketpair
+/* bench-pool.c: how many jobs a second a pool does, next to forked children at socket pairs
  *
  * Both have the same number of children, each of which answers 64 bytes with 64 bytes. The
  * program that asks the plain ones waits for all of them by epoll, as a pool does.
@@ -201,7 +201,7 @@ compare_rates (const char *function,
     g_error ("%s", error->message);
   fork_children (n_workers);
 
-  /* In turn, so that what disturbs one disturbs all. */
+  /* They take turns, so that what disturbs one disturbs all. */
   for (guint i = 0; i < N_ROUNDS; i++)
     {
       plain[i] = measure_plain (n_workers);

@@ -1,4 +1,4 @@
-/* bench-worker.c: what the measured workers run
+/* bench-worker.c: the functions that the measured workers run
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -29,7 +29,7 @@ bench_return (int             socket,
   return 0;
 }
 
-/* What the child of a plain fork loop does. */
+/* Leaves as the child of a plain fork loop does. */
 int
 bench_exit (int             socket,
             const GForkArg *args,
@@ -85,7 +85,7 @@ bench_read_private (int             socket,
   return ballast_read (ballast, megabytes << 20) == 0;
 }
 
-/* How often the process has waited up to here. */
+/* Sends how often the process has waited so far. */
 int
 bench_waits (int             socket,
              const GForkArg *args,
@@ -116,8 +116,8 @@ bench_fill (const GForkArg *args,
   return -1;
 }
 
-/* What code does that reads a lot and remembers a little: allocates many small
- * blocks and frees all but each hundredth. */
+/* Allocates many small blocks, and frees all but each hundredth, like code that reads a lot and
+ * remembers a little. */
 int
 bench_free (const GForkArg *args,
             size_t          n_args,
@@ -142,7 +142,7 @@ bench_free (const GForkArg *args,
   return -1;
 }
 
-/* Jobs of bench-pool. */
+/* Does the jobs of bench-pool. */
 
 static int
 echo_job (const void *request,

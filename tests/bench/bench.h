@@ -1,4 +1,4 @@
-/* bench.h: what the parts of the benchmark share
+/* bench.h: functions that the parts of the benchmark share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -25,8 +25,8 @@ typedef struct
   Results *results;
   gboolean quick;
   guint rounds;
-  int warm_up_ms;               /* what comes before each measurement */
-  guint batch_ms;               /* how long one is */
+  int warm_up_ms;               /* the load before each measurement */
+  guint batch_ms;               /* the length of a measurement */
 
   char *directory;              /* where this program and its companions are */
   char *module;
@@ -37,16 +37,16 @@ typedef struct
   GForkTemplate *spared;        /* the same with two spare processes */
   LaunchPlan plan;
   LaunchPlan spared_plan;
-  LaunchPlan exit_plan;         /* as much work as the child of a plain fork loop has */
+  LaunchPlan exit_plan;         /* leaves as the child of a plain fork loop does */
   LaunchPlan spared_exit_plan;
   Contender *plain;             /* what everything is compared with */
 } Bench;
 
-/* The name of a file that stands where this program does. */
+/* Returns the name of a file beside this program. */
 char      *beside           (Bench      *self,
                              const char *name);
 
-/* Rounds, in each of which every contender is measured */
+/* Rounds, in each of which each contender is measured */
 
 GPtrArray *entries_new      (void);
 Series    *add_entry        (Bench      *self,

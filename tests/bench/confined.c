@@ -15,7 +15,7 @@ can_confine (void)
   return g_fork_sandbox_get_features () == all;
 }
 
-/* NULL if there is none that can do it here. */
+/* Returns NULL if there is none, or it does not work here. */
 static char *
 find_bubblewrap (void)
 {

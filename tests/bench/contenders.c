@@ -1,4 +1,4 @@
-/* contenders.c: the ways to make a process, measured side by side
+/* contenders.c: measures the ways to make a process side by side
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -19,7 +19,7 @@
 
 typedef struct _Launch Launch;
 
-/* Starts a process and ends in watch_fd(), at once or later. */
+/* Starts a process, and calls watch_fd() at once or later. */
 typedef void (*LaunchFunc) (Launch *launch);
 
 struct _Contender
@@ -687,7 +687,8 @@ contender_measure_warm (Contender *self,
   double each = 0;
   guint n = in_flight;
 
-  /* The first ones may be slow, and say little about how long many take. */
+  /* The first processes may be slow, and few do not tell how long many take. So the number at
+   * most doubles. */
   do
     {
       each = contender_measure (self, n, in_flight);

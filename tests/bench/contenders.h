@@ -1,4 +1,4 @@
-/* contenders.h: the ways to make a process, measured side by side
+/* contenders.h: measures the ways to make a process side by side
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,18 +10,18 @@
 
 G_BEGIN_DECLS
 
-/* What a launch needs to know. */
+/* What is launched. */
 typedef struct
 {
   GForkTemplate *template;      /* whose forks are launched, or NULL: the default's */
-  const char *module;           /* required where the template has not done so */
+  const char *module;           /* loaded by each fork, if the template has not loaded it */
   const char *function;         /* what a worker runs */
   const char * const *argv;     /* the program to execute */
 } LaunchPlan;
 
 typedef struct _Contender Contender;
 
-/* Within this process. A plan is only referred to. */
+/* Contenders within this process. They refer to the plan, which is not copied. */
 Contender *contender_new_gspawnfork (const char         *name,
                                      const LaunchPlan   *plan);
 Contender *contender_new_status     (const char         *name,
@@ -50,9 +50,9 @@ Contender *contender_new_piped_subprocess (const char         *name,
                                            const LaunchPlan   *plan,
                                            GSubprocessFlags    flags);
 
-/* In a program of its own, which reads from its standard input how many
- * processes to make, and answers with the nanoseconds that one took. NULL if the
- * program cannot run here. */
+/* A contender in a program of its own, which reads from its standard input how many processes to
+ * make, and answers with the nanoseconds that one took. Returns NULL if the program cannot run
+ * here. */
 Contender *contender_new_program    (const char         *name,
                                      const char * const *argv);
 
@@ -61,21 +61,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Contender, contender_free)
 
 const char *contender_get_name      (Contender          *self);
 
-/* What a program says about itself, or NULL. */
+/* Returns what a program says about itself, or NULL. */
 const char *contender_get_version   (Contender          *self);
 
-/* Makes n processes, so many at a time, and returns the nanoseconds that each
- * took on average: created, run, exited, and its end-of-file seen by the main
- * loop. */
+/* Makes n processes, so many at a time. Returns the nanoseconds that one took on average, until
+ * the main loop has seen its end of file. */
 double      contender_measure       (Contender          *self,
                                      guint               n,
                                      guint               in_flight);
 
-/* The same for as many processes as fill batch_ms, after others for warm_up_ms.
+/* Measures as many processes as can be made in batch_ms, after others for warm_up_ms.
  *
- * A scheduler may need to see a load for a while before it spreads it over the
- * processors, and then the same loop takes another time: here, plain forks took
- * 85 us each for the first 70 ms after a pause, and 190 us ever after. */
+ * A scheduler may take a while to spread a load over the processors, and then the same loop
+ * takes another time: plain forks took 85 us each for the first 70 ms after a pause, and 190 us
+ * from then on. */
 double      contender_measure_warm  (Contender          *self,
                                      guint               warm_up_ms,
                                      guint               batch_ms,

@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What multiprocessing's forkserver needs for a process that returns at once.
+"""Measures processes of multiprocessing's forkserver that return at once.
 
     echo 100 | python3 forkserver.py [MODULE...]
 
@@ -12,9 +12,9 @@ another, and writes how many nanoseconds one of them took on average. For a line
 "idle 20" it makes as many that live at the same time, and writes the average of their
 proportional set sizes in KiB.
 
-The server has imported the modules, and this one as a module, which has what the processes
-run. The program itself, __main__, is imported by nobody: the server of some versions of
-CPython does not preload it although it was asked to, and then each process imports it.
+The server has imported the modules, and also this file as a module, which has the function
+that the processes run. No process imports the program itself, __main__: the server of some
+versions of CPython does not preload it although it was asked to, and then each process would.
 """
 
 import multiprocessing

@@ -1,4 +1,4 @@
-/* gspawnfork-bench.c: what processes cost, next to other ways of making them
+/* gspawnfork-bench.c: measures what processes cost, next to other ways of making them
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-# jobs.py [JOBS [ROUNDS]]: how many small jobs a second the workers of a pool do for a
-# program in Python, beside those of multiprocessing.Pool and ProcessPoolExecutor
+# jobs.py [JOBS [ROUNDS]]: measures how many small jobs a second a pool does for a program in
+# Python, next to multiprocessing.Pool and ProcessPoolExecutor
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """Prints the medians of the rounds, and the ratio to multiprocessing.Pool.apply_async().
 
-Each pool has as many workers, all of which are there before; each job passes 64 bytes to the
-same function, and its reply is checked. The pools take turns, and each of them comes first in
-some rounds. The jobs are done one after another, and then in bulk: all of them are requested
-before the first reply is looked at.
+Each pool has the same number of workers, which are started before. Each job passes 64 bytes
+to the same function, and its reply is checked. The pools take turns, and each of them comes
+first in some rounds. The jobs are done one after another, and then in bulk: all of them are
+requested before the first reply is looked at.
 
-Pool.imap() is there for comparison only: with a chunk size it passes many requests as one, to
-one worker, and all of their replies as one. If a worker dies, it never ends.
+Pool.imap() is for comparison only: with a chunk size it sends many requests as one to one
+worker, which sends all of their replies as one. If a worker dies, it never ends.
 """
 
 import concurrent.futures

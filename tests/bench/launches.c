@@ -1,4 +1,4 @@
-/* launches.c: launches: one after another, several at once, and how soon one is there
+/* launches.c: measures launches, one after another and several at once, and how soon one is done
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -54,8 +54,8 @@ make_cycle_contenders (Bench *self)
   return contenders;
 }
 
-/* Programs of others, and what each is compared with. Their processes leave by exit(), and
- * so do those of their opponents. What runs Python is in python-workers.py. */
+/* Other libraries, and what each is compared with. The processes of both leave by exit(). Python
+ * is in python-workers.py. */
 static const struct
 {
   const char *name;
@@ -66,7 +66,7 @@ static const struct
   { "AnyEvent::Fork new_exec", { "perl", "anyevent-fork.pl", "new_exec" }, CYCLE_NEW_EXEC }
 };
 
-/* NULL stands for a peer that is not installed. */
+/* Makes a contender of each peer; NULL of one that is not installed. */
 static GPtrArray *
 make_peers (Bench *self)
 {
@@ -85,7 +85,7 @@ make_peers (Bench *self)
   return contenders;
 }
 
-/* What runs in another program does not depend on this one's size. */
+/* Peers run in programs of their own, so this one's size does not matter. */
 static void
 add_peer_entries (Bench     *self,
                   GPtrArray *entries,
@@ -197,7 +197,7 @@ run_flight (Bench *self)
   results_table (self->results, plain);
 }
 
-/* spares: how soon a single worker is there */
+/* spares: how soon a single worker runs */
 
 typedef struct
 {

@@ -1,4 +1,4 @@
-/* machine.c: what the system says of itself and of processes
+/* machine.c: reads what the system says of itself and of processes
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

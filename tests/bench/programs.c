@@ -1,4 +1,4 @@
-/* programs.c: programs with pipes, in a small and in a big application
+/* programs.c: measures programs with pipes, in a small and in a big application
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

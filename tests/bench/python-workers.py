@@ -3,13 +3,13 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""What workers in Python cost, next to what CPython offers itself.
+"""Measures workers in Python, next to what CPython itself offers.
 
     python3 python-workers.py [--rounds N] [--json FILE]
 
-Measures the time from the fork to the known end, in rounds in each of which every contender
-is measured, and the memory of processes that are idle. All of them have imported the
-same. docs/performance/measure.sh runs this with the library that was built.
+It measures the time from the fork until the end is known, and the memory of idle processes.
+Each contender is measured in each round. All of them have imported the same modules.
+docs/performance/measure.sh runs this with the library that was built.
 """
 
 import argparse

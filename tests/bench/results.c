@@ -1,4 +1,4 @@
-/* results.c: what was measured, as tables and as JSON
+/* results.c: writes what was measured as tables and as JSON
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -76,7 +76,7 @@ compare_samples (gconstpointer a,
   return (x > y) - (x < y);
 }
 
-/* Quantile 0 is the minimum, 1 the maximum. */
+/* Returns a quantile: 0 is the minimum, 1 the maximum. */
 static double
 quantile (GArray *samples,
           double  part)
@@ -247,7 +247,7 @@ scale_for (Unit    unit,
     }
 }
 
-/* Three digits that mean something, and no more of them than that. */
+/* Prints a number with three significant digits. */
 static void
 print_number (double number)
 {

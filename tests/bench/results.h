@@ -1,4 +1,4 @@
-/* results.h: what was measured, as tables and as JSON
+/* results.h: writes what was measured as tables and as JSON
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -26,20 +26,20 @@ Results *results_new        (void);
 void     results_free       (Results    *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Results, results_free)
 
-/* About the machine and the programs; printed at once. */
+/* Prints a fact about the machine or the programs. */
 void     results_add_fact   (Results    *self,
                              const char *key,
                              const char *format,
                              ...) G_GNUC_PRINTF (3, 4);
 
-/* Starts a section and prints its heading. Parameter says what the rows'
- * values are, or is NULL. */
+/* Starts a section and prints its heading. @parameter says what the values of the rows are, or
+ * is NULL. */
 void     results_begin      (Results    *self,
                              const char *section,
                              const char *heading,
                              const char *parameter);
 
-/* The row of that name and value in the current section, made if need be. */
+/* Returns the row with that name and value in the current section. It is made if there is none. */
 Series  *results_row        (Results    *self,
                              const char *name,
                              gint64      value,

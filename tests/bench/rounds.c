@@ -1,4 +1,4 @@
-/* rounds.c: each contender measured in each of several rounds
+/* rounds.c: measures each contender in each of several rounds
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@ typedef struct
   Series *row;
 } Entry;
 
-/* The name of a file that stands where this program does. */
+/* Returns the name of a file beside this program. */
 char *
 beside (Bench      *self,
         const char *name)
@@ -46,8 +46,8 @@ add_entry (Bench     *self,
   return entry->row;
 }
 
-/* Lets what one contender left behind, spare processes to be replaced for
- * instance, not count as the next one's. */
+/* Waits for what a contender left to be done, like replacing spare processes, which must not
+ * count as the next one's work. */
 void
 settle (void)
 {

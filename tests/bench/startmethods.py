@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# startmethods.py [ROUNDS]: what processes cost that are started by the start
-# method "gspawnfork" of multiprocessing, beside its own method "forkserver"
+# startmethods.py [ROUNDS]: measures processes of multiprocessing with the start method
+# "gspawnfork", and with its own method "forkserver"
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,10 +8,9 @@
 """Prints the times of both, and their ratio: less than 1 is quicker than forkserver.
 
 Both are measured in the same program, in turns, and each of them comes first as often as
-the other. Both servers have imported the same. What is measured first is in a program
-without a module of its own that each process would have to import; what is measured last
-is in one that imports some modules, which gspawnfork can do before and the forkserver of
-Python 3.11 cannot.
+the other. Both servers have imported the same modules. The first measurements are in a
+program whose processes have nothing to import. The last ones are in a program that imports
+some modules: gspawnfork can import these beforehand, and the forkserver of Python 3.11 cannot.
 """
 
 import os

@@ -1,4 +1,4 @@
-/* work.c: what one launch makes the system do
+/* work.c: counts what one launch makes the system do
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -24,7 +24,7 @@ typedef struct
   double calls;
 } Work;
 
-/* What the kernel counts, as perf(1) has it counted; only for those who may. */
+/* Counters of the kernel, as perf(1) uses them. Not every user may have them. */
 typedef struct
 {
   int own;
@@ -161,8 +161,8 @@ ask_worker (Bench *self,
                   g_fork_process_get_system_time (process);
 }
 
-/* What a worker needs, as it and its template tell. The first one has to look for the
- * function, which the template then expects to be run again. */
+/* Measures a worker, by what it and its template say. One worker comes before, as it has to look
+ * for the function, which the template then finds for all later ones. */
 static void
 measure_worker (Bench *self,
                 guint  n)
@@ -182,7 +182,7 @@ measure_worker (Bench *self,
               (double) cpu_us * 1000 / n);
 }
 
-/* A second one, as counting costs each system call a little. */
+/* Counts the system calls in another run, as counting makes each a little slower. */
 static void
 measure_calls (Bench     *self,
                Contender *contender,

@@ -1,4 +1,4 @@
-/* workers.c: workers that stay: many of them, their memory, and big templates
+/* workers.c: measures workers that stay: thousands of them, their memory, and big templates
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -72,8 +72,7 @@ on_worker_ended (GObject      *source,
   countdown->done = countdown->left == 0;
 }
 
-/* Ends the last n workers and returns the nanoseconds until the statuses of all
- * were known. */
+/* Ends the last n workers. Returns the nanoseconds until all of their statuses were known. */
 static double
 end_workers (GPtrArray *workers,
              guint      n)
@@ -197,8 +196,8 @@ run_scale (Bench *self)
   last = measure_among (self, new, workers->len);
   results_compare (self->results, first, last);
 
-  /* The first fifth, and after it all the others, for the time to be linear in
-   * their number. */
+  /* The time should be linear in the number of workers, so a fifth is ended on its own, and then
+   * the others. */
   end_and_time_workers (self, workers, workers->len / 5);
   end_and_time_workers (self, workers, workers->len);
 

@@ -1,4 +1,4 @@
-# aio_worker.py: what the tests of gspawnfork.aio run in workers
+# aio_worker.py: the functions that tests of gspawnfork.aio run in workers
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

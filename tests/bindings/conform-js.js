@@ -1,4 +1,4 @@
-// conform-js.js: what conformance.py runs, in JavaScript; conform.c tells what it is
+// conform-js.js: the functions that conformance.py runs, in JavaScript; conform.c describes them
 //
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* conform.c: what conformance.py runs, in C
+/* conform.c: the functions that conformance.py runs, in C
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# conform_py.py: what conformance.py runs, in Python; conform.c tells what it is
+# conform_py.py: the functions that conformance.py runs, in Python; conform.c describes them
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

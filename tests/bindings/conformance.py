@@ -1,8 +1,8 @@
-# conformance.py --forks|--no-forks [--eval CODE] [--test NAME]... MODULE PROGRAM...: does a
-# runtime's program speak the protocol of docs/runtimes.md?
+# conformance.py --forks|--no-forks [--eval CODE] [--test NAME]... MODULE PROGRAM...: tests
+# whether a runtime's program speaks the protocol of docs/runtimes.md
 #
-# The program is executed as the library would, with its words. MODULE is a module in its
-# language that exports what conform.c in this directory does.
+# The program is executed with its words, as the library would execute it. MODULE is a module
+# in its language that exports the same functions as conform.c in this directory.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

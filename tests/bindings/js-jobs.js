@@ -1,4 +1,4 @@
-// js-jobs.js: a worker of a pool, for test-gjs.js
+// js-jobs.js: the worker of a pool, for test-gjs.js
 //
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-// js-worker.js: what the tests run in workers in JavaScript
+// js-worker.js: the functions that tests run in workers in JavaScript
 //
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* languages.c: applications in C with workers in other languages
+/* languages.c: tests of applications in C with workers in other languages
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# mp_worker.py: what the tests of multiprocessing run in processes
+# mp_worker.py: the functions that tests of multiprocessing run in processes
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,5 +1,5 @@
-# peer.py: the protocol as docs/runtimes.md has it, and the application's end of a control
-# socket
+# peer.py: the numbers of the protocol in docs/runtimes.md, and the application's end of a
+# control socket
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

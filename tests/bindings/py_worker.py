@@ -1,4 +1,4 @@
-# py_worker.py: what the tests run in workers in Python
+# py_worker.py: the functions that tests run in workers in Python
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

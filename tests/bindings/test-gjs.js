@@ -1,4 +1,4 @@
-// test-gjs.js: the library from JavaScript, with workers in C, Python and JavaScript
+// test-gjs.js: tests of the library from JavaScript, with workers in C, Python and JavaScript
 //
 // SPDX-FileCopyrightText: The gspawnfork developers
 // SPDX-License-Identifier: LGPL-2.1-or-later

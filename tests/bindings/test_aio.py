@@ -1,4 +1,4 @@
-# test_aio.py: gspawnfork.aio
+# test_aio.py: tests of gspawnfork.aio
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

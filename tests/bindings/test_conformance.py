@@ -1,4 +1,4 @@
-# test_conformance.py: is each fault of a runtime noticed by conformance.py?
+# test_conformance.py: tests that conformance.py notices each fault of a runtime
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# test_dask.py: Dask's workers, started by the start method "gspawnfork"
+# test_dask.py: tests of Dask's workers, started by the start method "gspawnfork"
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

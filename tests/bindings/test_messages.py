@@ -1,4 +1,4 @@
-# test_messages.py: what users are told, of workers in each language
+# test_messages.py: tests of messages about workers in each language
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

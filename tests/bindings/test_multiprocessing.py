@@ -1,4 +1,4 @@
-# test_multiprocessing.py: the start method "gspawnfork"
+# test_multiprocessing.py: tests of the start method "gspawnfork"
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# test_pool.py: pools, in Python
+# test_pool.py: tests of pools in Python
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# test_programs.py: sessions, limits, the environment and programs, in each runtime
+# test_programs.py: tests of sessions, limits, the environment and programs, in each runtime
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

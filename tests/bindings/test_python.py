@@ -1,4 +1,4 @@
-# test_python.py: the library from Python, with workers in C and in Python
+# test_python.py: tests of the library from Python, with workers in C and in Python
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# test_python_ends.py: what becomes of workers in Python whose templates are dropped
+# test_python_ends.py: tests of workers in Python whose templates are dropped
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

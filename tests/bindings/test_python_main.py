@@ -1,4 +1,4 @@
-# test_python_main.py: the running interpreter as a template
+# test_python_main.py: tests of templates that are forks of the running interpreter
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# test_python_template.py: what templates and workers in Python do that users of Python
+# test_python_template.py: tests that templates and workers in Python behave as users of Python
 # expect of any program
 #
 # SPDX-FileCopyrightText: The gspawnfork developers

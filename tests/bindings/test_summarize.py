@@ -1,4 +1,4 @@
-# test_summarize.py: the example summarize.py
+# test_summarize.py: tests of the example summarize.py
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

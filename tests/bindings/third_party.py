@@ -1,7 +1,7 @@
 # third_party.py FAULT: a runtime as a third party might write it, with one fault
 #
-# It was written from docs/runtimes.md alone, for functions in Python, and is what
-# test_conformance.py tries the conformance test with. FAULT is one of FAULTS, or "none".
+# It was written from docs/runtimes.md alone, for functions in Python. test_conformance.py
+# tries the conformance test with it. FAULT is one of FAULTS, or "none".
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,6 +1,6 @@
 #!/bin/sh
-# installed.sh BUILD-ROOT: installs the library to a place of its own and tests
-# it there, as those see it who come with pkg-config, Python or Vala.
+# installed.sh BUILD-ROOT: installs the library to a directory of its own and tests
+# it there, by pkg-config, from Python and from Vala.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,6 +1,6 @@
 #!/bin/sh
 # layers.sh SOURCE-ROOT: tests that each directory of the sources includes nothing of those
-# that lie above it, as docs/architecture.md has them.
+# that are above it in docs/architecture.md.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,13 +11,13 @@ set -eu
 
 cd "$1/gspawnfork"
 
-# What the files include, without the sort of brackets.
+# Prints what the files include, without the quotes or brackets.
 includes ()
 {
   sed -nE 's/^#include ["<](.*)[">]/\1/p' "$@" | LC_ALL=C sort -u
 }
 
-# Of the project's headers, none but these: a pattern of grep -E
+# Whether the files include no header of the project but these, which a pattern of grep -E gives.
 only ()
 {
   allowed=$1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# linkage.sh HELPER LIBRARY FAR-END HEADER...: tests what the objects link to and
-# offer. The headers are all the public ones.
+# linkage.sh HELPER LIBRARY SERVE-LIBRARY HEADER...: tests what the objects link to and
+# export. The headers are all public ones. SERVE-LIBRARY is serve/ and wire/.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,7 +9,7 @@ set -eu
 
 helper=$1
 library=$2
-far_end=$3
+serve_library=$3
 shift 3
 
 n=0
@@ -27,7 +27,7 @@ check ()
   fi
 }
 
-# What the C library lends to a program is there under its own version.
+# Symbols of the C library, which have a version, do not count.
 exported ()
 {
   nm -D --defined-only "$1" | awk '$NF !~ /@/ { print $NF }' | LC_ALL=C sort
@@ -61,7 +61,7 @@ check "the library exports what the headers declare, and nothing else" \
 
 check "the template process uses no GLib" \
   "" \
-  "$(nm -u "$far_end" 2>/dev/null | awk '{ print $NF }' |
+  "$(nm -u "$serve_library" 2>/dev/null | awk '{ print $NF }' |
        grep -E '^(_?g_|glib_)' | grep -v '^g_fork_' || true)"
 
 echo "1..$n"

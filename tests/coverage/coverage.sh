@@ -1,11 +1,10 @@
 #!/bin/sh
-# coverage.sh [DIRECTORY]: says which lines of the library's sources no test
-# executes, and fails if those that one does are fewer than 95 in a hundred. The
-# library is built in the directory (_build/coverage) as it is and with every
-# fallback, and each line counts that is executed in one of the two. The report for
-# the browser is its index.html.
+# coverage.sh [DIRECTORY]: prints which lines of the library's sources no test executes, and
+# fails if fewer than 95 % are executed. The library is built in the directory
+# (_build/coverage) twice, as it is and with every fallback. A line counts if it is executed in
+# one of the two. The report for the browser is index.html in the directory.
 #
-# Not counted is what a process has done that is killed by a signal.
+# What a process executes that is killed by a signal is not counted.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

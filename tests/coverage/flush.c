@@ -1,8 +1,8 @@
 /* flush.c: linked to everything that coverage.sh counts
  *
- * Templates and workers leave by _exit(), after which nothing is written down of
- * what was counted. The linker's --wrap=_exit leads them here first, so that no
- * source of the library need know that it is being counted.
+ * Templates and workers leave by _exit(), which does not write the counters to files. The
+ * linker's --wrap=_exit has them come here first, so that no source of the library has to
+ * know that it is counted.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

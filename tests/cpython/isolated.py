@@ -1,12 +1,12 @@
-# isolated.py: lets the interpreter that a test starts know the start method
+# isolated.py: has interpreters that tests start know the start method
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Some tests start an interpreter by the option -I, with which it looks for modules in no
-place that an environment variable names, and give it a program that names the start method
-without importing what registers it. That cannot work with a method that is not CPython's own.
-Here these tests start it without the option, and with a sitecustomize that imports it."""
+"""Some tests start an interpreter with the option -I, so that environment variables do not say
+where modules are, and use the start method there without importing the module that registers
+it. That works only with CPython's own methods. Here these tests start the interpreter without
+the option, and with a sitecustomize that imports the module."""
 
 import functools
 import os
@@ -17,7 +17,7 @@ SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'site')
 
 
 def lift(cls, name):
-    """Makes a test that does so one that does not."""
+    """Has a test start interpreters without the option -I."""
     original = getattr(cls, name)
 
     @functools.wraps(original)

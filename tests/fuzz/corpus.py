@@ -3,9 +3,8 @@
 
     python3 tests/fuzz/corpus.py
 
-Every seed is a conversation: a usual one, or one that is wrong in a single way.
-fuzz.h tells how the inputs are made up, and the head of each target the rest.
-What a fuzzer has found is kept beside them, under names of its own.
+Each seed is a conversation: a usual one, or one with a single fault. fuzz.h and the head of
+each target describe the inputs. What a fuzzer has found is kept beside them, under other names.
 
 SPDX-FileCopyrightText: The gspawnfork developers
 SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,8 +1,8 @@
-/* fuzz-application.c: fuzzes the application's side: templates, through the public
- * interface, whose template processes say what the input says
+/* fuzz-application.c: fuzzes the application's side, through the public interface, with template
+ * processes that answer what the input says
  *
- * Whatever comes, nothing crashes or complains, every call that was begun has its
- * end when the template processes are gone, and no descriptor is left.
+ * For every input: nothing crashes or warns, every call has ended when the template processes
+ * have, and no descriptor is left open.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,12 +20,12 @@
 #include <unistd.h>
 
 #define MAX_TEMPLATES 16
-#define MAX_FAR_ENDS 64
+#define MAX_PEERS 64
 
-/* What a byte of the input has done. */
+/* The action that a byte of the input stands for. */
 enum
 {
-  ANSWER, /* the template process says something */
+  ANSWER, /* the template process sends something */
   PREPARE,
   RUN,
   EXEC,
@@ -40,15 +40,15 @@ enum
   LISTEN, /* the template process reads, and gets the sockets of forks */
   HANG_UP,
   SPARES,
-  PROCESSES, /* everything that a process can be asked */
-  SELECT,    /* to which template and which template process all this applies */
+  PROCESSES, /* all functions are called that ask a process for something */
+  SELECT,    /* chooses the template and the template process for the actions that follow */
   N_ACTIONS,
 };
 
 static GForkTemplate *templates[MAX_TEMPLATES];
 static guint n_templates;
-static int far_ends[MAX_FAR_ENDS];
-static guint n_far_ends;
+static int peers[MAX_PEERS]; /* the template processes' ends of control sockets */
+static guint n_peers;
 static GPtrArray *processes;
 static GCancellable *cancellable;
 static guint n_pending, n_waits;
@@ -63,10 +63,10 @@ keep_template (GForkTemplate *template)
 }
 
 static void
-keep_far_end (int fd)
+keep_peer (int fd)
 {
-  if (n_far_ends < MAX_FAR_ENDS)
-    far_ends[n_far_ends++] = fd;
+  if (n_peers < MAX_PEERS)
+    peers[n_peers++] = fd;
   else
     close (fd);
 }
@@ -133,7 +133,7 @@ on_executed (GObject      *object,
   take_result (socket, process, error);
 }
 
-/* Somebody else takes it over. */
+/* Another program takes the template over. */
 static void
 on_detached (GObject      *object,
              GAsyncResult *result,
@@ -223,7 +223,7 @@ ask_processes (void)
     }
 }
 
-/* Reads all that there is, and takes the descriptors for sockets of forks. */
+/* Reads everything that was sent. Descriptors are taken for the sockets of forks. */
 static void
 listen_to (int from)
 {
@@ -240,7 +240,7 @@ listen_to (int from)
         return;
       header = CMSG_FIRSTHDR (&message);
       for (size_t i = 0; header != NULL && i < (header->cmsg_len - CMSG_LEN (0)) / sizeof (int); i++)
-        keep_far_end (((int *) CMSG_DATA (header))[i]);
+        keep_peer (((int *) CMSG_DATA (header))[i]);
     }
 }
 
@@ -254,12 +254,12 @@ iterate (guint n)
 static void
 act (struct fuzz_input *input,
      guint             *template_index,
-     guint             *far_index)
+     guint             *peer_index)
 {
   static const char *const argv[] = { "/program", NULL };
   guint8 action = fuzz_take (input) % N_ACTIONS;
   GForkTemplate *template = NULL;
-  int far = far_ends[*far_index % n_far_ends];
+  int peer = peers[*peer_index % n_peers];
 
   if (n_templates > 0)
     template = templates[*template_index % n_templates];
@@ -267,7 +267,7 @@ act (struct fuzz_input *input,
   switch (action)
     {
     case ANSWER:
-      fuzz_send (input, far, -1);
+      fuzz_send (input, peer, -1);
       return;
     case CANCEL:
       g_cancellable_cancel (cancellable);
@@ -278,17 +278,17 @@ act (struct fuzz_input *input,
       iterate (fuzz_take (input) % 16);
       return;
     case LISTEN:
-      listen_to (far);
+      listen_to (peer);
       return;
     case HANG_UP:
-      shutdown (far, fuzz_take (input) % 2 == 0 ? SHUT_WR : SHUT_RDWR);
+      shutdown (peer, fuzz_take (input) % 2 == 0 ? SHUT_WR : SHUT_RDWR);
       return;
     case PROCESSES:
       ask_processes ();
       return;
     case SELECT:
       *template_index = fuzz_take (input);
-      *far_index = fuzz_take (input);
+      *peer_index = fuzz_take (input);
       return;
     }
 
@@ -354,20 +354,20 @@ begin (void)
   fuzz_check (socket != NULL);
   cancellable = g_cancellable_new ();
   processes = g_ptr_array_new_with_free_func (g_object_unref);
-  n_templates = n_far_ends = n_pending = n_waits = 0;
-  keep_far_end (ends[1]);
+  n_templates = n_peers = n_pending = n_waits = 0;
+  keep_peer (ends[1]);
   keep_template (g_fork_template_new_from_socket (socket));
 }
 
-/* Nobody waits for those who are gone. How long a process lives is another matter:
- * waiting for that is cancelled. */
+/* Ends the input: operations of template processes that have ended must end by themselves.
+ * Processes may live longer, so waiting for these is cancelled. */
 static void
 end (void)
 {
-  for (guint i = 0; i < n_far_ends; i++)
+  for (guint i = 0; i < n_peers; i++)
     {
-      listen_to (far_ends[i]);
-      close (far_ends[i]);
+      listen_to (peers[i]);
+      close (peers[i]);
     }
   for (guint i = 0; n_pending > 0 && i < 10000; i++)
     iterate (100);
@@ -388,11 +388,11 @@ end (void)
 static void
 run_script (struct fuzz_input *input)
 {
-  guint template_index = 0, far_index = 0;
+  guint template_index = 0, peer_index = 0;
 
   begin ();
   while (input->size > 0)
-    act (input, &template_index, &far_index);
+    act (input, &template_index, &peer_index);
   end ();
 }
 
@@ -406,8 +406,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
 
   if (!warm)
     {
-      /* What the library opens once for the whole program is open after these: also
-       * what it looks after programs without a main loop with. */
+      /* After these inputs everything is open that the library opens once for the whole program,
+       * like the descriptor of its upkeep. */
       static const guint8 first[] = { PREPARE, RUN, ITERATE, 2 };
       static const guint8 second[] = { DROP };
 

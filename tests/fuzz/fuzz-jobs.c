@@ -1,7 +1,7 @@
 /* fuzz-jobs.c: fuzzes the frames of jobs, as a worker reads them
  *
- * Whatever comes, the worker takes only whole jobs, answers each once with its own
- * number, reads no byte past what was sent, and closes every descriptor.
+ * For every input: the worker takes only whole jobs, answers each once with its own id, reads no
+ * byte past what was sent, and closes every descriptor.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* So little that all answers fit into the socket, from which nobody reads meanwhile. */
+/* All answers have to fit into the socket, as nothing reads them before the end. */
 #define MAX_SENT 2048
 
 static unsigned n_done;
@@ -53,7 +53,7 @@ do_job (const void *request,
   return length > 0 && bytes[0] == 'x';
 }
 
-/* As the pool takes them. */
+/* Checks an answer as the pool does. */
 static void
 check_answer (struct gfork_frame *frame)
 {
@@ -66,7 +66,7 @@ check_answer (struct gfork_frame *frame)
     {
       fuzz_check (frame->n_fds == 1 && job.length == FUZZ_MEMORY);
       fuzz_check (gfork_memory_open (&memory, frame->fds[0], job.length));
-      /* Where there are no seals it is copied. */
+      /* Without seals it would have been copied. */
 #ifndef GFORK_PORTABLE
       fuzz_check (memory.is_mapped);
 #endif

@@ -1,8 +1,8 @@
-/* fuzz-reader.c: fuzzes the reader of frames, as each of the two ends uses it
+/* fuzz-reader.c: fuzzes the reader of frames, as either end uses it
  *
- * Whatever comes, each frame is one piece of what was sent, in order; no frame is
- * longer, and no memory larger, than the limits; with exact reading, nothing past
- * the frame is taken; and every descriptor is closed in the end.
+ * For every input: each frame is a piece of what was sent, in order; no frame and no buffer is
+ * larger than its limit; with exact reading nothing past the frame is read; and every descriptor
+ * is closed in the end.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,10 +20,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* The first byte of an input. */
+/* The flags in the first byte of an input. */
 enum
 {
-  FAR_END = 1 << 0, /* with the template process's memory, not the application's */
+  SERVES = 1 << 0, /* with buffers as the template process has them, not the application */
   EXACT = 1 << 1,
 };
 
@@ -36,7 +36,7 @@ bytes_left (int socket)
   return n;
 }
 
-/* What was sent is what is read. */
+/* Checks that the frame is what was sent. */
 static void
 check_frame (struct gfork_frame *frame,
              const uint8_t      *sent,
@@ -56,7 +56,7 @@ check_frame (struct gfork_frame *frame,
     fuzz_check (fcntl (frame->fds[i], F_GETFD) == FD_CLOEXEC);
 }
 
-/* As the library and modules do with payloads. */
+/* Reads a payload as the library and modules do. */
 static void
 read_strings (const struct gfork_frame *frame)
 {
@@ -79,7 +79,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
   uint8_t flags = fuzz_take (&input);
   bool exact = (flags & EXACT) != 0;
   uint8_t memory[1024];
-  size_t memory_size = (flags & FAR_END) != 0 ? sizeof memory : 64;
+  size_t memory_size = (flags & SERVES) != 0 ? sizeof memory : 64;
   uint8_t *sent = malloc (size + 1);
   size_t n_sent = 0, position = 0;
   struct gfork_reader reader;
@@ -90,13 +90,13 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
   n_fds = fuzz_count_fds ();
   fuzz_check (sent != NULL && socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
   gfork_reader_init (&reader, memory, memory_size, control,
-                     (flags & FAR_END) != 0 ? sizeof control : GFORK_CONTROL_SIZE (8));
+                     (flags & SERVES) != 0 ? sizeof control : GFORK_CONTROL_SIZE (8));
 
   while (good)
     {
       enum gfork_fill filled;
 
-      /* The bytes stand behind the four of their description. */
+      /* The bytes come after the four that describe the message. */
       if (input.size > 4)
         {
           size_t length = input.data[2] | input.data[3] << 8;
@@ -134,7 +134,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data,
                   check_frame (&frame, sent, &position);
                   read_strings (&frame);
                   gfork_frame_close_fds (&frame);
-                  /* READY is the shortest; what is shorter is none of the answers. */
+                  /* READY is the shortest answer. A shorter frame may be read too far. */
                   if (exact && frame.length >= GFORK_MIN_ANSWER - sizeof (struct gfork_header))
                     fuzz_check (reader.start == reader.end);
                   break;

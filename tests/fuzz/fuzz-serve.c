@@ -1,10 +1,9 @@
-/* fuzz-serve.c: fuzzes the template process: what it does with commands
+/* fuzz-serve.c: fuzzes the template process with commands
  *
  * The real template process serves a socket with the commands of the input, until it leaves.
- * What would be dangerous is masked (see masks.h), and which way such a thing goes,
- * such as whether fork() returns in the parent, the child or not at all, is for the
- * input to say. Whatever comes, it answers in frames, and what it gives to functions
- * is as promised.
+ * Calls that would be dangerous are replaced (see masks.h), and the input says how each of them
+ * goes: whether fork() returns in the parent, in the child or fails, for instance. For every
+ * input: it answers in frames, and gives functions what they are promised.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -41,18 +40,18 @@
 static struct
 {
   uint8_t language;    /* odd: modules are not shared objects */
-  uint8_t forks;       /* two bits a fork: the parent, the child, the parent, EAGAIN */
-  uint8_t waits;       /* a bit for each time that it is asked who has ended */
-  uint8_t busy;        /* a bit for each message: EAGAIN where that can be */
-  uint8_t failing;     /* so many allocations succeed, then one does not; 0: all do */
+  uint8_t forks;       /* two bits a fork: 0 and 2 the parent, 1 the child, 3 EAGAIN */
+  uint8_t waits;       /* a bit each time that it asks which child has ended */
+  uint8_t busy;        /* a bit each message: EAGAIN, if it does not block */
+  uint8_t failing;     /* so many allocations succeed, and the next fails; 0: all succeed */
   uint16_t for_child;  /* so many bytes of the input are for the first child */
 } behaviour;
 
-/* The limit of descriptors: as low as is common, for it to be reached. */
+/* The limit of descriptors. It is so low that it is reached. */
 #define LAST_FD 599
 
 static jmp_buf left;
-static int first_fd; /* nothing below is the template process's */
+static int first_fd; /* lower ones are not the template process's */
 static struct fuzz_input child_input;
 static int control, child_control; /* our ends */
 
@@ -124,7 +123,7 @@ int fuzz_asprintf (char **string, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 void *fuzz_mmap (void *address, size_t length, int protection, int flags, int fd, off_t offset);
 
-/* Nobody has this much; a sanitizer would take it for a fault. */
+/* Larger allocations fail here, as a sanitizer would report them. */
 #define MOST_MEMORY (64 << 20)
 
 void *
@@ -337,7 +336,7 @@ fuzz_clearenv (void)
   return 0;
 }
 
-/* It kills itself when its parent is another one than it should be. */
+/* The process raises a signal only if its parent is not the one that it should be. */
 int
 fuzz_raise (int signum)
 {
@@ -345,7 +344,7 @@ fuzz_raise (int signum)
   fuzz_exit (1);
 }
 
-/* Only a child that was not reaped may be hit. */
+/* Only a child that was not reaped may be signalled. */
 int
 fuzz_kill (pid_t pid,
            int   signum)
@@ -380,13 +379,13 @@ fuzz_waitid (idtype_t   type,
              siginfo_t *info,
              int        flags)
 {
-  /* The loop asks whether anybody has ended, and each of its own by its process ID. */
+  /* The template process asks whether any child has ended, and for each child by its process ID. */
   fuzz_check ((type == P_PID || type == P_ALL) && (flags & WNOWAIT) != 0);
   errno = ECHILD;
   return next_bit (&behaviour.waits) ? -1 : 0;
 }
 
-/* Signals are always there, and say nothing of whom they are about. */
+/* There is always a signal to read, which names no process. */
 int
 fuzz_signalfd (int             fd,
                const sigset_t *mask,
@@ -438,7 +437,7 @@ fuzz_count_threads (char  *names,
   return threads ? 2 : 1;
 }
 
-/* What a program needs to be started without a fork. */
+/* Programs are started without a fork only if this is true. */
 bool
 fuzz_can_close_ranges (void)
 {
@@ -484,7 +483,7 @@ int fuzz_chdir (const char *directory);
 int fuzz_setenv (const char *variable, const char *value, int replace);
 int fuzz_unsetenv (const char *variable);
 
-/* Where it is asked for, unless that is ours or far away. */
+/* Duplicates to a number, unless that is the fuzzer's own or too high. */
 int
 fuzz_dup2 (int fd,
            int target)
@@ -495,7 +494,7 @@ fuzz_dup2 (int fd,
   return dup2 (fd, target);
 }
 
-/* Nothing is closed twice, which would close what has the number by then. */
+/* Checks that no descriptor is closed twice: the number may be another one's by then. */
 int
 fuzz_close (int fd)
 {
@@ -537,7 +536,7 @@ char *fuzz_dlerror (void);
 void *fuzz_dlsym (void *handle, const char *name);
 int fuzz_dlinfo (void *handle, int request, void *info);
 
-/* No module depends on the directory that the process happens to be in. */
+/* Checks that a module is looked for by an absolute path. */
 int
 fuzz_access (const char *path,
              int         mode)
@@ -551,7 +550,7 @@ void *
 fuzz_dlopen (const char *file,
              int         flags)
 {
-  /* A library is asked for by its name if it is there already. */
+  /* With this flag the process asks whether a library is loaded. */
   if ((flags & RTLD_NOLOAD) != 0)
     return NULL;
   fuzz_check (file[0] == '/');
@@ -564,7 +563,7 @@ fuzz_dlerror (void)
   return (char *) "it is no shared object";
 }
 
-/* Whatever was sent has the shape that modules rely on. */
+/* Checks what modules rely on in the arguments. */
 static int
 check_args (const GForkArg *args,
             size_t          n_args)
@@ -587,8 +586,8 @@ check_args (const GForkArg *args,
   return total % 2;
 }
 
-/* The one to run and the one to call must not mind being taken for each other: the
- * template process cannot know what is exported. */
+/* The function to run may also be called, and the one to call may be run, as the template
+ * process cannot know which is which. */
 static int
 run_function (int             socket,
               const GForkArg *args,
@@ -674,12 +673,12 @@ static const struct gfork_language language = { serve_request, NULL };
 static uint8_t answers[1 << 22];
 static size_t n_answered;
 
-/* What is so short the kernel never cuts. */
+/* The kernel never sends a part of what is so short. */
 #define MOST_AT_ONCE 16
 
 ssize_t fuzz_sendmsg (int socket, const struct msghdr *message, int flags);
 
-/* Takes what the template process has sent, so that it is never made to wait. */
+/* Takes what the template process has sent, so that it never blocks. */
 static void
 drain (int from)
 {
@@ -717,7 +716,7 @@ fuzz_sendmsg (int                  socket,
 
   if ((flags & MSG_DONTWAIT) != 0 && next_bit (&behaviour.busy))
     {
-      /* A part of it goes, or nothing does. */
+      /* Either a part of the message is sent, or nothing. */
       first.iov_len /= 2;
       part.msg_iov = &first;
       errno = EAGAIN;
@@ -752,7 +751,7 @@ check_answers (void)
       fuzz_check (header.length <= 8192);
       position += sizeof header + header.length;
       if (header.verb == GFORK_READY)
-        return; /* and then the function may write */
+        return; /* then comes what the function writes */
     }
 }
 
@@ -768,7 +767,7 @@ serve_input (struct fuzz_input *input)
   control = ends[0];
   child_control = child_ends[0];
 
-  /* All that is to come comes at once, so that the template process need never wait. */
+  /* The whole input is sent at once, so that the template process never waits for more. */
   while (child_input.size > 0 && fuzz_send (&child_input, child_ends[0], -1))
     ;
   shutdown (child_ends[0], SHUT_WR);
@@ -805,7 +804,7 @@ fill_gaps (void)
   fuzz_check (setrlimit (RLIMIT_NOFILE, &limit) == 0);
 }
 
-/* As the end of the process would. */
+/* Closes what the end of the process would close. */
 static void
 close_received (void)
 {

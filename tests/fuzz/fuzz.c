@@ -1,4 +1,4 @@
-/* fuzz.c: what the fuzz targets share
+/* fuzz.c: functions that the fuzz targets share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -46,7 +46,7 @@ fuzz_take_16 (struct fuzz_input *input)
   return low | fuzz_take (input) << 8;
 }
 
-/* As many as there are, and @size at most. */
+/* Takes up to @size bytes, and sets it to how many there were. */
 const uint8_t *
 fuzz_take_bytes (struct fuzz_input *input,
                  size_t            *size)
@@ -76,7 +76,7 @@ make_memory (bool sealed,
   return fd;
 }
 
-/* Returns what stands for a pidfd where there is none. */
+/* Returns the pidfd of a process that has ended; another descriptor if there are no pidfds. */
 static int
 make_process (bool reaped)
 {
@@ -94,7 +94,7 @@ make_process (bool reaped)
   return fd >= 0 ? fd : open ("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
-/* The descriptors that are sent, made once: what receives them has duplicates. */
+/* Makes the descriptors that are sent. They are made once, as the receiver gets duplicates. */
 static const int *
 get_kinds (void)
 {

@@ -1,7 +1,7 @@
-/* fuzz.h: what the fuzz targets share
+/* fuzz.h: functions that the fuzz targets share
  *
- * An input is a script: bytes that say what happens, in between bytes that go
- * over a socket. Reading past its end gives zeros.
+ * An input is a script: bytes that say what happens, and among them bytes that are sent over a
+ * socket. Past its end there are zeros.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -27,9 +27,9 @@ uint16_t fuzz_take_16 (struct fuzz_input *input);
 const uint8_t *fuzz_take_bytes (struct fuzz_input *input,
                                  size_t            *size);
 
-/* Sends what the script says: the number of descriptors, of what kind, the
- * number of bytes (16 bits), the bytes. Returns false if the socket takes no more.
- * A descriptor of the kind FUZZ_SOCKET is @socket. */
+/* Sends a message. The script has the number of descriptors, a kind for each, the number of
+ * bytes (16 bits), and the bytes. A descriptor of the kind FUZZ_SOCKET is @socket. Returns false
+ * if the socket takes no more. */
 bool fuzz_send (struct fuzz_input *input,
                 int                to,
                 int                socket);
@@ -39,20 +39,20 @@ enum fuzz_kind
   FUZZ_NULL,
   FUZZ_SEALED,   /* memory, sealed: FUZZ_MEMORY bytes, and a NUL */
   FUZZ_OPEN,     /* the same, unsealed */
-  FUZZ_NO_NUL,   /* sealed, with something else behind */
+  FUZZ_NO_NUL,   /* sealed, with another byte after them */
   FUZZ_SOCKET,
   FUZZ_PIPE,     /* the end for writing */
   FUZZ_REAPED,   /* the pidfd of a process that was reaped */
-  FUZZ_UNREAPED, /* and of one that was not */
+  FUZZ_UNREAPED, /* the pidfd of a process that has ended and was not reaped */
   FUZZ_N_KINDS,
 };
 
 #define FUZZ_MEMORY 70000
 
-/* How many descriptors are open, those that are sent included. */
+/* Returns how many descriptors are open, with those that can be sent. */
 unsigned fuzz_count_fds (void);
 
-/* Says what must not happen, and crashes. */
+/* Crashes with a message if the condition does not hold. */
 #define fuzz_check(condition) \
   ((condition) ? (void) 0 : fuzz_fail (#condition, __FILE__, __LINE__))
 

@@ -1,9 +1,9 @@
-/* masks.h: what the template process must not really do while it is fuzzed
+/* masks.h: replaces what the template process must not do while it is fuzzed
  *
- * Included before anything else into its sources: it forks, ends, executes, loads
- * and kills nothing, leaves environment, directory, title and the descriptors below
- * alone, and its memory is freed when the input is done. fuzz-serve.c has what
- * stands in for these.
+ * This is included before anything else into the sources of the template process, so that it
+ * calls the functions of fuzz-serve.c. Nothing is forked, ended, executed, loaded or killed. The
+ * environment, the directory, the title and the fuzzer's own descriptors stay as they are.
+ * Memory is freed at the end of the input.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* served.c: the template process, with its beginning within reach
+/* served.c: the template process, with a way in for the fuzzer
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

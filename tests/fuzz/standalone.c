@@ -1,7 +1,7 @@
-/* standalone.c: gives a fuzz target the inputs that its arguments name
+/* standalone.c: runs a fuzz target with the inputs that the arguments name
  *
- * In place of libFuzzer, for every compiler: each argument is a file or a
- * directory of files.
+ * It takes the place of libFuzzer, with any compiler. Each argument is a file or a directory of
+ * files.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -24,7 +24,7 @@ run_file (const char *path)
   uint8_t *data;
 
   fuzz_check (file != NULL && fstat (fileno (file), &st) == 0);
-  /* Of exactly that size, so that reading past the end is noticed. */
+  /* The memory has exactly that size, so that a sanitizer notices a read past the end. */
   data = malloc (st.st_size > 0 ? st.st_size : 1);
   fuzz_check (data != NULL && fread (data, 1, st.st_size, file) == (size_t) st.st_size);
   fclose (file);

@@ -1,4 +1,4 @@
-/* test-atfork.c: counts the forks that its pthread_atfork() handlers see
+/* test-atfork.c: a module that counts the forks that its pthread_atfork() handlers see
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

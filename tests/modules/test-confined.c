@@ -1,4 +1,4 @@
-/* test-confined.c: does what tests/sandbox.c asks, and says how that went
+/* test-confined.c: a worker that does what tests/sandbox.c asks, and reports the result
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

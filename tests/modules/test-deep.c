@@ -1,4 +1,4 @@
-/* test-deep.c: has a handler called at exit, and has no destructor
+/* test-deep.c: a module that has an exit handler, and no destructor
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

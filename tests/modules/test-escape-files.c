@@ -1,4 +1,4 @@
-/* test-escape-files.c: reading, writing and executing files
+/* test-escape-files.c: ways out of a sandbox by files
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-escape-kernel.c: sockets, and the rest of the kernel
+/* test-escape-kernel.c: ways out of a sandbox by sockets and other parts of the kernel
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,5 @@
-/* test-escape-processes.c: signals, other processes, namespaces and identity
+/* test-escape-processes.c: ways out of a sandbox by signals, other processes, namespaces and
+ * identity
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

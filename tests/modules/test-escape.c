@@ -1,8 +1,8 @@
-/* test-escape.c: ways out of a sandbox, for tests/escapes.c to have them tried
+/* test-escape.c: tries ways out of a sandbox, for tests/escapes.c
  *
- * It is a module, a program of its own, a part of a program that forks itself, and what
- * Python loads by ctypes. Each attempt is made in a fork of the worker, so that it has the
- * process to itself.
+ * This is a module, a program of its own, a part of a program that forks itself, and a library
+ * that Python loads by ctypes. Each attempt is made in a fork of the worker, so that it has a
+ * process for itself.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

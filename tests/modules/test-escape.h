@@ -1,4 +1,4 @@
-/* test-escape.h: what the attempts to leave a sandbox share
+/* test-escape.h: declarations that the ways out of a sandbox share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

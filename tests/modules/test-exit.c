@@ -1,4 +1,4 @@
-/* test-exit.c: tells when its atexit handler and its destructor are run
+/* test-exit.c: a module that reports when its exit handler and its destructor run
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,5 +1,5 @@
-/* test-fini.c: has a function that is called at its end, as a destructor or by the
- * linker's option -fini
+/* test-fini.c: a module with a function that is called at exit, as a destructor or by the linker's
+ * option -fini
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-guest.c: what code of modules does in a template: starts programs, prints, draws
+/* test-guest.c: a module that starts programs, prints and draws random numbers in a template
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,5 @@
-/* test-inside.c: what has to work in a sandbox: GLib's main loop, threads and tasks, and gdk-pixbuf
+/* test-inside.c: uses what has to work in a sandbox: GLib's main loop, threads and tasks, and
+ * gdk-pixbuf
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* test-leave.c: leaves something to be done at exit, in each way there is
+/* test-leave.c: functions that leave something to be done at exit, each in another way
  *
- * It has no destructor and registers nothing when it is loaded, so that the worker is
- * one that has nothing to do at exit but for what its function has left.
+ * The module has no destructor and registers nothing when it is loaded. So a worker has nothing
+ * to do at exit but what its function has left.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-module.h: what the modules of the tests share
+/* test-module.h: declarations that the modules of the tests share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

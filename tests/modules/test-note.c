@@ -1,4 +1,4 @@
-/* test-note.c: leaves a trace of each call in a file
+/* test-note.c: a module that writes each call to a file
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-other.c: has functions of the same names as test-worker.c
+/* test-other.c: a module with functions of the same names as test-worker.c
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-prefixed.c: built as libtest-prefixed.so
+/* test-prefixed.c: a module that is built as libtest-prefixed.so
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

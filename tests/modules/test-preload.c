@@ -1,4 +1,4 @@
-/* test-preload.c: has functions that come before those of the C library, for LD_PRELOAD
+/* test-preload.c: a library for LD_PRELOAD that replaces functions of the C library
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

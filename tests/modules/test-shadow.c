@@ -1,4 +1,4 @@
-/* test-shadow.c: built twice under one name, in two directories
+/* test-shadow.c: a module that is built twice with the same name, in two directories
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

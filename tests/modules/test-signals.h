@@ -1,4 +1,4 @@
-/* test-signals.h: which signals are not the program's own in a test
+/* test-signals.h: which signals belong to valgrind or a sanitizer
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

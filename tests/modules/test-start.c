@@ -1,4 +1,4 @@
-/* test-start.c: starts a thread when it is loaded
+/* test-start.c: a module that starts a thread when it is loaded
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-thread.c: leaves a thread behind, which makes a template unforkable
+/* test-thread.c: a module that leaves a thread running, so that the template cannot be forked
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-trouble.c: calls that fail, crash, vanish, or break the template
+/* test-trouble.c: functions that fail, crash, end the process, or damage the template
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* test-undefined.c: cannot be loaded, as it needs a function that nobody has
+/* test-undefined.c: a module that cannot be loaded, as it needs a function that does not exist
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

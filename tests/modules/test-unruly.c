@@ -1,4 +1,4 @@
-/* test-unruly.c: a module that does what is the template's business
+/* test-unruly.c: a module that changes what the template relies on
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

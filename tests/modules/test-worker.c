@@ -1,6 +1,6 @@
-/* test-worker.c: the worker most tests run; it shows what it was given
+/* test-worker.c: the worker that most tests run, which reports what it was given
  *
- * It is compiled into those test programs too that are forked themselves.
+ * It is also compiled into test programs that fork themselves.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

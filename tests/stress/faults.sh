@@ -1,6 +1,6 @@
 #!/bin/sh
-# faults.sh BUILD [--quick]: makes every system call fail, one after another. The
-# table goes to BUILD/faults.txt, too, with all that was said.
+# faults.sh BUILD [--quick]: makes every system call fail, one after another. The table, and
+# everything that was printed, is also written to BUILD/faults.txt.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,6 +1,6 @@
 #!/bin/sh
-# fuzz.sh BUILD [--quick]: ten minutes for each target, or five seconds. The build is
-# another one, with clang.
+# fuzz.sh BUILD [--quick]: fuzzes each target for ten minutes, or for five seconds, in a build
+# of its own with clang, beside BUILD.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,6 +1,6 @@
 #!/bin/sh
 # kill.sh BUILD [--quick]: kills and stops the application, its templates and workers, at
-# every stage of a launch and at any moment. Prints what happened to whom, and with
+# every stage of a launch and at random moments. Prints how often each was struck, and with
 # each failure the command that repeats it.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers

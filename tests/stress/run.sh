@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh [--quick] [PART...]: puts the library under stress, and prints figures. With
-# --quick a sample of it. The parts are the scripts beside this one, each of which
-# can be run as PART.sh BUILD [--quick]; status 77 means that it was skipped.
+# run.sh [--quick] [PART...]: runs the stress tests, or with --quick a sample of them, and
+# prints figures. The parts are the scripts beside this one, each of which can also be run as
+# PART.sh BUILD [--quick]. The status 77 means that it was skipped.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

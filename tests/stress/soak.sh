@@ -1,7 +1,7 @@
 #!/bin/sh
-# soak.sh BUILD [--quick]: very many workers, 16 in flight: by the main loop; in a
-# program that never iterates its main context; and in one that never waits for any
-# process. Prints what the application and its templates take, and fails if that grows,
+# soak.sh BUILD [--quick]: makes very many workers, 16 in flight: by the main loop; in a
+# program that never iterates its main context; and in one that never waits for a process.
+# Prints the memory and descriptors of the application and its templates. Fails if these grow,
 # or if a worker is lost or remains.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers

@@ -1,8 +1,8 @@
 #!/bin/sh
-# threads.sh BUILD [--quick]: 16 threads that do everything at once, on the same and on
-# different templates: as fast as they can, watched by the thread sanitizer, and watched by
-# helgrind, which watches the tests of a pool's jobs, too. Fails if anything goes wrong or
-# either of the two has something to report.
+# threads.sh BUILD [--quick]: runs 16 threads that do everything at once, on the same and on
+# different templates: as fast as they can, under the thread sanitizer, and under helgrind.
+# The tests of a pool's jobs run under helgrind, too. Fails if anything goes wrong, or if one of
+# the two reports something.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* app.c: an application that comes from outside the tree
+/* app.c: an application that is built outside of the tree
  *
- * Runs the function that its command line names, and prints what that says, or why it could
- * not be run.
+ * It runs the function that its command line names, and prints what that writes, or why it
+ * could not be run.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-# app.py: an application in Python that comes from outside the tree
+# app.py: an application in Python outside of the tree
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* worker.c: a worker that comes from outside the tree
+/* worker.c: a worker that is built outside of the tree
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later

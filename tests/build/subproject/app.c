@@ -1,6 +1,6 @@
 /* app.c: a program with the library as its subproject
  *
- * Runs a function of its own in a worker; with `--no-embedding` it runs a program,
+ * It runs a function of its own in a worker; with `--no-embedding` it runs a program,
  * and with `--module` a function of a module.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers

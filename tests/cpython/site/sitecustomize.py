@@ -1,4 +1,4 @@
-# sitecustomize.py: what the interpreter imports when it starts
+# sitecustomize.py: registers the start method when the interpreter starts
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,7 +1,7 @@
-/* faults-program.c: uses all of the library once, while system calls fail
+/* faults-program.c: uses everything of the library once, while system calls fail
  *
- * To be run by faults.py, which makes a call fail in this process or in those that
- * come of it. Each step says on standard output how it went:
+ * faults.py runs it, and makes a call fail in this process or in those that it starts. Each step
+ * prints how it went:
  *
  *   STEP: ok
  *   STEP: CODE MESSAGE     it has failed as it may
@@ -34,7 +34,7 @@ static const char *work = "work";
 
 /* ——— Saying how it went ——— */
 
-/* By a call that is not made to fail. */
+/* Prints by a call that is not made to fail. */
 static void G_GNUC_PRINTF (1, 2)
 say (const char *format,
      ...)
@@ -74,7 +74,7 @@ say_ok (const char *step)
   return TRUE;
 }
 
-/* Every failure has to be one of the library's, and to say something. */
+/* Prints a failure. Each has to have a domain of the library, and a message. */
 static gboolean
 say_failed (const char   *step,
             const GError *error)
@@ -97,7 +97,7 @@ say_failed (const char   *step,
 
 /* ——— What is open here ——— */
 
-/* The pipes that were made here. */
+/* The ends of the pipes that this program has made. */
 static GArray *pipes;
 
 static gboolean
@@ -113,10 +113,10 @@ is_pipe_of_ours (int fd)
   return FALSE;
 }
 
-/* All but the wake-ups of GLib's main contexts, which stay, and are pipes if it could
- * not have better; but one epoll descriptor, by which the library looks after what nobody
- * waits for; and but a file of /proc, which g_file_get_contents() forgets if
- * fdopen() fails. It is not this that is tested, so what was made to fail is tried again. */
+/* Lists the open descriptors, but for those that may stay: the wake-ups of GLib's main contexts,
+ * which are pipes if GLib could have nothing better; the one epoll descriptor of the library's
+ * upkeep; and a file of /proc, which g_file_get_contents() does not close if fdopen() fails.
+ * This is not what is tested, so a call that fails is tried again. */
 static char *
 list_fds (void)
 {
@@ -156,7 +156,7 @@ list_fds (void)
 
 /* ——— Parts of steps ——— */
 
-/* A pipe is not what is tested either. */
+/* Makes a pipe. This is not what is tested either. */
 static void
 make_pipe (int fds[2])
 {
@@ -181,7 +181,7 @@ close_fd (int *fd)
   *fd = -1;
 }
 
-/* Reads until the end, with no help of GLib's. */
+/* Reads until the end of file, without GLib. */
 static char *
 read_all (int fd)
 {
@@ -202,7 +202,7 @@ read_all (int fd)
     }
 }
 
-/* Sends all kinds of things, among them a descriptor that the worker writes to. */
+/* Sends arguments of each kind, and among them a descriptor that the worker writes to. */
 static void
 prepare (GForkTemplate *template,
          int           *answer)
@@ -223,7 +223,7 @@ prepare (GForkTemplate *template,
   close_fd (&fds[1]);
 }
 
-/* Waits for a worker, which has to end as it should, unless nobody can know. */
+/* Waits for a worker, which has to end with this status, unless it is LOST. */
 static gboolean
 await_end (const char   *step,
            GForkProcess *process,
@@ -240,8 +240,8 @@ await_end (const char   *step,
   return TRUE;
 }
 
-/* A worker that runs says "good", into both descriptors that it was given, and ends
- * with status 3. */
+/* Checks that a worker writes "good" to both descriptors that it was given, and ends with status
+ * 3. */
 static gboolean
 check_worker (const char   *step,
               GSocket      *socket,
@@ -264,7 +264,7 @@ check_worker (const char   *step,
   return TRUE;
 }
 
-/* What nobody serves any more has nobody who has what was sent to it. */
+/* Checks that no process has what was sent to one that has ended. */
 static void
 check_gone (const char *step,
             int        *answer)
@@ -373,7 +373,7 @@ on_running (GObject      *source,
   g_fork_process_wait_async (process, NULL, on_waited, launches);
 }
 
-/* A template, two forks of it, and the template itself, which has children then. */
+/* Runs two forks of a template, and then the template itself, which has children by then. */
 static gboolean
 step_fork (void)
 {
@@ -390,7 +390,7 @@ step_fork (void)
 
       g_fork_template_run_async (fork, work, NULL, on_running, &launches);
     }
-  /* After that the template looks after its children. */
+  /* From then on the template has to look after its children. */
   g_fork_template_call (template, "set_up", (const char *[]){ "ready", NULL });
   good = run ("parent", template, NULL);
   g_main_loop_run (loop);
@@ -412,7 +412,7 @@ step_signal (void)
     return say_failed ("signal", error);
   if (!g_fork_process_send_signal (process, SIGTERM, &error))
     {
-      /* It has not been sent: then the worker ends by itself. */
+      /* The signal was not sent, so the worker is to end by itself. */
       say_failed ("signal", error);
       g_clear_object (&socket);
       await_end ("signal", process, 5 << 8);
@@ -480,7 +480,7 @@ step_exec_nothing (void)
   socket = g_fork_template_execv (template, argv, G_FORK_EXEC_NONE, &process, NULL, &error);
   if (socket != NULL)
     {
-      /* The process could not tell: then its status does, as a shell's would. */
+      /* The process could not send the error. Then its status has to tell, as in a shell. */
       if (!await_end ("exec-nothing", process, 127 << 8))
         return FALSE;
       g_set_error (&error, G_FORK_ERROR, G_FORK_ERROR_EXEC, "It ended with status 127");
@@ -516,7 +516,7 @@ step_spares (void)
   return good && say_ok ("spares");
 }
 
-/* Workers that nobody waits for, of templates that nobody closes. */
+/* Forgets workers without waiting for them, and templates without closing them. */
 static gboolean
 step_forget (void)
 {
@@ -571,7 +571,7 @@ call (GForkPool  *pool,
   return TRUE;
 }
 
-/* Each job is answered, or fails, and nobody is left of a pool that was stopped. */
+/* Each job is answered or fails, and no worker is left of a pool that was stopped. */
 static gboolean
 use_pool (GForkPool *pool)
 {
@@ -677,9 +677,9 @@ is_like_before (const char *before,
          || strcmp (now, "unknown") == 0;
 }
 
-/* The last things come to their end: the default template, what is still to be reaped, and
- * the sockets of templates until these have closed theirs. The main context sees to that, or
- * else the library's next call. */
+/* Waits until everything has ended that the library still has: the default template, processes
+ * to be reaped, and sockets of templates that were closed. The main context does that, or else
+ * the library's next call. */
 static void
 check_what_is_left (const char *before)
 {
@@ -737,13 +737,13 @@ main (int    argc,
 
   pipes = g_array_new (FALSE, FALSE, sizeof (ino_t));
   before = list_fds ();
-  /* This shows faults.py where the program begins. */
+  /* This call shows faults.py where the program begins. */
   personality (0xffffffff);
 
   for (guint i = 0; i < G_N_ELEMENTS (parts[0].steps) && steps[i] != NULL; i++)
     steps[i]();
 
-  /* A single call fails, so it must work again. */
+  /* Only one call was to fail, so the step must succeed now. */
   if (g_getenv ("FAULTS_RECOVERS") != NULL && (flags & ONCE) == 0 && !steps[0]() && !steps[0]()
       && !steps[0]())
     say_wrong ("recovery", "there is none");

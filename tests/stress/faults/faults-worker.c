@@ -1,7 +1,7 @@
-/* faults-worker.c: what the processes of faults-program.c run and call
+/* faults-worker.c: the functions that the processes of faults-program.c run and call
  *
- * A worker says "good" if it has all that was sent, and no descriptor besides.
- * It is a module, and is compiled into the program as well.
+ * A worker writes "good" if it has everything that was sent, and no other descriptor. This is a
+ * module, and is compiled into the program as well.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -44,7 +44,7 @@ set_up (const GForkArg *args,
   return 0;
 }
 
-/* What is open and was not sent; -1 if there is nothing. */
+/* Returns a descriptor that is open and was not sent; -1 if there is none. */
 static int
 find_stray (int             socket,
             const GForkArg *args,
@@ -74,7 +74,7 @@ all_are (const GForkArg *arg,
   return true;
 }
 
-/* Repeats what was made to fail: it is not this that is tested. */
+/* Writes a text. This is not what is tested, so a call that fails is repeated. */
 static void
 say (int         fd,
      const char *text)
@@ -122,7 +122,7 @@ work (int             socket,
   return check (socket, args, n_args, find_stray (socket, args, n_args));
 }
 
-/* A fork of a program with GLib keeps the wake-ups of its main contexts. */
+/* Runs in a fork of a program with GLib, which keeps the wake-ups of its main contexts. */
 EXPORT int
 work_in_program (int             socket,
                  const GForkArg *args,
@@ -131,7 +131,7 @@ work_in_program (int             socket,
   return check (socket, args, n_args, -1);
 }
 
-/* Waits for a signal, or until nobody wants to know any more. */
+/* Lives until a signal kills it, or the application closes the socket. */
 EXPORT int
 linger (int             socket,
         const GForkArg *args,
@@ -141,7 +141,7 @@ linger (int             socket,
 
   (void) args;
   (void) n_args;
-  signal (SIGPIPE, SIG_IGN); /* perhaps nobody listens any more */
+  signal (SIGPIPE, SIG_IGN); /* the application may have closed the socket */
   say (socket, "good\n");
   while (read (socket, &byte, 1) > 0 || errno == EINTR)
     errno = 0;

@@ -1,8 +1,8 @@
-/* annotate-helgrind.c: tells helgrind of the order that GLib makes
+/* annotate-helgrind.c: tells helgrind which order GLib's locks make
  *
- * GLib's locks are made of atomic operations and futexes, which helgrind does not
- * understand. Valgrind calls these functions in place of GLib's, also within GLib; outside
- * of valgrind they are never called.
+ * GLib's locks are made of atomic operations and futexes, which helgrind does not understand.
+ * Valgrind calls these functions in place of GLib's, also within GLib. Without valgrind they are
+ * never called.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -121,7 +121,7 @@ GLIB (g_once_init_leave) (volatile void *location,
 
 /* ——— The last reference ——— */
 
-/* Whatever was done with an object by those who had a reference is done before it is
+/* Everything that was done with an object by those who had a reference happens before it is
  * freed. */
 
 void GOBJECT (g_object_unref) (gpointer object);

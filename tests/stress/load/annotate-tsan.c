@@ -1,9 +1,8 @@
-/* annotate-tsan.c: tells the thread sanitizer of the order that GLib makes
+/* annotate-tsan.c: tells the thread sanitizer which order GLib's locks make
  *
- * GLib is not compiled for the sanitizer, and its locks are made of atomic operations and
- * futexes that this does not see. So these functions take the place of GLib's, say what
- * they mean, and call them: the library and the program reach GLib through the linker, which
- * finds these first. What GLib does within itself is not looked at.
+ * GLib is not compiled for the sanitizer, which therefore does not see the atomic operations and
+ * futexes of its locks. The linker finds these functions before GLib's: they tell the sanitizer
+ * what they do, and call GLib's. Calls within GLib are not seen.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,7 +14,7 @@
 
 #pragma GCC visibility push(default)
 
-/* The next definition of the function that this is written in. */
+/* Finds GLib's definition of the function in which this stands. */
 #define NEXT(name, type, ...) \
   static type (*next) (__VA_ARGS__); \
   if (g_atomic_pointer_get (&next) == NULL) \
@@ -98,7 +97,7 @@ gboolean
 
 /* ——— The last reference ——— */
 
-/* Whatever was done with an object by those who had a reference is done before it is
+/* Everything that was done with an object by those who had a reference happens before it is
  * freed. */
 
 void
@@ -137,8 +136,8 @@ gpointer
 
 /* ——— Sources ——— */
 
-/* The context's lock is between the thread that attaches, destroys or drops a source and
- * the one in which it is dispatched. */
+/* The lock of the context orders what a thread does that attaches, destroys or drops a source
+ * and what the thread does that dispatches it. */
 
 typedef struct
 {
@@ -162,7 +161,7 @@ dispatch (GSource     *source,
   return remains;
 }
 
-/* The same functions, but for what is above. There are few sets of them. */
+/* Returns functions that also do what is above. There are few sets of them. */
 static GSourceFuncs *
 annotated_funcs (const GSourceFuncs *original)
 {

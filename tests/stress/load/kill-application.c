@@ -1,4 +1,4 @@
-/* kill-application.c: the application of load-kill, whose processes are struck
+/* kill-application.c: the application of load-kill, whose processes are killed and stopped
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -64,7 +64,8 @@ reach (int stage)
 
 #define BIT(role) (1u << (role))
 
-/* The sub-template is the last child of the default one until something else is. */
+/* Whether one of these roles was killed. A worker is found as the last child of the default
+ * template, which may have been the sub-template. */
 static gboolean
 was_killed (guint roles)
 {
@@ -91,7 +92,7 @@ fail (const char *format,
   _exit (3);
 }
 
-/* Nothing may fail unless one of these was killed, and then in one way. */
+/* Checks that something has failed only if one of these roles was killed, and with this error. */
 static void
 check (const char   *what,
        const GError *error,
@@ -264,8 +265,7 @@ wait_for (LaunchId id)
       g_main_context_iteration (NULL, TRUE);
 }
 
-/* Whatever was killed before, new templates work; at any moment it may be this one that
- * is. */
+/* Checks that new templates work after any kill. This one may be killed, too. */
 static void
 check_new (void)
 {
@@ -384,7 +384,7 @@ be_application (const char *program,
   g_fork_template_close (sub);
   reach (SUB_CLOSED);
 
-  /* The answer may have been there before it was cancelled. */
+  /* The answer may have come before it was cancelled. */
   tell_to_leave (UNWANTED);
   if (wait_for_second)
     {

@@ -1,4 +1,4 @@
-/* kill-strike.c: striking the processes of load-kill's application
+/* kill-strike.c: kills and stops processes of load-kill's application
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -18,7 +18,7 @@ const char *const role_names[N_ROLES] = {
 };
 const char *const blow_names[N_BLOWS] = { "SIGKILL", "SIGSTOP, SIGCONT", "SIGSTOP, SIGKILL" };
 
-/* The pid at the end of a list in /proc, but for the sub-template's. */
+/* Returns the last child in the list of /proc that is not the sub-template. */
 static int
 last_child (int pid)
 {
@@ -51,8 +51,8 @@ find (Role role)
     }
 }
 
-/* By a pidfd, and only within the group of the application, so that nobody else is hit
- * whose number it is by then. Returns the pidfd for further blows, -1 if there is no such
+/* Signals by a pidfd, and only within the process group of the application, so that no other
+ * process with the same ID is hit. Returns the pidfd for more signals; -1 if there is no such
  * process. */
 int
 strike (Role role,

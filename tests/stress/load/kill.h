@@ -1,4 +1,4 @@
-/* kill.h: what the driver and the application of load-kill share
+/* kill.h: declarations that the driver and the application of load-kill share
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -54,7 +54,7 @@ enum
   ANY_MOMENT = N_STAGES
 };
 
-/* For every stage, so many rounds at any moment. */
+/* For each stage there are so many rounds at random moments. */
 #define MOMENTS 5
 
 typedef enum
@@ -65,10 +65,10 @@ typedef enum
   N_LAUNCHES
 } LaunchId;
 
-/* The status that each leaves with. */
+/* The exit status of each worker. */
 #define STATUS(launch) (11 + (launch))
 
-/* Shared by the two programs. */
+/* The state in memory that the two processes share. */
 typedef struct
 {
   int pids[N_ROLES]; /* as far as known; of the workers, see there */
@@ -86,8 +86,7 @@ typedef struct
 
 extern Board *board;
 
-/* Strikes the process that has a role, if there is one. Returns a pidfd for further blows,
- * or -1. */
+/* Signals the process that has a role, if there is one. Returns a pidfd for more signals, or -1. */
 int  strike         (Role         role,
                      Blow         blow);
 void follow_up      (int          pidfd,

@@ -1,9 +1,9 @@
-/* load-kill.c: kills and stops each of those who take part, at every stage
+/* load-kill.c: kills and stops the application, its templates and workers, at every stage
  *
- * load-kill [--seed SEED] [--round ROUND] ROUNDS. In each round an application makes
- * workers, off the default template and off a sub-template, talks to them, cancels
- * one, waits for them and goes. Meanwhile one of the processes is struck: at a certain
- * stage of the application's work by itself, or at any moment by this program. Then:
+ * load-kill [--seed SEED] [--round ROUND] ROUNDS. In each round an application makes workers,
+ * forked from the default template and from a sub-template, talks to them, cancels one, waits
+ * for them and ends. Meanwhile one of the processes is struck, that is killed or stopped: by the
+ * application at a certain stage of its work, or by this program at any moment. Then:
  *
  *  - the application comes to its end, and nothing but what was struck has failed;
  *  - a status that it gets is true, or LOST if the template has been killed;
@@ -11,7 +11,7 @@
  *  - without the application its templates go, within a thousand looks a millisecond
  *    apart, and the workers that were not told to leave stay, and can leave properly.
  *
- * This program is the subreaper of all, so that it sees every orphan.
+ * This program is the subreaper of all of them, so that it sees every orphan.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -31,7 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How often, a millisecond apart, it is looked for what must happen. */
+/* How many times it looks for what must happen, a millisecond apart. */
 #define PATIENCE 1000
 #define HANGING 30000
 
@@ -87,7 +87,7 @@ complain (const char *format,
   driver.failed = TRUE;
 }
 
-/* A millisecond, or until a child has ended or stopped. */
+/* Waits for a millisecond, or until a child has ended or stopped. */
 static void
 wait_a_look (void)
 {
@@ -109,7 +109,7 @@ reap (void)
     {
       if (WIFSTOPPED (wait_status))
         {
-          /* It may be an orphan, which the process that stopped it lets go on. */
+          /* It may also be an orphan. The process that has stopped that lets it go on. */
           if (pid == driver.pid)
             driver.stopped_looks = g_rand_int_range (driver.random, 1, 6);
           continue;
@@ -149,7 +149,7 @@ find_logged (int pid)
   return NULL;
 }
 
-/* The orphans: children of this program's, which has no others once the application has
+/* Lists the orphans: the children of this program, which has no others when the application has
  * ended. */
 static GArray *
 list_orphans (void)
@@ -244,7 +244,8 @@ start_application (void)
   fcntl (driver.log, F_SETFL, O_NONBLOCK);
 }
 
-/* Until the application has ended; strikes, if that is not the application's business. */
+/* Waits until the application has ended, and strikes, if the application is not to do that
+ * itself. */
 static void
 watch_application (void)
 {
@@ -305,13 +306,13 @@ check_application (void)
     complain ("the application has ended with wait status %x", (guint) wait_status);
 }
 
-/* The templates have to go; workers that nobody told to leave have to stay. */
+/* Checks that templates end, and that workers stay that were not asked to leave. */
 static void
 check_orphans (void)
 {
   int looks;
 
-  /* Of whom the application had no time to say so. */
+  /* Stopped processes go on, also if the application had no time to see to that. */
   kill (-driver.pid, SIGCONT);
 
   for (looks = 0; !only_workers_are_left () && looks < HANGING; looks++)
@@ -341,8 +342,8 @@ check_orphans (void)
     }
 }
 
-/* What was not wanted, or could not be had, must not be there; the others leave when they
- * are told. */
+/* Checks that no worker is there that was not wanted or could not be made, and that the others
+ * leave when they are asked to. */
 static void
 end_workers (void)
 {

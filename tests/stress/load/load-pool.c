@@ -1,4 +1,4 @@
-/* load-pool.c: very many jobs, while workers are killed at random
+/* load-pool.c: has a pool do very many jobs, while workers are killed at random
  *
  * Each job has to be answered exactly once, with its own reply or as lost, and neither
  * descriptors nor memory may pile up.
@@ -117,7 +117,7 @@ kill_one (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Does a tenth of the jobs first, so that what is allocated once is there. */
+/* Does a tenth of the jobs first, so that everything is allocated that is allocated once. */
 static void
 run (Load    *load,
      guint64  n_jobs)
@@ -174,9 +174,9 @@ main (int    argc,
            load.fds_after, load.rss_before / 1024, load.rss_after / 1024);
   for (guint64 i = 0; i < n_jobs; i++)
     g_assert_cmpuint (load.answers[i], ==, 1);
-  /* A worker that is just being started or has just ended has a few. */
+  /* A worker that is being started or has just ended has a few descriptors. */
   g_assert_cmpuint (load.fds_after, <=, load.fds_before + 3 * N_WORKERS);
-  /* The pages of the answers are touched meanwhile. */
+  /* The pages of the array of answers are touched meanwhile. */
   g_assert_cmpuint (load.rss_after, <=, load.rss_before + n_jobs + 4 * 1024 * 1024);
 
   g_fork_pool_stop (load.pool, NULL, &error);

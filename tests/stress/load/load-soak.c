@@ -1,8 +1,8 @@
-/* load-soak.c: very many workers, and what they leave behind: nothing
+/* load-soak.c: makes very many workers, and checks that they leave nothing behind
  *
- * load-soak KIND LAUNCHES [IN-FLIGHT]. Between spells of work everything has to come
- * to rest, and then the application and its templates must have as many descriptors as
- * after the first spell, no zombie, and not have grown.
+ * load-soak KIND LAUNCHES [IN-FLIGHT]. The launches are made in spells. After each spell
+ * everything has to come to rest: the application and its templates must have as many
+ * descriptors as after the first one, no zombie, and not have grown.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,15 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How often all comes to rest, and how often that is printed. */
+/* How many spells there are, and how many of them make a line of the output. */
 #define SPELLS 50
 #define SPELLS_A_LINE 5
 
-/* The first spells make what is kept: contexts, arenas, caches. */
+/* The first spells allocate what is kept: contexts, arenas, caches. */
 #define WARM_UP 10
 
-/* What a heap may differ by at rest, in KiB, and far less than anything that is lost
- * with each launch would make. */
+/* By how much a heap may differ at rest, in KiB. Something that was lost with each launch would
+ * make far more. */
 #define TOLERANCE 1024
 
 enum
@@ -90,7 +90,7 @@ measure (GPid pid)
   return size;
 }
 
-/* The children of @pid, but for the templates. */
+/* Returns how many children of @pid are no templates. */
 static guint
 count_workers (const Soak *soak,
                GPid        pid)
@@ -107,8 +107,8 @@ count_workers (const Soak *soak,
   return n;
 }
 
-/* Nobody asks for the ends of workers here that were not waited for, so it is looked
- * for them from outside. Direct children are reaped by the next call after their end. */
+/* Waits until everything is at rest. Workers that were not waited for are looked for in /proc,
+ * and direct children are reaped by the next call after their end. */
 static void
 come_to_rest (Soak *soak)
 {
@@ -240,7 +240,7 @@ start_some (Soak *soak)
     }
 }
 
-/* All by the main loop: as soon as one has ended, the next is started. */
+/* Launches by the main loop: when one worker has ended, the next is started. */
 static void
 spell_with_loop (Soak *soak,
                  guint n)
@@ -270,8 +270,8 @@ run_one (Soak          *soak,
   return launch;
 }
 
-/* All by synchronous calls, one after another. What the library has for the default main
- * context, which is these calls' as well, stays undone. */
+/* Launches by synchronous calls, one after another. The default main context is never iterated,
+ * so what the library leaves to that is not done. */
 static void
 spell_without_loop (Soak *soak,
                     guint n)
@@ -302,7 +302,7 @@ spell_without_loop (Soak *soak,
     }
 }
 
-/* Nobody ever asks how a worker has ended. Some have helpers of their own, which become
+/* Launches without ever waiting for a worker. Some have helpers of their own, which become
  * children of the application that no template reaps. */
 static void
 spell_without_waiting (Soak *soak,

@@ -1,13 +1,13 @@
-/* load-threads.c: many threads at once, on the same and on different templates
+/* load-threads.c: uses the same and different templates from many threads at once
  *
- * load-threads [--seed SEED] OPERATIONS [THREADS]. Each thread does so many things that
- * are chosen at random: it makes, forks, prepares, runs, cancels, closes, detaches and
- * drops templates, waits for processes, signals and drops them, of its own and those that
- * all share. The main thread has the default main context, where what the others have
- * begun without a context of their own is to arrive.
+ * load-threads [--seed SEED] OPERATIONS [THREADS]. Each thread does so many things that are
+ * chosen at random: it makes, forks, prepares, runs, cancels, closes, detaches and drops
+ * templates, waits for processes, signals and drops them. Some are its own, others are shared by
+ * all threads. The main thread iterates the default main context, in which the results arrive
+ * that other threads have begun without a context of their own.
  *
- * Whatever others do, an operation ends with what it was to achieve or with the error
- * that they are the cause of, and a status is the true one.
+ * An operation must succeed, or fail with the error that what another thread did has caused. A
+ * status must be the true one.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,7 +23,7 @@
 
 #define N_SHARED 6
 
-/* What all share. The lock is for the pointers, not for what they point to. */
+/* What all threads share. The lock is for the pointers, not for the objects. */
 static GMutex shared_lock;
 static GForkTemplate *shared_templates[N_SHARED];
 static GForkProcess *shared_processes[N_SHARED];
@@ -31,7 +31,7 @@ static GForkProcess *shared_processes[N_SHARED];
 static char *leave_with;
 static char *leave_at_eof;
 static int n_running;
-static int n_pending; /* results to come in the main thread */
+static int n_pending; /* results that are to arrive in the main thread */
 static guint n_operations;
 static guint32 seed;
 
@@ -47,7 +47,7 @@ typedef struct
 #define LOST (1u << G_FORK_ERROR_LOST)
 #define CANCELLED (1u << 31)
 
-/* Nothing may fail but for the reasons that there are. */
+/* Checks that an operation has failed only with one of these errors. */
 static void
 check (const char   *what,
        const GError *error,
@@ -186,8 +186,8 @@ run_shared (Thread *thread)
   g_autoptr (GError) error = NULL;
   g_autoptr (GSocket) socket G_GNUC_UNUSED = g_fork_template_run (template, leave_at_eof, &process, NULL, &error);
 
-  /* Of how many numbers it was sent nobody knows: none at all, and it would not know what
-   * to return. So it is ended in another way. */
+  /* Other threads may have sent it any number of arguments. Without one it would not know what
+   * to return. So it is killed. */
   check ("run", error, CLOSED);
   if (process != NULL)
     {
@@ -467,8 +467,8 @@ launch_in_main (Thread *thread)
   launch (thread, &n_pending);
 }
 
-/* A result that arrives in the main thread, perhaps before the call here has returned, and
- * a wait that is cancelled meanwhile. */
+/* Waits for a process by an operation whose result arrives in the main thread, perhaps before
+ * the call here has returned, and which is cancelled meanwhile. */
 static void
 wait_in_main (Thread *thread)
 {
@@ -524,8 +524,8 @@ do_anything (gpointer number)
   return NULL;
 }
 
-/* GObject publishes a class that one thread has made by an atomic operation, in which
- * helgrind sees no order. So they are made before there are threads. */
+/* When a thread has made a class, GObject publishes it by an atomic operation, in which helgrind
+ * sees no order. So classes are made before there are threads. */
 static void
 make_classes (void)
 {
@@ -547,8 +547,8 @@ has_only_child (GPid child)
   return strtol (children, &end, 10) == child && strspn (end, " ") == strlen (end);
 }
 
-/* Afterwards there is nothing but the default template, which has no work. What was left
- * to contexts that are no more, the next calls do. */
+/* Waits until only the default template is left. What was left to contexts that were freed is
+ * done by the next calls. */
 static guint
 come_to_rest (void)
 {

@@ -1,4 +1,4 @@
-/* load-worker.c: what is run under load
+/* load-worker.c: the functions that are run under load
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -42,10 +42,9 @@ leave_at_eof (int             socket,
   return got == 0 ? atoi (args[0].data) : 100;
 }
 
-/* Writes its pid and the status that it will leave with to the log, which is the
- * third argument, and then lives until it has to leave: by a byte "x" on its
- * socket, or by the end of the descriptor that is the second. The application may go;
- * any other byte it sends is sent back. */
+/* Writes its process ID and exit status to the log, which is the third argument. Then it lives,
+ * even without the application, until it gets a byte "x" by its socket, or the second argument,
+ * a descriptor, is at its end. Any other byte is sent back. */
 EXPORT int
 hold_out (int             socket,
           const GForkArg *args,
@@ -81,7 +80,7 @@ hold_out (int             socket,
     }
 }
 
-/* Jobs of load-pool. */
+/* Does the jobs of load-pool. */
 
 static int
 echo_job (const void *request,
