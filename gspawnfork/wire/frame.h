@@ -56,8 +56,8 @@ enum gfork_verb
   GFORK_CHDIR = 9,       /* directory */
   GFORK_MAP_FD = 10,     /* int32 target +1 descriptor */
   GFORK_MODULE_PATH = 11,/* directories, joined by ':' */
-  GFORK_FORK = 12,       /* uint32 id, optionally the name of a function that
-                          is likely to be run +1 descriptor: the new control socket */
+  GFORK_FORK = 12,       /* uint32 id, optionally the name of the function that is likely to be
+                          run, or "" for a program +1 descriptor: the new control socket */
   GFORK_SYNC = 13,       /* —, or any byte: report no child any more, as another
                           application takes over */
   GFORK_RUN = 14,        /* function */
