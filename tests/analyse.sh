@@ -64,13 +64,13 @@ run_gcc ()
   report "gcc -fanalyzer ($name)"
 }
 
-# What reads the list of commands needs the sources that are made.
+# Analysers that read compile_commands.json need all sources that are generated.
 configure_to_read ()
 {
   name=$1
   shift
   CC=clang configure "clang-$name" "$@"
-  ninja -C "$build" gspawnfork/gforkenumtypes.c gspawnfork/gforkenumtypes.h >/dev/null
+  (cd "$build" && ninja -t targets rule CUSTOM_COMMAND | grep '\.[ch]$' | xargs ninja) >/dev/null
   result=0
 }
 
