@@ -145,7 +145,7 @@ gfork_execute_describe (const char *path,
                         char       *reason,
                         size_t      reason_size)
 {
-  char line[MAX_FIRST_LINE];
+  char line[MAX_FIRST_LINE] = "";
   ssize_t length = -1;
   size_t start, end;
 

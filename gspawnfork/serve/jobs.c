@@ -40,6 +40,7 @@ set_data (GForkReply *reply,
   *reply = (GForkReply){ copy, copy != NULL ? length : 0, is_failure || copy == NULL };
   if (copy != NULL && length > 0)
     memcpy (copy, data, length);
+  /* cppcheck-suppress memleak; the reply has it now */
 }
 
 void

@@ -29,6 +29,7 @@ gfork_random_look (struct gfork_random *random)
   glib = dlopen ("libglib-2.0.so.0", RTLD_NOW | RTLD_NOLOAD);
   if (glib != NULL)
     random->set_glib_seed = (void (*) (uint32_t)) dlsym (glib, "g_random_set_seed");
+  /* cppcheck-suppress resourceLeak; GLib has to stay loaded, so its handle is kept */
 }
 
 /* Seeds the generators of the C library and GLib in a fork. To be called before code of a module
