@@ -49,6 +49,10 @@ FOREGROUND = '#123456'
 STYLESHEET = ('<style>svg{color:#222}'
               '@media (prefers-color-scheme:dark){svg{color:#ddd}}</style>')
 
+# In each plot, as in every other file. Written so that nobody takes it for this file's.
+LICENCE = ('<!-- SPDX-' 'FileCopyrightText: The gspawnfork developers\n'
+           '     SPDX-' 'License-Identifier: LGPL-2.1-or-later -->\n')
+
 
 class Results:
     def __init__(self, *filenames):
@@ -371,7 +375,7 @@ def end_plot(figure, axes, filename):
     pyplot.close(figure)
 
     text = filename.read_text(encoding='utf-8').replace(FOREGROUND, 'currentColor')
-    text = re.sub('(<svg[^>]*>)', r'\1' + STYLESHEET, text, count=1)
+    text = re.sub('(<svg[^>]*>)', LICENCE + r'\1' + STYLESHEET, text, count=1)
     text = '\n'.join(line.rstrip() for line in text.splitlines()) + '\n'
     filename.write_text(text, encoding='utf-8')
 

@@ -40,4 +40,5 @@ meson devenv -C "$build" env -u LD_LIBRARY_PATH \
 meson devenv -C "$build" \
   /usr/bin/python3 "$top/tests/bench/python-workers.py" --rounds "$rounds" \
   --json "$python_results"
-python3 "$top/docs/performance/draw.py" "$results" "$python_results"
+# The system's interpreter, which has the packages that were installed.
+/usr/bin/python3 "$top/docs/performance/draw.py" "$results" "$python_results"
