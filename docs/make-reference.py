@@ -8,8 +8,8 @@
     make-reference.py SOURCE-DIR PAGE… -- GI-DOCGEN generate OPTION…
 
 In the repository, pages link to each other as files, and name functions as code; in the
-reference, files are HTML, and names are links. The page on security is SECURITY.md of the top
-directory, where those who look for it expect it.
+reference, files are HTML, and names are links. The pages on security and on contributing are
+SECURITY.md and CONTRIBUTING.md of the top directory, where those who look for them expect them.
 """
 
 import pathlib
@@ -17,6 +17,8 @@ import re
 import subprocess
 import sys
 import tempfile
+
+TOP_PAGES = {'contributing.md': 'Contributing', 'security.md': 'Security'}
 
 
 def convert(text, pages):
@@ -59,8 +61,9 @@ def main():
 
     with tempfile.TemporaryDirectory() as content:
         for page in pages:
-            if page == 'security.md':
-                text = 'Title: Security\n\n' + (source.parent / 'SECURITY.md').read_text('utf-8')
+            if page in TOP_PAGES:
+                file = source.parent / (page[:-3].upper() + '.md')
+                text = f'Title: {TOP_PAGES[page]}\n\n' + file.read_text('utf-8')
             else:
                 text = (source / page).read_text('utf-8')
             pathlib.Path(content, page).write_text(convert(text, pages), 'utf-8')

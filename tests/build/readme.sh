@@ -42,7 +42,7 @@ do
 done
 
 # Links are relative to the page. The reference makes links to HTML of those to pages.
-for page in README.md NEWS.md SECURITY.md docs/*.md
+for page in README.md CONTRIBUTING.md NEWS.md SECURITY.md docs/*.md
 do
   for target in $(grep -o ']([^)#:]*' "$page" | cut -c 3- | grep -v '^https$' | sort -u)
   do

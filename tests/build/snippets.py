@@ -115,7 +115,8 @@ def main():
                               for pattern in ('*.h*', '**/*.h*'))
     tap = Tap()
 
-    for page in [root / 'README.md', root / 'SECURITY.md', *sorted((root / 'docs').glob('*.md'))]:
+    for page in [*(root / name for name in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md')),
+                 *sorted((root / 'docs').glob('*.md'))]:
         text = page.read_text('utf-8')
         for line, language, code in find_blocks(text):
             what = f'{page.relative_to(root)}:{line} compiles'
