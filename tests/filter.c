@@ -1,7 +1,9 @@
 /* filter.c: tests of a service whose system calls are filtered
  *
  * The library needs no more system calls than systemd allows with
- * SystemCallFilter=@system-service. Any other call kills the process, as is systemd's default.
+ * SystemCallFilter=@system-service, and @sandbox to confine workers. Any other call kills the
+ * process, as is systemd's default. So does making or entering a namespace, which neither Flatpak
+ * nor RestrictNamespaces=yes lets a program do.
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,6 +13,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,8 +22,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The set, as systemd 252 lists it; without what only other architectures have. The number
- * is a string, because a call that this architecture has not is no number. */
+/* The set, as systemd 252 lists it; without what only other architectures have, and without
+ * setns() and unshare(). clone() and clone3() are looked at more closely. The number is a
+ * string, because a call that this architecture has not is no number. */
 #define CALL(name) { #name, G_STRINGIFY (SYS_##name) },
 
 static const struct
@@ -30,7 +34,7 @@ static const struct
 } system_service[] = {
   CALL (accept) CALL (accept4) CALL (access) CALL (add_key) CALL (alarm) CALL (arch_prctl)
   CALL (bind) CALL (brk) CALL (capget) CALL (capset) CALL (chdir) CALL (chmod) CALL (chown)
-  CALL (clock_getres) CALL (clock_gettime) CALL (clock_nanosleep) CALL (clone) CALL (clone3)
+  CALL (clock_getres) CALL (clock_gettime) CALL (clock_nanosleep)
   CALL (close) CALL (close_range) CALL (connect) CALL (copy_file_range) CALL (creat) CALL (dup)
   CALL (dup2) CALL (dup3) CALL (epoll_create) CALL (epoll_create1) CALL (epoll_ctl)
   CALL (epoll_pwait) CALL (epoll_pwait2) CALL (epoll_wait) CALL (eventfd) CALL (eventfd2)
@@ -72,7 +76,7 @@ static const struct
   CALL (semop) CALL (semtimedop) CALL (sendfile) CALL (sendmmsg) CALL (sendmsg) CALL (sendto)
   CALL (set_mempolicy) CALL (set_mempolicy_home_node) CALL (set_robust_list)
   CALL (set_thread_area) CALL (set_tid_address) CALL (setfsgid) CALL (setfsuid) CALL (setgid)
-  CALL (setgroups) CALL (setitimer) CALL (setns) CALL (setpgid) CALL (setpriority) CALL (setregid)
+  CALL (setgroups) CALL (setitimer) CALL (setpgid) CALL (setpriority) CALL (setregid)
   CALL (setresgid) CALL (setresuid) CALL (setreuid) CALL (setrlimit) CALL (setsid)
   CALL (setsockopt) CALL (setuid) CALL (setxattr) CALL (shmat) CALL (shmctl) CALL (shmdt)
   CALL (shmget) CALL (shutdown) CALL (sigaltstack) CALL (signalfd) CALL (signalfd4) CALL (socket)
@@ -81,15 +85,41 @@ static const struct
   CALL (sysinfo) CALL (tee) CALL (tgkill) CALL (time) CALL (timer_create) CALL (timer_delete)
   CALL (timer_getoverrun) CALL (timer_gettime) CALL (timer_settime) CALL (timerfd_create)
   CALL (timerfd_gettime) CALL (timerfd_settime) CALL (times) CALL (tkill) CALL (truncate)
-  CALL (umask) CALL (uname) CALL (unlink) CALL (unlinkat) CALL (unshare) CALL (userfaultfd)
+  CALL (umask) CALL (uname) CALL (unlink) CALL (unlinkat) CALL (userfaultfd)
   CALL (utime) CALL (utimensat) CALL (utimes) CALL (vfork) CALL (vmsplice) CALL (wait4)
   CALL (waitid) CALL (write) CALL (writev)
+}, sandbox_calls[] = {
+  CALL (landlock_add_rule) CALL (landlock_create_ruleset) CALL (landlock_restrict_self)
+  CALL (seccomp)
 };
 
-/* Lets through what is in the set, and kills at everything else. */
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER \
+                    | CLONE_NEWPID | CLONE_NEWNET)
+
+/* Where clone() has its flags. */
+#if defined (__s390__)
+#define CLONE_FLAGS 1
+#else
+#define CLONE_FLAGS 0
+#endif
+#define LOW_HALF (G_BYTE_ORDER == G_BIG_ENDIAN ? 4 : 0)
+
+/* Lets through what is in the sets, and kills at everything else. */
 static gboolean
 install_filter (void)
 {
+  const struct sock_filter clones[] = {
+    /* The flags of clone3() are in memory, where a filter cannot look: C libraries go on with
+     * clone(). */
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+    BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4),
+    BPF_STMT (BPF_LD | BPF_W | BPF_ABS,
+              offsetof (struct seccomp_data, args) + 8 * CLONE_FLAGS + LOW_HALF),
+    BPF_JUMP (BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 0, 1),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
   const struct sock_filter load = BPF_STMT (BPF_LD | BPF_W | BPF_ABS,
                                             offsetof (struct seccomp_data, nr));
   const struct sock_filter allow = BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -98,11 +128,15 @@ install_filter (void)
   struct sock_fprog filter;
 
   g_array_append_val (program, load);
-  for (guint i = 0; i < G_N_ELEMENTS (system_service); i++)
+  g_array_append_vals (program, clones, G_N_ELEMENTS (clones));
+  for (guint i = 0; i < G_N_ELEMENTS (system_service) + G_N_ELEMENTS (sandbox_calls); i++)
     {
+      const char *text = i < G_N_ELEMENTS (system_service)
+                         ? system_service[i].number
+                         : sandbox_calls[i - G_N_ELEMENTS (system_service)].number;
       guint64 number;
 
-      if (g_ascii_string_to_unsigned (system_service[i].number, 10, 0, G_MAXUINT32, &number, NULL))
+      if (g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32, &number, NULL))
         {
           struct sock_filter compare = BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, (guint32) number, 0, 1);
 
@@ -130,19 +164,57 @@ begin (void)
   return FALSE;
 }
 
-/* So that the other tests mean something. */
+/* What is to be killed for, so that the other tests mean something. */
 static void
-test_kills (void)
+do_account (void)
+{
+  syscall (SYS_acct, NULL);
+}
+
+static void
+do_unshare (void)
+{
+  syscall (SYS_unshare, CLONE_NEWUSER);
+}
+
+static void
+do_clone (void)
+{
+#if defined (__s390__)
+  long pid = syscall (SYS_clone, 0, CLONE_NEWUSER | SIGCHLD, 0, 0, 0);
+#else
+  long pid = syscall (SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+#endif
+
+  if (pid == 0)
+    _exit (0);
+}
+
+static const struct
+{
+  const char *path;
+  void (*function) (void);
+} forbidden[] = {
+  { "/filter/kills/account", do_account },
+  { "/filter/kills/unshare", do_unshare },
+  { "/filter/kills/clone", do_clone },
+};
+
+static void
+test_kills (gconstpointer data)
 {
   if (!g_test_subprocess ())
     {
       g_test_trap_subprocess (NULL, 0, 0);
       g_test_trap_assert_failed ();
+      g_test_trap_assert_stderr_unmatched ("*should not be reached*");
       return;
     }
 
   if (install_filter ())
-    syscall (SYS_acct, NULL);
+    forbidden[GPOINTER_TO_UINT (data)].function ();
+  else
+    raise (SIGKILL);
   g_assert_not_reached ();
 }
 
@@ -237,6 +309,30 @@ test_signals (void)
     }
 }
 
+/* A sandbox is made without namespaces, too. */
+static void
+test_confined (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkSandbox) sandbox = NULL;
+
+  if (!begin ())
+    return;
+
+  template = g_fork_template_new ();
+  sandbox = g_fork_sandbox_new ();
+  /* With as much as this kernel has. */
+  g_fork_sandbox_set_required (sandbox, FALSE);
+  g_fork_template_require (template, "test-worker");
+  g_fork_template_confine (template, sandbox);
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+
+      check_conversation (fork);
+    }
+}
+
 /* Modules that are there for the tests of bindings. */
 typedef struct
 {
@@ -311,10 +407,12 @@ main (int   argc,
       return 0;
     }
 
-  g_test_add_func ("/filter/kills", test_kills);
+  for (guint i = 0; i < G_N_ELEMENTS (forbidden); i++)
+    g_test_add_data_func (forbidden[i].path, GUINT_TO_POINTER (i), test_kills);
   g_test_add_func ("/filter/templates", test_templates);
   g_test_add_func ("/filter/programs", test_programs);
   g_test_add_func ("/filter/signals", test_signals);
+  g_test_add_func ("/filter/confined", test_confined);
   for (guint i = 0; i < G_N_ELEMENTS (languages); i++)
     {
       g_autofree char *path = g_strconcat ("/filter/runtime/", languages[i].runtime, NULL);
