@@ -53,6 +53,15 @@ typedef struct
 #define NOEXEC_SEAL 0x8                     /* MFD_NOEXEC_SEAL */
 #define SET_VMA 0x53564d41                  /* PR_SET_VMA */
 
+/* Clocks have numbers below 16. Negative ones are the processor time of a process, or of a
+ * thread of this process (bit 2). The process is this one if its number is left out. */
+#define IS_NO_PROCESS HAS_NONE_OF (0, 0x80000000u)
+#define WAKES_NO_MACHINE HAS_NONE_OF (0, 0xfffffff8u)
+#define CLOCKS(name, which) \
+  { name, ALWAYS, 1, { which } }, \
+  { name, ALWAYS, 1, { HAS_ALL_OF (0, 0x80000004u) } }, \
+  { name, ALWAYS, 1, { HAS_ALL_OF (0, 0xfffffff8u) } }
+
 #define SET_OPTION(when, level, option) \
   { "setsockopt", when, 2, { IS (1, level), IS (2, option) } }
 
@@ -91,7 +100,7 @@ static const AllowedCall allowed_calls[] = {
   /* Descriptors that reach nobody else. */
   { "pipe" }, { "pipe2" }, { "eventfd" }, { "eventfd2" },
   { "signalfd" }, { "signalfd4" },
-  { "timerfd_create" }, { "timerfd_settime" }, { "timerfd_gettime" },
+  { "timerfd_create", ALWAYS, 1, { WAKES_NO_MACHINE } }, { "timerfd_settime" }, { "timerfd_gettime" },
   { "timerfd_settime64" }, { "timerfd_gettime64" },
   { "epoll_create" }, { "epoll_create1" }, { "epoll_ctl" }, { "epoll_wait" }, { "epoll_pwait" },
   { "epoll_pwait2" },
@@ -193,7 +202,8 @@ static const AllowedCall allowed_calls[] = {
 
   /* How a socket buffers, waits and labels what it sends. Options for root are refused, such as
    * marks, the state of a connection (TCP_REPAIR) and tables of the firewall; so are those that
-   * attach programs and other protocols. */
+   * attach programs and other protocols. SO_LINGER is refused, since the
+   * process that closes such a socket last waits, and that may be the application. */
   { "getsockopt", ALWAYS, 1, { IS (1, SOL_SOCKET) } },
   { "getsockopt", ALWAYS, 1, { IS (1, IPPROTO_TCP) } },
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_REUSEADDR),
@@ -201,7 +211,6 @@ static const AllowedCall allowed_calls[] = {
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_SNDBUF),
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_RCVBUF),
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_KEEPALIVE),
-  SET_OPTION (ALWAYS, SOL_SOCKET, SO_LINGER),
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_PASSCRED),
   SET_OPTION (ALWAYS, SOL_SOCKET, SO_RCVLOWAT),
   SET_OPTION (ALWAYS, SOL_SOCKET, 20), /* SO_RCVTIMEO, SO_SNDTIMEO: the older ones */
@@ -301,12 +310,16 @@ static const AllowedCall allowed_calls[] = {
    * (PTRACE_TRACEME), and so to wait for its stops. */
   { "ptrace", ALWAYS, 1, { SCMP_CMP (0, SCMP_CMP_NE, 0) } },
 
-  /* Time: to read it, and to wait. */
-  { "time" }, { "gettimeofday" }, { "clock_gettime" }, { "clock_gettime64" },
-  { "clock_getres" }, { "clock_getres_time64" }, { "clock_nanosleep" },
-  { "clock_nanosleep_time64" }, { "nanosleep" }, { "alarm" }, { "getitimer" },
-  { "setitimer" }, { "timer_create" }, { "timer_settime" }, { "timer_settime64" },
-  { "timer_gettime" }, { "timer_gettime64" }, { "timer_getoverrun" }, { "timer_delete" },
+  /* Time: to read it, and to wait. No clock of another process is read, which says when
+   * that is at work, or has timers attached, which that has to look after; and none that wakes
+   * the machine up (CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM), as root may. */
+  { "time" }, { "gettimeofday" }, { "nanosleep" }, { "alarm" }, { "getitimer" }, { "setitimer" },
+  CLOCKS ("clock_gettime", IS_NO_PROCESS), CLOCKS ("clock_gettime64", IS_NO_PROCESS),
+  CLOCKS ("clock_getres", IS_NO_PROCESS), CLOCKS ("clock_getres_time64", IS_NO_PROCESS),
+  CLOCKS ("clock_nanosleep", WAKES_NO_MACHINE), CLOCKS ("clock_nanosleep_time64", WAKES_NO_MACHINE),
+  CLOCKS ("timer_create", WAKES_NO_MACHINE),
+  { "timer_settime" }, { "timer_settime64" }, { "timer_gettime" }, { "timer_gettime64" },
+  { "timer_getoverrun" }, { "timer_delete" },
 
   /* Random numbers. */
   { "getrandom" },

@@ -32,6 +32,7 @@ const char *path_listener = "", *path_datagram = "", *abstract_name = "";
 int tcp_port, tcp6_port, udp_port;
 pid_t template_pid, sibling, application;
 int secret_fd = -1, dir_fd = -1, tcp_fd = -1, unix_fd = -1, terminal_fd = -1, listen_fd = -1;
+int conversation = -1;
 
 /* What siblings see of each other. */
 volatile char memory[16] = "unchanged";
@@ -164,8 +165,10 @@ escape_main (int    out,
              int    argc,
              char **argv)
 {
-  const struct escape_attempt *const tables[] = { escape_files, escape_processes, escape_kernel };
+  const struct escape_attempt *const tables[] = { escape_files, escape_processes, escape_kernel,
+                                                 escape_corners };
 
+  conversation = out;
   signal (SIGHUP, SIG_IGN); /* one attempt has it sent to the whole group */
   for (int i = 0; i < argc; i++)
     learn (argv[i]);

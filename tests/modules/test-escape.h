@@ -21,6 +21,9 @@ extern int tcp_port, tcp6_port, udp_port;
 extern pid_t template_pid, sibling, application;
 extern int secret_fd, dir_fd, tcp_fd, unix_fd, terminal_fd, listen_fd;
 
+/* Where the test is told what came of it. */
+extern int conversation;
+
 /* What siblings see of each other. */
 extern volatile char memory[16];
 
@@ -32,7 +35,8 @@ struct escape_attempt
 };
 
 /* Each ends with a name that is NULL. */
-extern const struct escape_attempt escape_files[], escape_processes[], escape_kernel[];
+extern const struct escape_attempt escape_files[], escape_processes[], escape_kernel[],
+  escape_corners[];
 
 #define ESCAPE_DEFINE(name, ...) \
   static int try_##name (void) { return (__VA_ARGS__); }
