@@ -570,6 +570,85 @@ test_descriptors_are_placed (void)
   assert_refused (socket, EPERM, "kill %d 0", getpid ());
 }
 
+typedef GForkTemplate *(*MakeTemplate) (void);
+
+static GForkTemplate *
+make_c (void)
+{
+  GForkTemplate *template = g_fork_template_new_exec ();
+
+  g_fork_template_require (template, "test-confined");
+  return template;
+}
+
+static GForkTemplate *
+make_python (void)
+{
+  g_autofree char *module = test_build_path ("modules/test-confined.so");
+  const char *args[] = { module, NULL };
+  GForkTemplate *template = g_fork_template_new_exec_for_runtime ("python3");
+
+  g_fork_template_eval (template,
+                        "import ctypes\n"
+                        "library = ctypes.CDLL (args[0])\n"
+                        "def do_things (sock):\n"
+                        "  library.do_things (sock.fileno (), None, 0)\n",
+                        args);
+  return template;
+}
+
+/* Starts a template whose standard error is the terminal. */
+static GForkTemplate *
+make_on_terminal (MakeTemplate make,
+                  int          terminal)
+{
+  TestFd standard_error = fcntl (2, F_DUPFD_CLOEXEC, 3);
+  GForkTemplate *template;
+
+  g_assert_cmpint (dup2 (terminal, 2), ==, 2);
+  template = make ();
+  test_prepare (template);
+  g_assert_cmpint (dup2 (standard_error, 2), ==, 2);
+  return template;
+}
+
+/* What is typed on the terminal is not for a confined process, though it may print there. */
+static void
+test_terminal (gconstpointer make)
+{
+  g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GForkTemplate) open_template = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GSocket) open_socket = NULL;
+  TestFd master = posix_openpt (O_RDWR | O_NOCTTY | O_CLOEXEC);
+  TestFd terminal = -1;
+
+  g_assert_cmpint (grantpt (master), ==, 0);
+  g_assert_cmpint (unlockpt (master), ==, 0);
+  terminal = open (ptsname (master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  template = make_on_terminal ((MakeTemplate) make, terminal);
+  open_template = g_fork_template_fork (template);
+  g_fork_template_confine (template, sandbox);
+
+  g_assert_cmpint (write (master, "password\n", 9), ==, 9);
+  socket = test_run (template, "do_things", NULL);
+  assert_refused (socket, EBADF, "read-standard-error");
+  assert_can (socket, "print printed in a sandbox");
+  open_socket = test_run (open_template, "do_things", NULL);
+  assert_can (open_socket, "read-standard-error");
+}
+
+/* The clocks of a process and its threads are there under several numbers. */
+static void
+test_own_clocks (void)
+{
+  g_autoptr (GForkSandbox) sandbox = g_fork_sandbox_new ();
+  g_autoptr (GSocket) socket = run_confined (sandbox);
+
+  assert_can (socket, "own-clocks");
+}
+
 /* ——— Errors ——— */
 
 static void
@@ -710,6 +789,9 @@ main (int    argc,
   g_test_add_func ("/sandbox/confine/again-and-again", test_again_and_again);
   g_test_add_func ("/sandbox/confine/signals-from-outside", test_signals_from_outside);
   g_test_add_func ("/sandbox/confine/descriptors", test_descriptors_are_placed);
+  g_test_add_func ("/sandbox/confine/own-clocks", test_own_clocks);
+  g_test_add_data_func ("/sandbox/confine/terminal", make_c, test_terminal);
+  g_test_add_data_func ("/sandbox/confine/terminal-python", make_python, test_terminal);
   g_test_add_func ("/sandbox/errors/missing-path", test_missing_path);
   g_test_add_func ("/sandbox/errors/relative-path", test_relative_path);
   g_test_add_func ("/sandbox/errors/unknown-system-call", test_unknown_system_call);

@@ -9,6 +9,7 @@
 #include "serve/template.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -46,6 +47,29 @@ filter_system_calls (const uint8_t *bytes,
   return filtered;
 }
 
+/* A terminal is mostly open for reading as well, for standard output and error, too. A confined
+ * process could read what its user types then, so it gets one that it can only write to. The
+ * kernel opens again what a descriptor refers to by this name. If it is not this user's
+ * terminal (after su), or there is no /proc, it stays as it is. */
+static void
+only_write_to_terminal (int fd)
+{
+  const int flags = fcntl (fd, F_GETFL);
+  char path[32];
+  int again;
+
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || !isatty (fd))
+    return;
+
+  snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  again = open (path, O_WRONLY | O_NOCTTY | O_CLOEXEC | (flags & O_APPEND));
+  if (again >= 0)
+    {
+      dup2 (again, fd);
+      close (again);
+    }
+}
+
 /* The payload is a struct gfork_confine and the filter, which may be empty. */
 void
 gfork_confine (struct gfork_template *template,
@@ -72,6 +96,9 @@ gfork_confine (struct gfork_template *template,
       gfork_fail (template, GFORK_CODE_THREADED, GFORK_CONFINE, "", threads);
       return;
     }
+
+  only_write_to_terminal (STDOUT_FILENO);
+  only_write_to_terminal (STDERR_FILENO);
 
   if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
       || ((head.has & GFORK_CONFINE_ACCESS) != 0

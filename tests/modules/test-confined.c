@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 EXPORT int do_things (int socket, const GForkArg *args, size_t n_args);
@@ -114,6 +115,25 @@ run_thread (void)
   return pthread_create (&thread, NULL, nothing, NULL) == 0 ? pthread_join (thread, NULL) : -1;
 }
 
+/* Its own clocks, by the numbers that the C library makes up, and a timer by one. */
+static int
+use_own_clocks (void)
+{
+  struct sigevent event = { .sigev_notify = SIGEV_NONE };
+  struct timespec now;
+  clockid_t process, thread;
+  timer_t timer;
+
+  if (clock_getcpuclockid (0, &process) != 0 || pthread_getcpuclockid (pthread_self (), &thread) != 0)
+    return -1;
+  return clock_gettime (process, &now) != 0 || clock_gettime (thread, &now) != 0
+                 || clock_gettime (CLOCK_TAI, &now) != 0 || clock_gettime (CLOCK_BOOTTIME, &now) != 0
+                 || timer_create (process, &event, &timer) != 0
+                 || timer_create (CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0
+             ? -1
+             : timer_create (CLOCK_MONOTONIC, &event, &timer);
+}
+
 /* Returns what the call returns. */
 static int
 do_thing (const char *what,
@@ -126,6 +146,8 @@ do_thing (const char *what,
     return open (a, O_RDONLY);
   if (IS ("read-byte"))
     return (int) read (open (a, O_RDONLY), (char[1]){ 0 }, 1);
+  if (IS ("read-standard-error"))
+    return (int) read (2, (char[1]){ 0 }, 1);
   if (IS ("write"))
     return open (a, O_WRONLY);
   if (IS ("write-byte"))
@@ -190,6 +212,8 @@ do_thing (const char *what,
     return signal_own_child ();
   if (IS ("thread"))
     return run_thread ();
+  if (IS ("own-clocks"))
+    return use_own_clocks ();
   if (IS ("memory"))
     return memfd_create ("memory", strtol (a, NULL, 0));
   if (IS ("call"))

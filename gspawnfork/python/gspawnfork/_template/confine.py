@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import errno
+import fcntl
 import os
 import struct
 
@@ -26,6 +27,21 @@ PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 
 
+def only_write_to_terminal(fd):
+    """A terminal is mostly open for reading as well, for standard output and error, too. A
+    confined process could read what its user types then. It stays as it is if it cannot be
+    opened again, as after su."""
+    try:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if flags & os.O_ACCMODE != os.O_RDWR or not os.isatty(fd):
+            return
+        again = os.open(f'/proc/self/fd/{fd}', os.O_WRONLY | os.O_NOCTTY | flags & os.O_APPEND)
+    except OSError:
+        return
+    os.dup2(again, fd)
+    os.close(again)
+
+
 class Confinement:
     def __init__(self):
         self.library = None
@@ -42,6 +58,9 @@ class Confinement:
         threads = wait_for_threads()
         if threads:
             raise Failure(THREADED, ', '.join(threads))
+
+        only_write_to_terminal(1)
+        only_write_to_terminal(2)
 
         # Workers cannot load it themselves any more.
         import ctypes
