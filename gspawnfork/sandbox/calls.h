@@ -72,12 +72,8 @@ static const AllowedCall allowed_calls[] = {
   { "brk" }, { "munmap" }, { "mprotect" }, { "mremap" }, { "msync" }, { "membarrier" },
   { "pkey_alloc" }, { "pkey_free" }, { "pkey_mprotect" },
   { "mmap", WITHOUT_EXECUTE }, { "mmap2", WITHOUT_EXECUTE },
-#ifdef __i386__
-  { "mmap", WITH_EXECUTE }, /* its arguments are in memory */
-#else
   { "mmap", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_ANONYMOUS) } },
   { "mmap", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_SHARED) } },
-#endif
   { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_ANONYMOUS) } },
   { "mmap2", WITH_EXECUTE, 1, { HAS_NONE_OF (3, MAP_SHARED) } },
 
@@ -191,14 +187,9 @@ static const AllowedCall allowed_calls[] = {
   { "socketpair", ALWAYS, 2, { IS (0, AF_UNIX), SCMP_CMP (1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_SEQPACKET) } },
   { "accept" }, { "accept4" }, { "shutdown" }, { "getsockname" }, { "getpeername" },
   { "recv" }, { "recvfrom" }, { "recvmsg" }, { "recvmmsg" }, { "recvmmsg_time64" },
-#ifdef __i386__
-  /* The flags are in memory, where a filter cannot look at them. */
-  { "send" }, { "sendto" }, { "sendmsg" }, { "sendmmsg" },
-#else
   { "sendto", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN | MSG_OOB) } },
   { "sendmsg", ALWAYS, 1, { HAS_NONE_OF (2, MSG_FASTOPEN | MSG_OOB) } },
   { "sendmmsg", ALWAYS, 1, { HAS_NONE_OF (3, MSG_FASTOPEN | MSG_OOB) } },
-#endif
 
   /* How a socket buffers, waits and labels what it sends. Options for root are refused, such as
    * marks, the state of a connection (TCP_REPAIR) and tables of the firewall; so are those that
@@ -346,3 +337,8 @@ static const AllowedCall allowed_calls[] = {
 /* Their arguments are in memory, where a filter cannot look at them. C libraries do without
  * these calls if the kernel does not have them. */
 static const char *const missing_calls[] = { "clone3", "openat2" };
+
+/* i386 passes the arguments of calls for sockets, and of its older mmap(), in memory, too.
+ * A call whose arguments the table has checks for is left out there, so there is no
+ * allow_network; but these use what the process has, and the C library needs them. */
+static const char *const i386_calls[] = { "send", "sendto", "sendmsg", "sendmmsg", "getsockopt" };

@@ -38,50 +38,84 @@ is_among (const char * const *names,
   return names != NULL && g_strv_contains (names, name);
 }
 
+static guint32
+architecture_of (const GForkFilterOptions *options)
+{
+  return options->architecture != 0 ? options->architecture : seccomp_arch_native ();
+}
+
+/* Rules are always added by the numbers of this program's architecture, some of which are
+ * made up by libseccomp. */
+static int
+add_rule (scmp_filter_ctx            filter,
+          guint32                    action,
+          const char                *name,
+          unsigned                   n_checks,
+          const struct scmp_arg_cmp *checks)
+{
+  return seccomp_rule_add_array (filter, action, seccomp_syscall_resolve_name (name), n_checks,
+                                 checks);
+}
+
+/* Whether a filter cannot look at the arguments of the call. A negative number stands for a
+ * call that has no number of its own on this architecture: i386 passes the arguments of those
+ * of sockets in memory. */
+static gboolean
+has_arguments_in_memory (guint32     architecture,
+                         const char *name,
+                         int         number)
+{
+  return number < 0 || (architecture == SCMP_ARCH_X86 && g_str_equal (name, "mmap"));
+}
+
 /* Allows the calls that the table has for these options. Those that this architecture, or
  * this libseccomp, does not know are left out. Returns 0 or a negative errno. */
 static int
 add_rules (scmp_filter_ctx           filter,
            const GForkFilterOptions *options)
 {
+  const guint32 architecture = architecture_of (options);
+  int result = 0;
+
   for (gsize i = 0; i < G_N_ELEMENTS (allowed_calls); i++)
     {
       const AllowedCall *call = &allowed_calls[i];
-      int number = seccomp_syscall_resolve_name (call->name);
-      int result;
+      int number = seccomp_syscall_resolve_name_arch (architecture, call->name);
 
       if (number == __NR_SCMP_ERROR || is_among (options->names, call->name)
           || (call->when == WITH_NETWORK && !options->network)
           || (call->when == WITH_EXECUTE && !options->execute)
           || (call->when == WITHOUT_EXECUTE && options->execute))
         continue;
-      /* A negative number stands for a call that has no number of its own on this architecture.
-       * A filter cannot look at its arguments: i386 passes those of sockets in memory. */
-      if (call->n_checks > 0 && number < 0)
+      if (call->n_checks > 0 && has_arguments_in_memory (architecture, call->name, number))
         continue;
-      result = seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, number, call->n_checks,
-                                       call->checks);
+      result = add_rule (filter, SCMP_ACT_ALLOW, call->name, call->n_checks, call->checks);
+      if (result != 0)
+        return result;
+    }
+
+  for (gsize i = 0; architecture == SCMP_ARCH_X86 && i < G_N_ELEMENTS (i386_calls); i++)
+    {
+      if (is_among (options->names, i386_calls[i]))
+        continue;
+      result = add_rule (filter, SCMP_ACT_ALLOW, i386_calls[i], 0, NULL);
       if (result != 0)
         return result;
     }
 
   for (gsize i = 0; i < G_N_ELEMENTS (missing_calls); i++)
     {
-      int number = seccomp_syscall_resolve_name (missing_calls[i]);
-      int result;
-
-      if (number == __NR_SCMP_ERROR || is_among (options->names, missing_calls[i]))
+      if (seccomp_syscall_resolve_name (missing_calls[i]) == __NR_SCMP_ERROR
+          || is_among (options->names, missing_calls[i]))
         continue;
-      result = seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS), number, 0);
+      result = add_rule (filter, SCMP_ACT_ERRNO (ENOSYS), missing_calls[i], 0, NULL);
       if (result != 0)
         return result;
     }
 
   for (const char *const *name = options->names; name != NULL && *name != NULL; name++)
     {
-      int result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name (*name),
-                                     0);
-
+      result = add_rule (filter, SCMP_ACT_ALLOW, *name, 0, NULL);
       /* It may be one that only other architectures have. */
       if (result != 0 && result != -EDOM)
         return result;
@@ -146,6 +180,12 @@ g_fork_filter_new (const GForkFilterOptions  *options,
   /* Calls of another architecture that the processor also has are refused, instead of killing
    * the process. */
   result = seccomp_attr_set (filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO (EPERM));
+  if (result == 0 && architecture_of (options) != seccomp_arch_native ())
+    {
+      result = seccomp_arch_add (filter, architecture_of (options));
+      if (result == 0)
+        result = seccomp_arch_remove (filter, seccomp_arch_native ());
+    }
   if (result == 0)
     result = add_rules (filter, options);
   if (result == 0)

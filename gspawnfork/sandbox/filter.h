@@ -16,6 +16,7 @@ typedef struct
   gboolean network;
   gboolean execute;
   const char * const *names; /* of system calls, whatever their arguments */
+  guint32 architecture;      /* libseccomp's number of it; 0 is that of this program */
 } GForkFilterOptions;
 
 gboolean g_fork_filter_is_available (void);
