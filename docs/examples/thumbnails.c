@@ -376,11 +376,15 @@ on_frame (GtkWidget     *window,
 static void
 add_style (void)
 {
+  static const char rules[] = ".broken { color: white; background: #c01c28; font-size: 48px; }";
   g_autoptr (GtkCssProvider) style = gtk_css_provider_new ();
 
-  gtk_css_provider_load_from_data (style,
-                                   ".broken { color: white; background: #c01c28; font-size: 48px; }",
-                                   -1);
+  /* The one is deprecated since there is the other. */
+#if GTK_CHECK_VERSION (4, 12, 0)
+  gtk_css_provider_load_from_string (style, rules);
+#else
+  gtk_css_provider_load_from_data (style, rules, -1);
+#endif
   gtk_style_context_add_provider_for_display (gdk_display_get_default (), GTK_STYLE_PROVIDER (style),
                                               GTK_STYLE_PROVIDER_PRIORITY_APPLICATION);
 }
