@@ -3,6 +3,7 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import contextlib
 import json
 import os
 import select
@@ -254,10 +255,11 @@ class Awaiting(TestCase):
     """What takes callbacks can be awaited where PyGObject can do that."""
 
     def run_loop(self, coroutine):
-        from gi.events import GLibEventLoopPolicy
+        # Not by a policy, as Python is to lose them.
+        from gi.events import GLibEventLoop
 
-        loop = GLibEventLoopPolicy().get_event_loop()
-        return loop.run_until_complete(coroutine)
+        with contextlib.closing(GLibEventLoop(GLib.MainContext.default())) as loop:
+            return loop.run_until_complete(coroutine)
 
     def test_launch(self):
         async def launch(status):
