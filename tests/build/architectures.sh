@@ -73,7 +73,7 @@ END
 # dpkg_says NAME: of the architecture
 dpkg_says ()
 {
-  chroot "$root" dpkg-architecture --host "$architecture" --query "DEB_HOST_$1" 2>/dev/null
+  chroot "$root" dpkg-architecture --host-arch "$architecture" --query "DEB_HOST_$1" 2>/dev/null
 }
 
 # Whether this machine runs programs of the architecture itself. Leaves one as an example.
