@@ -226,6 +226,53 @@ class Endings(PythonTemplateCase):
         self.end(template)
         self.assertEqual(self.read(path), 'worker\ntemplate\n')
 
+    def test_finalizer_of_the_worker_alone(self):
+        """Although one of the template's was there before, and is not any more."""
+        path = os.path.join(self.make_directory(), 'log')
+        template = make_template('''
+            import weakref
+            class Thing:
+                pass
+            def say():
+                with open(path, 'a') as file:
+                    file.write('worker')
+            path = args[0]
+            thing = Thing()
+            weakref.finalize(thing, print, end='')
+            del thing
+            def worker(sock):
+                global other
+                other = Thing()
+                weakref.finalize(other, say)
+        ''', path)
+        self.finish(template.fork(), 'worker')
+        self.assertEqual(self.read(path), 'worker')
+
+    def test_exit_handlers_of_each_generation(self):
+        """Also those that are registered between forks, by a template and its forks."""
+        path = os.path.join(self.make_directory(), 'log')
+        template = make_template('''
+            import atexit
+            def say(word):
+                with open(path, 'a') as file:
+                    file.write(word + ' ')
+            path = args[0]
+            def register(word):
+                atexit.register(say, word)
+            def worker(sock):
+                register('worker')
+        ''', path).call('register', '1')
+        self.finish(template.fork(), 'worker')
+        template.call('register', '2')
+        fork = template.fork().call('register', '3')
+        self.finish(fork.fork(), 'worker')
+        fork.call('register', '4')
+        self.finish(fork.fork(), 'worker')
+        self.end(fork)
+        self.finish(template.fork(), 'worker')
+        self.end(template)
+        self.assertEqual(self.read(path), 'worker worker worker 4 3 worker 2 1 ')
+
     def test_objects_are_not_destroyed(self):
         path = os.path.join(self.make_directory(), 'log')
         template = make_template('''

@@ -97,7 +97,9 @@ def serve_fork(sock):
         leave_descriptors(sock)
         dispositions = Dispositions(False)
         template = Template(open_socket(sock, True), Title(), Modules(), dispositions)
-        template.ending.begin_fork()
+        # What the application has registered for its end is left to it.
+        template.ending.raise_barrier()
+        template.ending.raised_by = -1
         template.seed()
         gspawnfork._template_here = template
         template.serve()

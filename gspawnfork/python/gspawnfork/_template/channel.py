@@ -3,13 +3,22 @@
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-import os
 import struct
-from socket import (MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, SCM_RIGHTS,
-                    SOL_SOCKET)
+# Those of the module socket are enumerations, which are combined by code in Python.
+from _socket import (MSG_CMSG_CLOEXEC, MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, SCM_RIGHTS,
+                     SOL_SOCKET)
+from errno import ENOSYS
+from os import close, dup2, getpid, strerror
 
 from .wire import (CONTROL_SIZE, FAILED, HEADER, MAX_FDS, MAX_PAYLOAD, MAX_QUEUED_FDS, PID,
                    PROTOCOL, READ_SIZE, READY, TARGET, Failure, make_frame)
+
+try:
+    from os import pidfd_open
+except ImportError:
+    def pidfd_open(pid):
+        """Before Python 3.9"""
+        raise OSError(ENOSYS, strerror(ENOSYS))
 
 
 class Channel:
@@ -23,14 +32,16 @@ class Channel:
     def replace(self, sock):
         """Is called in a fork: goes on with another socket, under the same number. What the
         parent has read ahead, or has not sent yet, belongs to the parent."""
-        for fd in self.fds:
-            os.close(fd)
-        self.fds = []
+        if self.fds:
+            for fd in self.fds:
+                close(fd)
+            self.fds = []
         self.data = b''
         self.at = 0
-        self.out.clear()
-        os.dup2(sock, self.socket.fileno(), False)
-        os.close(sock)
+        if self.out:
+            self.out.clear()
+        dup2(sock, self.socket.fileno(), False)
+        close(sock)
 
     # Answers
 
@@ -57,14 +68,16 @@ class Channel:
     def answer_ready(self, flags=0):
         """Sends the process ID and a pidfd of this process. Returns whether the other end is
         still there."""
-        self.flush()
-        payload = PID.pack(os.getpid(), flags)
+        if self.out:
+            self.flush()
+        pid = getpid()
+        payload = PID.pack(pid, flags)
         fd = -1
         try:
-            fd = os.pidfd_open(os.getpid())
+            fd = pidfd_open(pid)
             self.socket.sendmsg((make_frame(READY, payload, 1),),
                                 ((SOL_SOCKET, SCM_RIGHTS, TARGET.pack(fd)),), MSG_NOSIGNAL)
-        except (AttributeError, OSError):
+        except OSError:
             # It can be done without.
             try:
                 self.socket.send(make_frame(READY, payload), MSG_NOSIGNAL)
@@ -72,7 +85,7 @@ class Channel:
                 return False
         finally:
             if fd >= 0:
-                os.close(fd)
+                close(fd)
         return True
 
     # Commands

@@ -8,6 +8,8 @@
 import _signal
 import os
 import signal
+from _signal import set_wakeup_fd
+from os import close
 
 from .signals import do_nothing
 from .wire import EXITED, EXITED_BODY
@@ -19,6 +21,7 @@ UNKNOWN_STATUS = -1
 class Children:
     def __init__(self, channel):
         self.channel = channel
+        self.of_template = {}           # in a fork, what was there before
         self.ids = {}                   # by PID; None if nobody is to know of its end
         self.wake = None                # what is read, and what SIGCHLD writes to
 
@@ -33,8 +36,9 @@ class Children:
         self.ids = dict.fromkeys(self.ids)
 
     def forget(self):
-        """Is called in a fork, which has no children."""
-        self.ids.clear()
+        """Is called in a fork, which has no children. The table of the template is kept, because
+        freeing it would write to the pages that its entries are in."""
+        self.of_template, self.ids = self.ids, {}
         self.stop()
 
     # Noticing their ends
@@ -42,16 +46,16 @@ class Children:
     def listen(self):
         if self.wake is None:
             self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        _signal.set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
+        set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
         if _signal.getsignal(_signal.SIGCHLD) is not do_nothing:
             signal.signal(_signal.SIGCHLD, do_nothing)
             _signal.siginterrupt(_signal.SIGCHLD, False)
 
     def stop(self):
         if self.wake is not None:
-            _signal.set_wakeup_fd(-1)
+            set_wakeup_fd(-1)
             for fd in self.wake:
-                os.close(fd)
+                close(fd)
             self.wake = None
 
     def recover(self):

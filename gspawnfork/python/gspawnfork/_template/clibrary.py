@@ -6,10 +6,11 @@
 
 import os
 import sys
-import sysconfig
 
-# The interpreter uses neither itself, so ctypes is loaded only if others may.
-OWN_MODULES = sysconfig.get_path('platstdlib')
+# The interpreter uses neither itself, so ctypes is loaded only if others may. The module
+# sysconfig knows this path, too, and takes as much memory as all else here.
+OWN_MODULES = os.path.join(sys.base_exec_prefix, getattr(sys, 'platlibdir', 'lib'),
+                           'python%d.%d' % sys.version_info[:2], 'lib-dynload', '')
 
 
 class CLibrary:
@@ -60,4 +61,4 @@ def is_foreign(module):
     if name == '_ctypes':
         return True
     return (isinstance(file, str) and file.endswith('.so')
-            and not file.startswith(OWN_MODULES + os.sep))
+            and not file.startswith(OWN_MODULES))

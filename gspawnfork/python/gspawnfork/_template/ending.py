@@ -11,6 +11,7 @@
 import _io
 import _signal
 import atexit
+import functools
 import gc
 import os
 import sys
@@ -103,28 +104,40 @@ class Ending:
         self.status = 0
         self.interrupted = False
 
-    def begin_fork(self):
-        """Is called in a fork, in which the handlers of the template must not run. Handlers
-        run in the reverse order of their registration, and the one that is registered here
-        does not return. So only handlers that are registered from now on run."""
-        atexit.register(self.leave_now)
+        self.barrier = ()       # handlers that are for forks,
+        self.raised_by = -1     # and the process that has registered them
 
-        # Finalizers are run by one handler, which may be registered already.
-        finalizers = weakref.finalize
-        if getattr(finalizers, '_registry', None):
-            for finalizer in list(finalizers._registry):
-                finalizer.atexit = False
-            atexit.register(finalizers._exitfunc)
+    def raise_barrier(self):
+        """Is called before a fork if code of a module has run. Handlers run in the reverse order
+        of their registration, and the first of these does not return. So a fork runs only
+        handlers that it has registered itself."""
+        self.lower_barrier()
+        # Partial objects are equal to nothing else that was registered.
+        self.barrier = [functools.partial(self.leave_now)]
 
         # It cares for the queues and processes of this process alone.
         util = sys.modules.get('multiprocessing.util')
         processes = sys.modules.get('multiprocessing.process')
         if util is not None and not getattr(processes, '_children', True):
-            atexit.register(util._exit_function)
+            self.barrier.append(functools.partial(util._exit_function))
+
+        # Finalizers are run by one handler, which may be registered already.
+        registry = getattr(weakref.finalize, '_registry', None)
+        if registry is not None:
+            self.barrier.append(functools.partial(run_finalizers, list(registry)))
+        self.raised_by = os.getpid()
+        for handler in self.barrier:
+            atexit.register(handler)
+
+    def lower_barrier(self):
+        if self.raised_by == os.getpid():
+            for handler in self.barrier:
+                atexit.unregister(handler)
 
     def leave(self, status):
         """Runs the exit handlers of this process, and ends it."""
         self.status = status
+        self.lower_barrier()
         try:
             atexit._run_exitfuncs()
         except BaseException:
@@ -143,6 +156,12 @@ class Ending:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
             os.kill(os.getpid(), _signal.SIGINT)
         os._exit(self.status)
+
+
+def run_finalizers(of_template):
+    for finalizer in of_template:
+        finalizer.atexit = False
+    weakref.finalize._exitfunc()
 
 
 def run(function, sock, args, ending):

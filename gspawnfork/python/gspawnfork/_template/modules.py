@@ -62,7 +62,10 @@ class Modules:
             if name.startswith('/'):
                 module = self.load_file(name)
             else:
-                module = importlib.import_module(name)
+                # importlib needs long to find that it is there.
+                module = sys.modules.get(name)
+                if module is None:
+                    module = importlib.import_module(name)
         except BaseException as error:
             raise Failure(MODULE, describe(error)) from error
         if module not in self.newest_first:
@@ -74,7 +77,11 @@ class Modules:
         module, colon, name = function.rpartition(':')
         places = [self.require(module)] if colon else self.newest_first + [sys.modules['__main__']]
         try:
-            found = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+            found = None
+            for place in places:
+                found = getattr(place, name, None)
+                if found is not None:
+                    break
         except Exception as error:
             # Modules may have a __getattr__() of their own.
             raise Failure(FUNCTION, describe(error)) from error

@@ -44,8 +44,9 @@ def write_to(path, data, offset=0):
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         if offset:
-            os.lseek(fd, offset, os.SEEK_SET)
-        os.write(fd, data)
+            os.pwrite(fd, data, offset)
+        else:
+            os.write(fd, data)
     finally:
         os.close(fd)
 

@@ -1,8 +1,9 @@
 # signals.py: what signals do in a template, and in what comes of it
 #
 # A template outlives what a terminal or a service manager sends to its whole process
-# group. It has handlers that do nothing, instead of ignoring those signals, because
-# programs that it starts would inherit that.
+# group: it blocks those signals while it waits for commands. Code of modules runs with
+# handlers that do nothing. To ignore the signals would be inherited by programs that the code
+# starts.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -44,6 +45,16 @@ def unblock_all():
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
+def block_group():
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, GROUP)
+
+
+def discard_pending():
+    """What came while it was blocked was meant for the template."""
+    while _signal.sigtimedwait(GROUP, 0) is not None:
+        pass
+
+
 def set_handler(signum, handler):
     try:
         _signal.signal(signum, handler)
@@ -59,6 +70,7 @@ class Dispositions:
     def __init__(self, fresh):
         """@fresh says that the interpreter was just started, so that signals have their
         usual handlers."""
+        self.changed = []       # what a worker has to set, and to what
         if fresh:
             self.usual = {signum: _signal.getsignal(signum) for signum in CHANGEABLE}
             return
@@ -75,9 +87,18 @@ class Dispositions:
             if signum not in keep:
                 set_handler(signum, self.usual[signum])
 
-    def survive_group(self):
-        """Sets handlers that do nothing for signals to the process group. It is called again
-        after foreign code, which may have set others."""
+    def enter_code(self):
+        """Is called before code of a module. No signal is blocked while that runs."""
+        discard_pending()
+        self.handle_group()
+        unblock_all()
+
+    def leave_code(self):
+        """Is called after code of a module, which may have set handlers or started threads."""
+        self.handle_group()
+        block_group()
+
+    def handle_group(self):
         for signum in GROUP:
             if (_signal.getsignal(signum) is not do_nothing
                     and (self.usual[signum] != _signal.SIG_IGN or signum in IGNORED_BY_PYTHON)):
@@ -85,12 +106,20 @@ class Dispositions:
                 # System calls of modules in C go on after such a signal.
                 _signal.siginterrupt(signum, False)
 
+    def look(self):
+        """Is called after code of a module and before a fork. Notes which handlers differ from
+        those of a worker, so that no fork has to look."""
+        for signum in GROUP:
+            if _signal.getsignal(signum) is do_nothing:
+                set_handler(signum, self.usual[signum])
+        self.changed = [(signum, handler) for signum, handler in self.usual.items()
+                        if _signal.getsignal(signum) != handler]
+
     def set_for_worker(self):
         """Sets the handlers of a worker, while all signals are blocked. They stay blocked
         until the worker can handle them."""
-        for signum, handler in self.usual.items():
-            if _signal.getsignal(signum) != handler:
-                set_handler(signum, handler)
+        for signum, handler in self.changed:
+            set_handler(signum, handler)
 
     def set_for_program(self):
         """Sets the default actions for a program. The kernel resets handlers when a program

@@ -57,6 +57,7 @@ class Template:
         self.closed = False             # no more commands will come, but for KILL
         self.report = None              # what has failed
         self.unknown_code_ran = True    # since the last fork
+        self.has_seeds = False          # of random numbers, other than the standard library's
         self.starter = b''              # the code that was followed by threads
         self.remedy = ''                # what keeps it from that
 
@@ -67,8 +68,8 @@ class Template:
         self.offered = False            # the arguments, to a function that is called
 
         self.poll = None
-        dispositions.survive_group()
-        signals.unblock_all()
+        self.polled = False             # what else than the control socket it looks at
+        dispositions.leave_code()
 
     def leave(self, status):
         self.ending.leave(status)
@@ -87,13 +88,14 @@ class Template:
     def run_unknown_code(self, verb, subject, function, *args):
         self.unknown_code_ran = True
         before = set(sys.modules)
+        self.dispositions.enter_code()
         try:
             function(*args)
         except Failure as failure:
             self.fail(failure.code, verb, subject, failure.reason)
         except BaseException as error:
             self.fail(CALL_FAILED, verb, subject, describe(error))
-        self.dispositions.survive_group()
+        self.dispositions.leave_code()
         self.children.recover()
         self.look_for_threads(subject, before)
 
@@ -252,7 +254,8 @@ class Template:
             return
 
         try:
-            self.children.listen()
+            if self.children.wake is None:
+                self.children.listen()
             if self.unknown_code_ran:
                 self.look_after_unknown_code()
             pid = os.fork()
@@ -288,20 +291,23 @@ class Template:
         flush_streams(True)
         self.clibrary.look()
         self.clibrary.flush()
+        self.has_seeds = self.clibrary.libc is not None or 'numpy' in sys.modules
+        self.dispositions.look()
+        self.ending.raise_barrier()
+        # Last, so that what was made here is not collected in the forks, either.
         self.files.flush_and_freeze()
         self.unknown_code_ran = False
 
     def become_child(self, sock):
-        self.ending.begin_fork()
         self.children.forget()
         self.channel.replace(sock)
-        self.poll = None
         self.closed = False
         self.parent = self.template = self.pid
         self.pid = os.getpid()
         # Most receive at once what they are to run, and have no use for another title.
         self.forked_just_now = True
-        self.seed()
+        if self.has_seeds:
+            self.seed()
 
     def seed(self):
         """Is called in a fork, so that random numbers differ between forks. Those of the
@@ -332,7 +338,10 @@ class Template:
         """Makes this process a worker or program. Returns whether the application still
         wants it."""
         signals.block_all()
+        signals.discard_pending()
         self.children.stop()
+        if self.unknown_code_ran:
+            self.dispositions.look()
         set_dispositions()
         try:
             self.attributes.apply(self.template)
@@ -355,7 +364,7 @@ class Template:
         moved = place(self.placements, own + movable)
         control, *self.confinement.scope = moved[:len(own)]
         self.channel.socket = open_socket(control, True)
-        self.poll = None
+        self.polled = False
         return moved[len(own):]
 
     def place_for_run(self):
@@ -501,7 +510,8 @@ class Template:
     def wait_for_commands(self):
         """Waits until there is something to read, and reaps children meanwhile. Returns
         whether there is something to read."""
-        if self.poll is None:
+        if self.polled is not self.children.wake:
+            self.polled = self.children.wake
             self.poll = select.poll()
             self.poll.register(self.channel.socket, select.POLLIN)
             if self.children.wake is not None:
