@@ -350,13 +350,13 @@ def _release_tracker():
     tracker._fd = None
 
 
-def _serve(sock, pickled, tracker, *files):
+def _serve(sock, pickled, tracker, *fds):
     """Is run in each process."""
-    sock.close()
+    os.close(sock.detach())
     code = 1
     try:
-        resource_tracker._resource_tracker._fd = _take_fd(tracker)
-        _received[:] = map(_take_fd, files)
+        resource_tracker._resource_tracker._fd = tracker
+        _received[:] = fds
         stream = io.BytesIO(pickled)
         process.current_process()._inheriting = True
         try:
@@ -372,6 +372,10 @@ def _serve(sock, pickled, tracker, *files):
         # As with fork and forkserver, and for the same reason: what is registered with
         # atexit, and in buffers, is the template's. _bootstrap() has done the rest.
         os._exit(code)
+
+
+# They need not be made sockets and files.
+_serve.takes_descriptors = True
 
 
 def _apply(data):

@@ -380,7 +380,11 @@ class Template:
             try:
                 function = self.modules.find(decode_name(name))
                 self.place_for_run()
-                args = [argument.open() for argument in self.arguments]
+                if getattr(function, 'takes_descriptors', False):
+                    args = [argument.fd if isinstance(argument, Descriptor) else argument.open()
+                            for argument in self.arguments]
+                else:
+                    args = [argument.open() for argument in self.arguments]
             except Failure as failure:
                 self.fail(failure.code, RUN, name, failure.reason)
             except OSError as error:
