@@ -27,6 +27,7 @@ A process that was forked from the application, by the start method "fork" or by
 starts a template of its own. So does a process of this start method that starts processes.
 """
 
+import functools
 import io
 import os
 import pickle
@@ -142,7 +143,9 @@ class _Server:
         self.template, self.known = template, known
 
 
+@functools.lru_cache(maxsize=None)
 def _import_library():
+    """Once: require_version () looks through the directories of typelibs each time."""
     import gi
 
     gi.require_version('GFork', '1.0')
