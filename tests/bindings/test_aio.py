@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import asyncio
+import importlib.util
 import os
 import signal
 import socket
@@ -309,6 +310,27 @@ if pid != 0:
     print(os.waitpid(pid, 0)[1])
 ''')
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '0\n', ''))
+
+    @unittest.skipUnless(importlib.util.find_spec('gi.events'), 'PyGObject is older than 3.50')
+    def test_methods_are_awaitable(self):
+        """In the event loop of PyGObject, several at a time if each is in a coroutine."""
+        done = run_program('''
+from gi.events import GLibEventLoopPolicy
+
+async def converse(template):
+    socket, process = await template.fork().run_async('leave')
+    await process.wait_async()
+    return process.get_exit_status()
+
+async def main():
+    template = GFork.Template.new_python().eval('def leave(sock): return 3')
+    await template.prepare_async()
+    print(await converse(template))
+    print(await asyncio.wait_for(asyncio.gather(*(converse(template) for _ in range(3))), 60))
+
+GLibEventLoopPolicy().get_event_loop().run_until_complete(main())
+''')
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '3\n[3, 3, 3]\n', ''))
 
     def test_gi_is_imported_late(self):
         code = 'import sys, gspawnfork.aio; sys.exit("gi" in sys.modules)'
