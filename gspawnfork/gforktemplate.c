@@ -953,6 +953,100 @@ g_fork_template_prepare (GForkTemplate  *self,
 }
 
 /**
+ * g_fork_template_wait_async:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
+ * @callback: (scope async) (closure user_data): called when it is no template any more
+ * @user_data: data for @callback
+ *
+ * Waits for the end of the template, so that another one can be made as soon as its process
+ * has died, rather than when it is needed next.
+ *
+ * The template also ends when it is closed, run, executed or detached. The operation keeps
+ * the object alive, so it does not end by dropping the last reference meanwhile.
+ *
+ * Since: 1.0
+ */
+void
+g_fork_template_wait_async (GForkTemplate       *self,
+                            GCancellable        *cancellable,
+                            GAsyncReadyCallback  callback,
+                            gpointer             user_data)
+{
+  g_return_if_fail (G_FORK_IS_TEMPLATE (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  g_fork_remote_await_end (g_fork_template_get_remote (self),
+                           task_new (self, cancellable, callback, user_data,
+                                     g_fork_template_wait_async));
+}
+
+/**
+ * g_fork_template_wait_finish:
+ * @self: a template
+ * @result: what the callback was given
+ * @error: return location for an error: %G_FORK_ERROR_LOST, saying how it has ended, if the
+ *   process has died; any other of [error@GFork.Error] that operations of the template end
+ *   with from now on, for instance %G_FORK_ERROR_SPAWN if it could not be started; or
+ *   %G_IO_ERROR_CANCELLED
+ *
+ * Finishes an operation started with [method@GFork.Template.wait_async].
+ *
+ * Returns: %TRUE if the template was closed, run, executed or detached; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_template_wait_finish (GForkTemplate  *self,
+                             GAsyncResult   *result,
+                             GError        **error)
+{
+  GForkLaunch *launch;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
+
+  launch = propagate (self, result, g_fork_template_wait_async, error);
+  if (launch == NULL)
+    return FALSE;
+
+  g_fork_launch_free (launch);
+  return TRUE;
+}
+
+/**
+ * g_fork_template_wait:
+ * @self: a template
+ * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
+ * @error: return location for an error: as for [method@GFork.Template.wait_finish]
+ *
+ * Waits for the end of the template, as [method@GFork.Template.wait_async] does, and blocks
+ * meanwhile. The thread's own main context is not iterated.
+ *
+ * Returns: %TRUE if the template was closed, run, executed or detached; %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+gboolean
+g_fork_template_wait (GForkTemplate  *self,
+                      GCancellable   *cancellable,
+                      GError        **error)
+{
+  GForkSync sync;
+  gboolean has_ended;
+
+  g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
+
+  if (!g_fork_sync_begin (&sync, error))
+    return FALSE;
+  g_fork_template_wait_async (self, cancellable, g_fork_sync_done, &sync);
+  has_ended = g_fork_template_wait_finish (self, g_fork_sync_wait (&sync), error);
+  g_fork_sync_end (&sync);
+
+  return has_ended;
+}
+
+/**
  * g_fork_template_run_async:
  * @self: a template
  * @function: (type filename): the name of a function, `name` or `module:name`, of the type

@@ -206,6 +206,20 @@ gboolean g_fork_template_prepare        (GForkTemplate         *self,
                                          GCancellable          *cancellable,
                                          GError               **error);
 
+GFORK_AVAILABLE_IN_1_0
+void     g_fork_template_wait_async     (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GAsyncReadyCallback    callback,
+                                         gpointer               user_data);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_template_wait_finish    (GForkTemplate         *self,
+                                         GAsyncResult          *result,
+                                         GError               **error);
+GFORK_AVAILABLE_IN_1_0
+gboolean g_fork_template_wait           (GForkTemplate         *self,
+                                         GCancellable          *cancellable,
+                                         GError               **error);
+
 /* Ending the preparation */
 
 GFORK_AVAILABLE_IN_1_0

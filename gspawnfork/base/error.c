@@ -108,6 +108,8 @@ sentence (uint32_t verb)
       return N_("Could not prepare the template%s: %s");
     case G_FORK_DETACH:
       return N_("Could not detach the template%s: %s");
+    case G_FORK_WAIT:
+      return N_("The template has ended%s: %s");
     case GFORK_RUN:
       return N_("Could not run the function “%s”: %s");
     case GFORK_EXEC:

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 
 /* Stands for a verb in messages: the protocol has none for detaching a template. */
 #define G_FORK_DETACH 255
+#define G_FORK_WAIT 254
 
 GError *g_fork_error_new_for        (GForkError                code,
                                      guint8                    verb,

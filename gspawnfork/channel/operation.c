@@ -80,10 +80,11 @@ complete_error (GForkAwait  await,
                 const char *subject,
                 GError     *error)
 {
-  return g_fork_reason_complete (error,
-                                 await == G_FORK_AWAIT_DETACHED ? G_FORK_DETACH
-                                                                : g_fork_await_get_verb (await),
-                                 subject);
+  guint8 verb = await == G_FORK_AWAIT_DETACHED ? G_FORK_DETACH
+                : await == G_FORK_AWAIT_END    ? G_FORK_WAIT
+                                               : g_fork_await_get_verb (await);
+
+  return g_fork_reason_complete (error, verb, subject);
 }
 
 /* Makes @error, which it takes, into one that names the function or program of the call. */
@@ -356,6 +357,8 @@ debug_result (GForkOperation *operation)
 
   if (operation->error != NULL)
     g_fork_debug ("error: %s", operation->error->message);
+  else if (operation->await == G_FORK_AWAIT_END)
+    g_fork_debug ("a template has ended");
   else if (operation->await == G_FORK_AWAIT_SYNCED)
     g_fork_debug ("process %d is prepared", pid);
   else if (operation->await == G_FORK_AWAIT_DETACHED)

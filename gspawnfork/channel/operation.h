@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 /* What an operation waits for. The last three end the template. */
 typedef enum
 {
+  G_FORK_AWAIT_END, /* nothing is sent, and there is no answer */
   G_FORK_AWAIT_SYNCED,
   G_FORK_AWAIT_DETACHED, /* SYNCED, and then the control socket is handed out */
   G_FORK_AWAIT_READY,    /* READY, and then the control socket is the user's */

@@ -239,6 +239,7 @@ end_of_socket (GForkRemote *remote)
   remote->ended_at = g_get_monotonic_time ();
   g_fork_remote_close_socket (remote);
   g_queue_foreach (&remote->operations, g_fork_remote_await_cause, remote);
+  g_queue_foreach (&remote->waiting, g_fork_remote_await_cause, remote);
   g_fork_remote_defer (remote, settle_later);
 }
 

@@ -20,26 +20,40 @@ cancelled_error (void)
   return g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Operation was cancelled"));
 }
 
+static GList *
+find_operation (GQueue *operations,
+                GTask  *task)
+{
+  for (GList *l = operations->head; l != NULL; l = l->next)
+    if (g_fork_operation_is_of (l->data, task))
+      return l;
+  return NULL;
+}
+
 static gboolean
 on_cancelled (GCancellable *cancellable,
               gpointer      task)
 {
   g_autoptr (GForkRemote) remote = g_fork_remote_ref (g_task_get_task_data (task));
-  GForkOperation *operation = NULL;
-  GList *link;
+  GForkOperation *operation;
+  GList *link, *waiting;
 
   if (!g_fork_channel_is_ours (remote->channel))
     return G_SOURCE_REMOVE;
 
   g_fork_remote_lock (remote);
-  for (link = remote->operations.head; link != NULL; link = link->next)
-    if (g_fork_operation_is_of (link->data, task))
-      {
-        operation = link->data;
-        break;
-      }
+  waiting = find_operation (&remote->waiting, task);
+  link = find_operation (&remote->operations, task);
+  operation = link != NULL ? link->data : NULL;
 
-  if (operation != NULL && g_fork_operation_get_await (operation) == G_FORK_AWAIT_SYNCED)
+  if (waiting != NULL)
+    {
+      operation = waiting->data;
+      g_queue_delete_link (&remote->waiting, waiting);
+      g_fork_operation_fail (operation, cancelled_error ());
+      g_fork_remote_finish (remote, operation);
+    }
+  else if (operation != NULL && g_fork_operation_get_await (operation) == G_FORK_AWAIT_SYNCED)
     {
       /* Its answer comes all the same, in its turn. */
       link->data = g_fork_operation_cancel (operation);
@@ -287,4 +301,46 @@ g_fork_remote_await (GForkRemote *remote,
 
   if (fd >= 0)
     close (fd);
+}
+
+/* Returns @task, which it takes, when the process has ended or is no template any more. */
+void
+g_fork_remote_await_end (GForkRemote *remote,
+                         GTask       *task)
+{
+  GForkOperation *operation = g_fork_operation_new (G_FORK_AWAIT_END, NULL, task);
+  GError *error;
+
+  g_task_set_task_data (task, g_fork_remote_ref (remote), g_fork_remote_unref_owner);
+  if (!g_fork_channel_is_ours (remote->channel))
+    {
+      g_fork_operation_fail (operation, g_fork_remote_inherited_error ());
+      g_fork_operation_return (operation);
+      return;
+    }
+
+  watch_sockets (remote, operation);
+  watch_cancellable (operation, task);
+  g_fork_remote_settle (remote);
+
+  g_fork_remote_lock (remote);
+  error = g_fork_remote_refusal (remote, OPEN);
+  if (error == NULL && !g_cancellable_is_cancelled (g_task_get_cancellable (task)))
+    {
+      g_queue_push_tail (&remote->waiting, operation);
+      if (remote->ended_at != 0)
+        g_fork_remote_await_cause (operation, remote);
+    }
+  else
+    {
+      if (error == NULL)
+        g_fork_operation_fail (operation, cancelled_error ());
+      else if (error->code != G_FORK_ERROR_CLOSED)
+        g_fork_operation_fail (operation, g_steal_pointer (&error));
+      else
+        g_fork_operation_succeed (operation, -1, NULL);
+      g_clear_error (&error);
+      g_fork_remote_finish (remote, operation);
+    }
+  g_fork_remote_unlock (remote);
 }

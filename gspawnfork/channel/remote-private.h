@@ -55,6 +55,7 @@ struct _GForkRemote
   GError *reported;   /* the last thing that went wrong on the other */
   pid_t pid;
   GQueue operations; /* in the order of the answers */
+  GQueue waiting;    /* operations that wait for its end as a template */
   GForkTrace trace;
 
   GHashTable *children; /* id → GForkChild, of those not known to have ended */

@@ -268,12 +268,41 @@ g_fork_remote_end_spares (gpointer data)
     g_fork_spares_end (spares);
 }
 
+void
+g_fork_remote_finish (GForkRemote    *remote,
+                      GForkOperation *operation)
+{
+  g_fork_channel_defer (remote->channel, g_fork_operation_return, operation);
+}
+
+/* It is no template any more: as the application has wanted, or because of @error. */
+static void
+finish_waiting (GForkRemote  *remote,
+                const GError *error)
+{
+  GForkOperation *operation;
+
+  while ((operation = g_queue_pop_head (&remote->waiting)) != NULL)
+    {
+      if (error != NULL && error->code != G_FORK_ERROR_CLOSED)
+        {
+          g_fork_remote_set_told (remote);
+          g_fork_operation_fail (operation, g_error_copy (error));
+        }
+      else
+        g_fork_operation_succeed (operation, -1, NULL);
+      g_fork_remote_finish (remote, operation);
+    }
+}
+
 /* The process leaves the state OPEN for ever, so it is not forked again and needs no log. */
 void
 g_fork_remote_set_state (GForkRemote *remote,
                          State        state)
 {
   remote->state = state;
+  if (state != GONE)
+    finish_waiting (remote, NULL);
   if (remote->log != NULL)
     g_fork_log_clear (remote->log);
 }
@@ -311,13 +340,6 @@ g_fork_remote_close_socket (GForkRemote *remote)
     close (fd);
 }
 
-void
-g_fork_remote_finish (GForkRemote    *remote,
-                      GForkOperation *operation)
-{
-  g_fork_channel_defer (remote->channel, g_fork_operation_return, operation);
-}
-
 /* Takes the error. */
 void
 g_fork_remote_fail_operations (GForkRemote *remote,
@@ -332,6 +354,7 @@ g_fork_remote_fail_operations (GForkRemote *remote,
       g_fork_operation_fail (operation, g_error_copy (error));
       g_fork_remote_finish (remote, operation);
     }
+  finish_waiting (remote, error);
   g_error_free (error);
 }
 

@@ -72,6 +72,8 @@ void         g_fork_remote_await           (GForkRemote        *remote,
                                             gsize               length,
                                             int                *streams,
                                             GTask              *task);
+void         g_fork_remote_await_end       (GForkRemote        *remote,
+                                            GTask              *task);
 GError      *g_fork_remote_closed_error    (void);
 GError      *g_fork_remote_ended_error     (GForkRemote        *remote);
 

@@ -402,6 +402,19 @@ tests['js/jobs'] = async () => {
     await pool.stop_async(null);
 };
 
+tests['the end of a template'] = async () => {
+    const template = GFork.Template.new_exec();
+    await template.prepare_async(null);
+    const ended = template.wait_async(null);
+    GLib.spawn_command_line_sync(`kill -KILL ${template.pid}`);
+    await assertError(GFork.Error.LOST, /signal 9/, () => ended);
+
+    const closed = GFork.Template.new();
+    const closing = closed.wait_async(null);
+    closed.close();
+    assertEqual(await closing, true);
+};
+
 // Running them
 
 const loop = new GLib.MainLoop(null, false);

@@ -188,6 +188,16 @@ class Binding(TestCase):
         loop.run()
         self.assertEqual(seen[1][1].get_exit_status(), 3)
 
+    def test_end_of_a_template(self):
+        template = GFork.Template.new_exec()
+        template.prepare()
+        os.kill(template.props.pid, signal.SIGKILL)
+        with self.assert_error(GFork.Error.LOST, 'signal 9'):
+            template.wait()
+        with GFork.Template.new() as template:
+            pass
+        self.assertTrue(template.wait())
+
     def test_async_error(self):
         loop = GLib.MainLoop()
         errors = []

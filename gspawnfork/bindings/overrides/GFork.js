@@ -96,7 +96,7 @@ function _init() {
 
     Template.new_gjs = () => Template.new_for_runtime('gjs');
 
-    for (const name of ['prepare', 'run', 'execv', 'detach'])
+    for (const name of ['prepare', 'wait', 'run', 'execv', 'detach'])
         Gio._promisify(prototype, `${name}_async`, `${name}_finish`);
     for (const name of ['wait', 'wait_check'])
         Gio._promisify(Process.prototype, `${name}_async`, `${name}_finish`);

@@ -300,6 +300,7 @@ _prepare = _blocking(_GFork.Template, 'prepare')
 _run = _blocking(_GFork.Template, 'run')
 _execv = _blocking(_GFork.Template, 'execv')
 _detach = _blocking(_GFork.Template, 'detach')
+_await_template = _blocking(_GFork.Template, 'wait')
 
 
 def _fork_main(sock, *_):
@@ -427,6 +428,9 @@ class Template(_GFork.Template):
 
     def prepare(self, cancellable=None):
         return _prepare(self, cancellable)
+
+    def wait(self, cancellable=None):
+        return _await_template(self, cancellable)
 
     def run(self, function, cancellable=None):
         """Runs a function, and returns the communication socket, a Gio.Socket, and the
