@@ -91,7 +91,7 @@ g_fork_loan_new (GForkLease *lease)
   GForkLoan *self = g_object_new (G_FORK_TYPE_LOAN, NULL);
 
   self->lease = lease;
-  self->worker = g_object_ref (lease->worker);
+  self->worker = g_object_ref (lease->member->worker);
   self->socket = g_object_ref (lease->socket);
   return self;
 }

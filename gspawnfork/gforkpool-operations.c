@@ -8,17 +8,10 @@
 
 #include "gforkpool-private.h"
 
-static GForkPending *
-pending_new (GForkPool        *self,
-             GForkPendingKind  kind,
-             GCancellable     *cancellable)
-{
-  return g_fork_pending_new (g_fork_pool_get_crew (self), kind, cancellable);
-}
-
 static void
 submit (GForkPool           *self,
-        GForkPending        *pending,
+        GForkAsk             what,
+        gpointer             about,
         GCancellable        *cancellable,
         GAsyncReadyCallback  callback,
         gpointer             user_data,
@@ -27,7 +20,20 @@ submit (GForkPool           *self,
   GTask *task = g_task_new (self, cancellable, callback, user_data);
 
   g_task_set_source_tag (task, source_tag);
-  g_fork_pending_submit (pending, task);
+  g_fork_pending_submit (g_fork_crew_ask (g_fork_pool_get_crew (self), what, about, cancellable),
+                         task);
+}
+
+static gpointer
+wait_for (GForkPool     *self,
+          GForkAsk       what,
+          gpointer       about,
+          GCancellable  *cancellable,
+          GError       **error)
+{
+  return g_fork_pending_wait (g_fork_crew_ask (g_fork_pool_get_crew (self), what, about,
+                                               cancellable),
+                              error);
 }
 
 static gboolean
@@ -67,8 +73,7 @@ g_fork_pool_start_async (GForkPool           *self,
   g_return_if_fail (G_FORK_IS_POOL (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  submit (self, pending_new (self, G_FORK_PENDING_START, cancellable), cancellable, callback,
-          user_data, g_fork_pool_start_async);
+  submit (self, G_FORK_ASK_START, NULL, cancellable, callback, user_data, g_fork_pool_start_async);
 }
 
 /**
@@ -125,7 +130,7 @@ g_fork_pool_start (GForkPool     *self,
   g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return g_fork_pending_wait (pending_new (self, G_FORK_PENDING_START, cancellable), error) != NULL;
+  return wait_for (self, G_FORK_ASK_START, NULL, cancellable, error) != NULL;
 }
 
 /**
@@ -153,8 +158,7 @@ g_fork_pool_stop_async (GForkPool           *self,
   g_return_if_fail (G_FORK_IS_POOL (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  submit (self, pending_new (self, G_FORK_PENDING_STOP, cancellable), cancellable, callback,
-          user_data, g_fork_pool_stop_async);
+  submit (self, G_FORK_ASK_STOP, NULL, cancellable, callback, user_data, g_fork_pool_stop_async);
 }
 
 /**
@@ -203,18 +207,7 @@ g_fork_pool_stop (GForkPool     *self,
   g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return g_fork_pending_wait (pending_new (self, G_FORK_PENDING_STOP, cancellable), error) != NULL;
-}
-
-static GForkPending *
-new_replacement (GForkPool     *self,
-                 GForkTemplate *template,
-                 GCancellable  *cancellable)
-{
-  GForkPending *pending = pending_new (self, G_FORK_PENDING_REPLACE, cancellable);
-
-  g_fork_pending_set_template (pending, template);
-  return pending;
+  return wait_for (self, G_FORK_ASK_STOP, NULL, cancellable, error) != NULL;
 }
 
 /**
@@ -249,7 +242,7 @@ g_fork_pool_replace_async (GForkPool           *self,
   g_return_if_fail (G_FORK_IS_TEMPLATE (template));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  submit (self, new_replacement (self, template, cancellable), cancellable, callback, user_data,
+  submit (self, G_FORK_ASK_REPLACE, template, cancellable, callback, user_data,
           g_fork_pool_replace_async);
 }
 
@@ -308,32 +301,7 @@ g_fork_pool_replace (GForkPool      *self,
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (template), FALSE);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
 
-  return g_fork_pending_wait (new_replacement (self, template, cancellable), error) != NULL;
-}
-
-static GForkPending *
-new_call (GForkPool    *self,
-          GBytes       *request,
-          GCancellable *cancellable)
-{
-  GForkPending *pending = pending_new (self, G_FORK_PENDING_CALL, cancellable);
-
-  g_fork_pending_set_request (pending, request);
-  return pending;
-}
-
-/* Takes the variant if it is floating. */
-static GForkPending *
-new_call_many (GForkPool    *self,
-               GVariant     *requests,
-               GCancellable *cancellable)
-{
-  g_autoptr (GVariant) sunk = g_variant_ref_sink (requests);
-  GForkPending *pending = g_fork_pending_new (g_fork_pool_get_crew (self),
-                                              G_FORK_PENDING_CALL_MANY, cancellable);
-
-  g_fork_pending_set_requests (pending, sunk);
-  return pending;
+  return wait_for (self, G_FORK_ASK_REPLACE, template, cancellable, error) != NULL;
 }
 
 /**
@@ -365,8 +333,7 @@ g_fork_pool_call_async (GForkPool           *self,
   g_return_if_fail (request != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  submit (self, new_call (self, request, cancellable), cancellable, callback, user_data,
-          g_fork_pool_call_async);
+  submit (self, G_FORK_ASK_CALL, request, cancellable, callback, user_data, g_fork_pool_call_async);
 }
 
 /**
@@ -430,7 +397,7 @@ g_fork_pool_call (GForkPool     *self,
   g_return_val_if_fail (request != NULL, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  return g_fork_pending_wait (new_call (self, request, cancellable), error);
+  return wait_for (self, G_FORK_ASK_CALL, request, cancellable, error);
 }
 
 /**
@@ -460,14 +427,15 @@ g_fork_pool_call_many_async (GForkPool           *self,
                              GAsyncReadyCallback  callback,
                              gpointer             user_data)
 {
-  GForkPending *pending;
+  g_autoptr (GVariant) sunk = NULL;
 
   g_return_if_fail (G_FORK_IS_POOL (self));
   g_return_if_fail (g_variant_is_of_type (requests, G_VARIANT_TYPE_BYTESTRING_ARRAY));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  pending = new_call_many (self, requests, cancellable);
-  submit (self, pending, cancellable, callback, user_data, g_fork_pool_call_many_async);
+  sunk = g_variant_ref_sink (requests);
+  submit (self, G_FORK_ASK_CALL_MANY, sunk, cancellable, callback, user_data,
+          g_fork_pool_call_many_async);
 }
 
 /**
@@ -531,11 +499,14 @@ g_fork_pool_call_many (GForkPool     *self,
                        GCancellable  *cancellable,
                        GError       **error)
 {
+  g_autoptr (GVariant) sunk = NULL;
+
   g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
   g_return_val_if_fail (g_variant_is_of_type (requests, G_VARIANT_TYPE_BYTESTRING_ARRAY), NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  return g_fork_pending_wait (new_call_many (self, requests, cancellable), error);
+  sunk = g_variant_ref_sink (requests);
+  return wait_for (self, G_FORK_ASK_CALL_MANY, sunk, cancellable, error);
 }
 
 /**
@@ -560,8 +531,7 @@ g_fork_pool_acquire_async (GForkPool           *self,
   g_return_if_fail (G_FORK_IS_POOL (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  submit (self, pending_new (self, G_FORK_PENDING_ACQUIRE, cancellable), cancellable, callback,
-          user_data, g_fork_pool_acquire_async);
+  submit (self, G_FORK_ASK_ACQUIRE, NULL, cancellable, callback, user_data, g_fork_pool_acquire_async);
 }
 
 /**
@@ -624,6 +594,6 @@ g_fork_pool_acquire (GForkPool     *self,
   g_return_val_if_fail (G_FORK_IS_POOL (self), NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
-  lease = g_fork_pending_wait (pending_new (self, G_FORK_PENDING_ACQUIRE, cancellable), error);
+  lease = wait_for (self, G_FORK_ASK_ACQUIRE, NULL, cancellable, error);
   return lease != NULL ? g_fork_loan_new (lease) : NULL;
 }

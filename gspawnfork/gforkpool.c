@@ -414,7 +414,6 @@ g_fork_pool_finalize (GObject *object)
   GForkPool *self = G_FORK_POOL (object);
 
   g_fork_crew_close (self->crew);
-  g_fork_crew_unref (self->crew);
   g_ptr_array_unref (self->workers);
   g_clear_object (&self->template);
   g_free (self->function);
@@ -732,8 +731,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool::template-lost:
    * @self: the pool
    *
-   * Emitted when a worker is needed and the template has died or was closed. The workers that
-   * live are kept.
+   * Emitted as soon as the template has died or was closed. The workers that live are kept. If
+   * a template that a handler has given dies within a second, another one is asked for when a
+   * worker is needed.
    *
    * If no handler returns a template, the state of the pool becomes
    * %G_FORK_POOL_STATE_FAILED, with the error %G_FORK_ERROR_LOST.

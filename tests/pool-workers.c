@@ -589,6 +589,14 @@ test_replace_ends (void)
 
 /* ——— A lost template ——— */
 
+static void
+on_template_changed (GForkPool  *pool,
+                     GParamSpec *pspec,
+                     guint      *n)
+{
+  ++*n;
+}
+
 static GForkTemplate *
 give_template (GForkPool *pool,
                guint     *n)
@@ -621,6 +629,90 @@ test_template_lost (void)
   g_assert_cmpuint (n, ==, 1);
   answer = ask (kept, "still here");
   g_assert_cmpstr (answer, ==, "still here");
+}
+
+/* As soon as the loss is seen, though no worker is needed. */
+static void
+test_template_lost_while_idle (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GForkPool) pool = g_fork_pool_new (template, "test-jobs:lines");
+  guint n = 0, n_changes = 0;
+
+  g_signal_connect (pool, "template-lost", G_CALLBACK (give_template), &n);
+  g_signal_connect (pool, "notify::template", G_CALLBACK (on_template_changed), &n_changes);
+  start (pool);
+  kill (g_fork_template_get_pid (template), SIGKILL);
+  while (n_changes == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (n, ==, 1);
+  g_assert_cmpint (g_fork_pool_get_state (pool), ==, G_FORK_POOL_STATE_RUNNING);
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (pool)), ==, 1);
+}
+
+static GForkTemplate *
+give_dead_template (GForkPool *pool,
+                    guint     *n)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GError) error = NULL;
+
+  ++*n;
+  test_prepare (template);
+  test_kill_and_wait (g_fork_template_get_pid (template));
+  return g_steal_pointer (&template);
+}
+
+/* Handlers that give what cannot be used are not asked again and again. */
+static void
+test_template_lost_again_and_again (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GForkPool) pool = g_fork_pool_new (template, "test-jobs:lines");
+  g_autoptr (GForkLoan) kept = NULL;
+  g_autoptr (GError) error = NULL;
+  guint n = 0;
+
+  g_signal_connect (pool, "template-lost", G_CALLBACK (give_dead_template), &n);
+  g_fork_pool_set_max_workers (pool, 2);
+  g_fork_pool_set_max_restarts (pool, 3);
+  g_fork_pool_set_restart_delay (pool, 1);
+  start (pool);
+  kept = g_fork_pool_acquire (pool, NULL, &error);
+  g_assert_no_error (error);
+
+  kill (g_fork_template_get_pid (template), SIGKILL);
+  g_assert_null (g_fork_pool_acquire (pool, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_LOST);
+  g_assert_cmpint (g_fork_pool_get_state (pool), ==, G_FORK_POOL_STATE_FAILED);
+  g_assert_cmpuint (n, >=, 1);
+  g_assert_cmpuint (n, <=, 5);
+}
+
+static void
+on_pool_failed (GForkPool    *pool,
+                const GError *error,
+                GError      **reason)
+{
+  *reason = g_error_copy (error);
+}
+
+static void
+test_template_lost_while_idle_for_good (void)
+{
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+  g_autoptr (GForkPool) pool = g_fork_pool_new (template, "test-jobs:lines");
+  g_autoptr (GError) reason = NULL;
+
+  g_signal_connect (pool, "failed", G_CALLBACK (on_pool_failed), &reason);
+  start (pool);
+  kill (g_fork_template_get_pid (template), SIGKILL);
+  while (reason == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  test_assert_error (reason, G_FORK_ERROR_LOST, "test-jobs:lines");
+  g_assert_cmpint (g_fork_pool_get_state (pool), ==, G_FORK_POOL_STATE_FAILED);
+  /* The worker lives. */
+  g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (pool)), ==, 1);
 }
 
 static void
@@ -677,6 +769,11 @@ main (int    argc,
   g_test_add_func ("/pool-workers/replace-fails", test_replace_fails);
   g_test_add_func ("/pool-workers/replace-ends", test_replace_ends);
   g_test_add_func ("/pool-workers/template-lost/replaced", test_template_lost);
+  g_test_add_func ("/pool-workers/template-lost/while-idle", test_template_lost_while_idle);
+  g_test_add_func ("/pool-workers/template-lost/again-and-again",
+                   test_template_lost_again_and_again);
+  g_test_add_func ("/pool-workers/template-lost/while-idle-for-good",
+                   test_template_lost_while_idle_for_good);
   g_test_add_func ("/pool-workers/template-lost/for-good", test_template_lost_for_good);
 
   return g_test_run ();

@@ -12,7 +12,7 @@
 
 #include "config.h"
 
-#include "pool/crew.h"
+#include "pool/driver.h"
 
 #include "base/context.h"
 #include "base/generation.h"
@@ -24,12 +24,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* What an event is about; workers have their serials, which are larger. */
+/* What an event is about. */
 enum
 {
   KEY_WORK,
   KEY_TIMER,
   KEY_WAKE,
+  FIRST_POLL, /* the number of the first descriptor that somebody else awaits */
 };
 
 #define MAX_EVENTS 32
@@ -44,16 +45,43 @@ typedef struct
 {
   GForkActionFunc func;
   gpointer object;
-  guint64 number;
+  guint number;
+  GDestroyNotify release;
 } Action;
 
-typedef struct
+struct _GForkDriver
 {
-  GForkNewsKind kind;
-  gpointer object;
-  guint64 number;
-  GError *error;
-} News;
+  gatomicrefcount ref_count;
+  guint generation; /* of the application, see base/generation.h */
+  const GForkDriverFuncs *funcs;
+  gpointer owner;
+
+  GMutex lock; /* guards what follows */
+  GError *defect; /* why nothing can be awaited */
+  gboolean is_closed;
+  gboolean is_dirty; /* more than jobs has changed */
+  gboolean is_acting;
+  GQueue actions, trash;
+
+  int epoll_fd, timer_fd, wake_fd;
+  gint64 armed_for;
+  guint64 last_key;
+  GHashTable *polls;  /* by key, as an event may be old */
+  GPtrArray *written; /* those to be written to, at the end of the decisions */
+
+  GMainContext *work; /* what is done without the lock is done in it */
+  int work_fd;        /* an epoll descriptor of what it waits for */
+  GArray *work_fds;
+  gint64 work_due;
+  gboolean work_pending;
+
+  GList *drives;
+  GForkDrive *home;
+  GThread *home_thread;
+  gboolean must_emit;
+  GForkBlocked *leader; /* the one that waits for all of them */
+  GQueue blocked;
+};
 
 struct _GForkDrive
 {
@@ -62,82 +90,140 @@ struct _GForkDrive
   guint n_users;
 };
 
-static void settle (GForkCrew *self);
+struct _GForkBlocked
+{
+  GThread *thread;
+  GCond cond;
+  gboolean is_done;
+};
+
+struct _GForkPoll
+{
+  GForkDriver *driver;
+  guint64 key;
+  int fd;
+  guint32 events;
+  gboolean is_written; /* listed in the driver's */
+  GForkPollFunc func;
+  gpointer data;
+};
+
+static void settle (GForkDriver *self);
+
+static Action *
+action_new (GForkActionFunc func,
+            gpointer        object,
+            guint           number,
+            GDestroyNotify  release)
+{
+  Action *self = g_new (Action, 1);
+
+  *self = (Action){ func, object, number, release };
+  return self;
+}
+
+static void
+action_free (Action *self)
+{
+  if (self->release != NULL)
+    self->release (self->object);
+  g_free (self);
+}
+
+/* In a fork of the application, the lock may be held by a thread that is not there, and the
+ * descriptors are shared. */
+gboolean
+g_fork_driver_is_ours (GForkDriver *self)
+{
+  return self->generation == g_fork_generation ();
+}
+
+gboolean
+g_fork_driver_is_closed (GForkDriver *self)
+{
+  return self->is_closed;
+}
+
+const GError *
+g_fork_driver_get_defect (GForkDriver *self)
+{
+  return self->defect;
+}
+
+/* ——— The lock ——— */
 
 void
-g_fork_crew_lock (GForkCrew *self)
+g_fork_driver_lock (GForkDriver *self)
 {
   g_mutex_lock (&self->lock);
 }
 
 /* Has done what follows from what has changed, and unlocks. */
 void
-g_fork_crew_unlock (GForkCrew *self)
+g_fork_driver_unlock (GForkDriver *self)
 {
-  g_autoptr (GPtrArray) trash = NULL;
-  GForkPending *pending;
+  GQueue trash;
 
-  g_fork_crew_ref (self);
+  g_fork_driver_ref (self);
   settle (self);
-
-  /* Not while somebody carries out actions: that thread comes by here later. */
-  while ((pending = g_queue_pop_head (&self->finished)) != NULL)
-    {
-      g_mutex_unlock (&self->lock);
-      g_fork_pending_return (pending);
-      g_mutex_lock (&self->lock);
-    }
-
-  if (self->trash->len > 0)
-    {
-      trash = self->trash;
-      self->trash = g_ptr_array_new_with_free_func (g_object_unref);
-    }
+  trash = self->trash;
+  g_queue_init (&self->trash);
   g_mutex_unlock (&self->lock);
 
-  g_clear_pointer (&trash, g_ptr_array_unref);
-  g_fork_crew_unref (self);
+  g_queue_clear_full (&trash, (GDestroyNotify) action_free);
+  g_fork_driver_unref (self);
 }
 
-/* Has an object unreferenced without the lock, as that may call anything. */
 void
-g_fork_crew_discard (GForkCrew *self,
-                     gpointer   object)
+g_fork_driver_unlock_unchanged (GForkDriver *self)
 {
-  if (object != NULL)
-    g_ptr_array_add (self->trash, object);
+  g_mutex_unlock (&self->lock);
+}
+
+/* Has an object released without the lock, as that may call anything. */
+void
+g_fork_driver_discard (GForkDriver    *self,
+                       gpointer        object,
+                       GDestroyNotify  release)
+{
+  g_queue_push_tail (&self->trash, action_new (NULL, object, 0, release));
+}
+
+/* More than jobs has changed. */
+void
+g_fork_driver_touch (GForkDriver *self)
+{
+  self->is_dirty = TRUE;
 }
 
 /* ——— Actions ——— */
 
 static gboolean
-add_fd (GForkCrew *self,
-        int        fd,
-        guint64    key)
+add_fd (GForkDriver *self,
+        int          fd,
+        guint64      key)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.u64 = key };
 
   return fd >= 0 && epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Has a function called without the lock. Takes the object. */
+/* Has a function called without the lock, in the work context. Takes the object. */
 void
-g_fork_crew_act (GForkCrew       *self,
-                 GForkActionFunc  func,
-                 gpointer         object,
-                 guint64          number)
+g_fork_driver_act (GForkDriver     *self,
+                   GForkActionFunc  func,
+                   gpointer         object,
+                   guint            number,
+                   GDestroyNotify   release)
 {
-  Action *action = g_new (Action, 1);
-
-  *action = (Action){ func, object, number };
-  g_queue_push_tail (&self->actions, action);
+  g_queue_push_tail (&self->actions, action_new (func, object, number, release));
 }
 
 /* Has the epoll descriptor wait for what the work context waits for, by another one. That is
  * made anew each time: an entry of a descriptor that was closed stays as long as there is a
  * duplicate, and cannot be removed any more. */
 static void
-sync_work (GForkCrew *self)
+sync_work (GForkDriver *self)
 {
   int priority, timeout, n;
   gboolean is_ready = g_main_context_prepare (self->work, &priority);
@@ -185,7 +271,7 @@ sync_work (GForkCrew *self)
 /* Carries out what was decided. One thread does so at a time, and it has the work
  * context. */
 static void
-act (GForkCrew *self)
+act (GForkDriver *self)
 {
   Action *action;
   gboolean has_work;
@@ -203,9 +289,8 @@ act (GForkCrew *self)
   while ((action = g_queue_pop_head (&self->actions)) != NULL)
     {
       g_mutex_unlock (&self->lock);
-      action->func (self, action->object, action->number);
-      g_clear_object (&action->object);
-      g_free (action);
+      action->func (action->object, action->number);
+      action_free (action);
       g_mutex_lock (&self->lock);
     }
   g_mutex_unlock (&self->lock);
@@ -220,9 +305,9 @@ act (GForkCrew *self)
 /* The timer is only ever set earlier. If there is nothing to do when it expires, it is
  * set anew. */
 static void
-arm_timer (GForkCrew *self)
+arm_timer (GForkDriver *self)
 {
-  gint64 deadline = MIN (g_fork_crew_next_deadline (self), self->work_due);
+  gint64 deadline = MIN (self->funcs->get_deadline (self->owner), self->work_due);
   struct itimerspec timer = { 0 };
 
   if (deadline >= self->armed_for)
@@ -237,22 +322,25 @@ arm_timer (GForkCrew *self)
 
 /* Decides, until nothing follows from what was decided. */
 static void
-decide (GForkCrew *self)
+decide (GForkDriver *self)
 {
   gboolean was_dirty = FALSE;
 
   for (guint i = 0; i < MAX_ROUNDS; i++)
     {
-      if (self->is_dirty)
-        {
-          was_dirty = TRUE;
-          self->is_dirty = FALSE;
-          g_fork_crew_supervise (self, g_get_monotonic_time ());
-        }
-      g_fork_crew_assign (self);
+      gboolean is_dirty = self->is_dirty;
 
-      while (self->unsent->len > 0)
-        g_fork_member_flush (self, g_ptr_array_index (self->unsent, self->unsent->len - 1));
+      was_dirty = was_dirty || is_dirty;
+      self->is_dirty = FALSE;
+      self->funcs->decide (self->owner, is_dirty);
+
+      while (self->written->len > 0)
+        {
+          GForkPoll *poll = g_ptr_array_remove_index_fast (self->written, self->written->len - 1);
+
+          poll->is_written = FALSE;
+          poll->func (poll->data, EPOLLOUT);
+        }
       if (!self->is_dirty)
         break;
     }
@@ -262,7 +350,7 @@ decide (GForkCrew *self)
 }
 
 static void
-settle (GForkCrew *self)
+settle (GForkDriver *self)
 {
   decide (self);
   while (!self->is_acting && (self->work_pending || !g_queue_is_empty (&self->actions)))
@@ -272,16 +360,18 @@ settle (GForkCrew *self)
     }
 }
 
+/* ——— Events ——— */
+
 /* Takes notice of what has happened. */
 static void
-turn (GForkCrew                *self,
+turn (GForkDriver              *self,
       const struct epoll_event *events,
       int                       n_events)
 {
   for (int i = 0; i < n_events; i++)
     {
       guint64 key = events[i].data.u64;
-      GForkMember *member;
+      GForkPoll *poll;
       guint64 expirations;
 
       switch (key)
@@ -303,121 +393,70 @@ turn (GForkCrew                *self,
           break;
 
         default:
-          member = g_fork_crew_lookup (self, key);
-          if (member != NULL)
-            g_fork_member_on_event (self, member, events[i].events);
+          poll = g_hash_table_lookup (self->polls, &key);
+          if (poll != NULL)
+            poll->func (poll->data, events[i].events);
         }
     }
 }
 
-/* Sets what is awaited on the socket of a worker; 0 ends that. Returns %FALSE with errno set
- * if the kernel has no memory for it. */
-gboolean
-g_fork_crew_watch_fd (GForkCrew   *self,
-                      GForkMember *member,
-                      guint32      events)
+/* Nothing is awaited on the descriptor yet. */
+GForkPoll *
+g_fork_poll_new (GForkDriver   *driver,
+                 int            fd,
+                 GForkPollFunc  func,
+                 gpointer       data)
 {
-  struct epoll_event event = { .events = events, .data.u64 = member->serial };
+  GForkPoll *self = g_new0 (GForkPoll, 1);
 
-  if (events == member->events)
+  self->driver = driver;
+  self->key = FIRST_POLL + driver->last_key++;
+  self->fd = fd;
+  self->func = func;
+  self->data = data;
+  g_hash_table_insert (driver->polls, &self->key, self);
+  return self;
+}
+
+/* Sets what is awaited; 0 is nothing. Returns %FALSE with errno set if the kernel has no
+ * memory for it. */
+gboolean
+g_fork_poll_set (GForkPoll *self,
+                 guint32    events)
+{
+  struct epoll_event event = { .events = events, .data.u64 = self->key };
+
+  if (events == self->events)
     return TRUE;
 
   if (events == 0)
-    epoll_ctl (self->epoll_fd, EPOLL_CTL_DEL, member->fd, NULL);
-  else if (epoll_ctl (self->epoll_fd, member->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
-                      member->fd, &event)
+    epoll_ctl (self->driver->epoll_fd, EPOLL_CTL_DEL, self->fd, NULL);
+  else if (epoll_ctl (self->driver->epoll_fd, self->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
+                      self->fd, &event)
            != 0)
     return FALSE;
-  member->events = events;
+  self->events = events;
   return TRUE;
 }
 
-/* ——— News for the pool's own context ——— */
-
+/* Has the function called with EPOLLOUT when all is decided, so that what was decided is
+ * sent together. */
 void
-g_fork_crew_tell (GForkCrew    *self,
-                  GForkNewsKind kind,
-                  gpointer      object,
-                  guint64       number,
-                  const GError *error)
+g_fork_poll_write_soon (GForkPoll *self)
 {
-  News *news;
-
-  if (self->is_closed)
-    return;
-
-  news = g_new (News, 1);
-  *news = (News){ kind, object != NULL ? g_object_ref (object) : NULL, number,
-                  error != NULL ? g_error_copy (error) : NULL };
-  g_queue_push_tail (&self->news, news);
-
-  g_source_set_ready_time (self->home->source, 0);
-  for (GList *l = self->blocked.head; l != NULL; l = l->next)
-    if (((GForkPending *) l->data)->thread == self->home_thread)
-      g_fork_crew_wake (self, l->data);
+  if (!self->is_written)
+    g_ptr_array_add (self->driver->written, self);
+  self->is_written = TRUE;
 }
 
-static void
-news_free (News *news)
+/* The descriptor must still be open. */
+void
+g_fork_poll_free (GForkPoll *self)
 {
-  g_clear_object (&news->object);
-  g_clear_error (&news->error);
-  g_free (news);
-}
-
-/* Whether somebody wants to be asked. The object may be on its way out. */
-gboolean
-g_fork_crew_has_handler (GForkCrew  *self,
-                         const char *signal)
-{
-  GForkPool *pool = g_weak_ref_get (&self->pool);
-  gboolean has_handler;
-
-  if (pool == NULL)
-    return FALSE;
-
-  has_handler = g_signal_has_handler_pending (pool, g_signal_lookup (signal, G_OBJECT_TYPE (pool)), 0,
-                                              FALSE);
-  g_fork_crew_discard (self, pool);
-  return has_handler;
-}
-
-/* Has the pool emit what there is, in its context. */
-static void
-emit_news (GForkCrew *self)
-{
-  g_autoptr (GForkPool) pool = g_weak_ref_get (&self->pool);
-  News *news;
-
-  if (pool == NULL)
-    return;
-
-  g_mutex_lock (&self->lock);
-  while ((news = g_queue_pop_head (&self->news)) != NULL)
-    {
-      GForkTemplate *template;
-      guint index = 0;
-
-      if (news->kind == G_FORK_NEWS_PREPARE)
-        {
-          GForkMember *member = g_fork_crew_lookup (self, news->number);
-
-          index = member != NULL ? member->index : 0;
-        }
-      g_mutex_unlock (&self->lock);
-      template = self->on_news (pool, news->kind, news->object, index, news->error);
-      g_mutex_lock (&self->lock);
-
-      if (news->kind == G_FORK_NEWS_PREPARE)
-        g_fork_crew_act (self, g_fork_member_run, NULL, news->number);
-      else if (news->kind == G_FORK_NEWS_TEMPLATE_LOST)
-        g_fork_crew_on_template (self, template);
-      g_fork_crew_unlock (self);
-
-      news_free (news);
-      g_mutex_lock (&self->lock);
-    }
-  g_mutex_unlock (&self->lock);
+  g_fork_poll_set (self, 0);
+  g_ptr_array_remove_fast (self->driver->written, self);
+  g_hash_table_remove (self->driver->polls, &self->key);
+  g_free (self);
 }
 
 /* ——— Main contexts ——— */
@@ -425,21 +464,36 @@ emit_news (GForkCrew *self)
 typedef struct
 {
   GSource source;
-  GForkCrew *crew;
+  GForkDriver *driver;
 } DriveSource;
+
+/* In the driver's own context. */
+static void
+emit (GForkDriver *self)
+{
+  gboolean must_emit;
+
+  g_mutex_lock (&self->lock);
+  must_emit = self->must_emit;
+  self->must_emit = FALSE;
+  g_mutex_unlock (&self->lock);
+
+  if (must_emit)
+    self->funcs->emit (self->owner);
+}
 
 static gboolean
 drive_source_dispatch (GSource     *source,
                        GSourceFunc  callback,
                        gpointer     user_data)
 {
-  GForkCrew *self = ((DriveSource *) source)->crew;
+  GForkDriver *self = ((DriveSource *) source)->driver;
   struct epoll_event events[MAX_EVENTS];
   GMainContext *outer;
   gboolean is_home;
   int n;
 
-  if (self->generation != g_fork_generation ())
+  if (!g_fork_driver_is_ours (self))
     return G_SOURCE_REMOVE;
 
   outer = g_fork_dispatch_begin (g_source_get_context (source));
@@ -448,18 +502,18 @@ drive_source_dispatch (GSource     *source,
   is_home = self->home != NULL && self->home->source == source;
   n = self->is_closed ? 0 : epoll_wait (self->epoll_fd, events, MAX_EVENTS, 0);
   turn (self, events, n);
-  g_fork_crew_unlock (self);
+  g_fork_driver_unlock (self);
   g_fork_dispatch_end (outer);
 
   if (is_home)
-    emit_news (self);
+    emit (self);
   return G_SOURCE_CONTINUE;
 }
 
 static void
 drive_source_finalize (GSource *source)
 {
-  g_fork_crew_unref (((DriveSource *) source)->crew);
+  g_fork_driver_unref (((DriveSource *) source)->driver);
 }
 
 static GSourceFuncs drive_source_funcs = {
@@ -468,19 +522,19 @@ static GSourceFuncs drive_source_funcs = {
 };
 
 static GForkDrive *
-drive_new (GForkCrew    *crew,
+drive_new (GForkDriver  *driver,
            GMainContext *context)
 {
   GForkDrive *self = g_new0 (GForkDrive, 1);
 
   self->context = g_main_context_ref (context);
   self->source = g_source_new (&drive_source_funcs, sizeof (DriveSource));
-  ((DriveSource *) self->source)->crew = g_fork_crew_ref (crew);
+  ((DriveSource *) self->source)->driver = g_fork_driver_ref (driver);
   g_source_set_static_name (self->source, "[gspawnfork] pool");
   /* A callback may iterate the context, and the pool goes on meanwhile. */
   g_source_set_can_recurse (self->source, TRUE);
-  if (crew->epoll_fd >= 0)
-    g_source_add_unix_fd (self->source, crew->epoll_fd, G_IO_IN);
+  if (driver->epoll_fd >= 0)
+    g_source_add_unix_fd (self->source, driver->epoll_fd, G_IO_IN);
   g_source_attach (self->source, context);
   return self;
 }
@@ -494,34 +548,33 @@ drive_free (GForkDrive *self)
   g_free (self);
 }
 
-/* Has the pool's work done in the context of the task, too, until the task returns. */
-void
-g_fork_crew_use_drive (GForkCrew    *self,
-                       GForkPending *pending)
+/* Has the work done in a context, too. Returns %NULL if it is done there anyway. */
+GForkDrive *
+g_fork_driver_use (GForkDriver  *self,
+                   GMainContext *context)
 {
-  GMainContext *context = g_task_get_context (pending->task);
+  GForkDrive *drive = NULL;
 
   if (context == self->home->context)
-    return;
+    return NULL;
 
-  for (GList *l = self->drives; l != NULL && pending->drive == NULL; l = l->next)
+  for (GList *l = self->drives; l != NULL && drive == NULL; l = l->next)
     if (((GForkDrive *) l->data)->context == context)
-      pending->drive = l->data;
-  if (pending->drive == NULL)
+      drive = l->data;
+  if (drive == NULL)
     {
-      pending->drive = drive_new (self, context);
-      self->drives = g_list_prepend (self->drives, pending->drive);
+      drive = drive_new (self, context);
+      self->drives = g_list_prepend (self->drives, drive);
     }
-  pending->drive->n_users++;
+  drive->n_users++;
+  return drive;
 }
 
 void
-g_fork_crew_unuse_drive (GForkCrew    *self,
-                         GForkPending *pending)
+g_fork_driver_unuse (GForkDriver *self,
+                     GForkDrive  *drive)
 {
-  GForkDrive *drive = g_steal_pointer (&pending->drive);
-
-  if (drive == NULL || --drive->n_users > 0)
+  if (--drive->n_users > 0)
     return;
 
   self->drives = g_list_remove (self->drives, drive);
@@ -530,28 +583,54 @@ g_fork_crew_unuse_drive (GForkCrew    *self,
 
 /* ——— Blocked threads ——— */
 
+GForkBlocked *
+g_fork_blocked_new (void)
+{
+  GForkBlocked *self = g_new0 (GForkBlocked, 1);
+
+  self->thread = g_thread_self ();
+  g_cond_init (&self->cond);
+  return self;
+}
+
+void
+g_fork_blocked_free (GForkBlocked *self)
+{
+  g_cond_clear (&self->cond);
+  g_free (self);
+}
+
 /* Has a blocked thread look again. The one that waits for events is woken by a
  * descriptor of its own, which nobody else resets. */
-void
-g_fork_crew_wake (GForkCrew    *self,
-                  GForkPending *pending)
+static void
+rouse (GForkDriver  *self,
+       GForkBlocked *blocked)
 {
-  if (pending == self->leader)
+  if (blocked == self->leader)
     eventfd_write (self->wake_fd, 1);
   else
-    g_cond_signal (&pending->cond);
+    g_cond_signal (&blocked->cond);
+}
+
+/* What the thread waits for is there. */
+void
+g_fork_driver_wake (GForkDriver  *self,
+                    GForkBlocked *blocked)
+{
+  blocked->is_done = TRUE;
+  rouse (self, blocked);
 }
 
 /* Waits for events on behalf of all blocked threads. */
 static void
-lead (GForkCrew    *self,
-      GForkPending *pending)
+lead (GForkDriver  *self,
+      GForkBlocked *blocked)
 {
   struct epoll_event events[MAX_EVENTS];
   eventfd_t value;
   int n;
 
-  self->leader = pending;
+  self->leader = blocked;
   g_mutex_unlock (&self->lock);
   n = epoll_wait (self->epoll_fd, events, MAX_EVENTS, -1);
   g_mutex_lock (&self->lock);
@@ -564,10 +643,10 @@ lead (GForkCrew    *self,
 }
 
 static gboolean
-may_emit (GForkCrew    *self,
-          GForkPending *pending)
+may_emit (GForkDriver  *self,
+          GForkBlocked *blocked)
 {
-  if (pending->thread != self->home_thread || g_queue_is_empty (&self->news)
+  if (blocked->thread != self->home_thread || !self->must_emit
       || !g_main_context_acquire (self->home->context))
     return FALSE;
 
@@ -575,49 +654,68 @@ may_emit (GForkCrew    *self,
   return TRUE;
 }
 
-/* Blocks until the operation has its result. Called with the lock, returns without. */
+/* Blocks until the thread is woken. Called with the lock, returns without. */
 void
-g_fork_crew_wait (GForkCrew    *self,
-                  GForkPending *pending)
+g_fork_driver_wait (GForkDriver  *self,
+                    GForkBlocked *blocked)
 {
-  g_queue_push_tail (&self->blocked, pending);
+  g_queue_push_tail (&self->blocked, blocked);
   settle (self);
 
-  while (!pending->is_done)
+  while (!blocked->is_done)
     {
-      if (may_emit (self, pending))
+      if (may_emit (self, blocked))
         {
           g_mutex_unlock (&self->lock);
-          emit_news (self);
+          emit (self);
           g_mutex_lock (&self->lock);
         }
       else if (self->leader != NULL)
-        g_cond_wait (&pending->cond, &self->lock);
+        g_cond_wait (&blocked->cond, &self->lock);
       else
         {
-          lead (self, pending);
-          g_fork_crew_unlock (self);
+          lead (self, blocked);
+          g_fork_driver_unlock (self);
           g_mutex_lock (&self->lock);
         }
     }
 
-  g_queue_remove (&self->blocked, pending);
+  g_queue_remove (&self->blocked, blocked);
   if (self->leader == NULL && self->blocked.head != NULL)
-    g_fork_crew_wake (self, self->blocked.head->data);
-  g_fork_crew_unlock (self);
+    rouse (self, self->blocked.head->data);
+  g_fork_driver_unlock (self);
+}
+
+/* Has something emitted in the driver's own context. */
+void
+g_fork_driver_emit_soon (GForkDriver *self)
+{
+  self->must_emit = TRUE;
+  g_source_set_ready_time (self->home->source, 0);
+  for (GList *l = self->blocked.head; l != NULL; l = l->next)
+    if (((GForkBlocked *) l->data)->thread == self->home_thread)
+      rouse (self, l->data);
 }
 
 /* ——— Beginning and end ——— */
 
-/* If that fails, every operation fails with the reason. */
-void
-g_fork_crew_open_driver (GForkCrew *self)
+/* If it has a defect, nothing can be awaited. The last reference frees the owner. */
+GForkDriver *
+g_fork_driver_new (const GForkDriverFuncs *funcs,
+                   gpointer                owner)
 {
   g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
+  GForkDriver *self = g_new0 (GForkDriver, 1);
 
+  g_atomic_ref_count_init (&self->ref_count);
+  g_mutex_init (&self->lock);
+  self->generation = g_fork_generation ();
+  self->funcs = funcs;
+  self->owner = owner;
   self->armed_for = self->work_due = G_MAXINT64;
   self->work_fd = -1;
-  self->trash = g_ptr_array_new_with_free_func (g_object_unref);
+  self->polls = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->written = g_ptr_array_new ();
   self->work_fds = g_array_new (FALSE, FALSE, sizeof (GPollFD));
   self->home_thread = g_thread_self ();
 
@@ -632,21 +730,14 @@ g_fork_crew_open_driver (GForkCrew *self)
   /* Its descriptors are polled by the thread that is there, without owning it. */
   self->work = g_main_context_new_with_flags (G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING);
   self->home = drive_new (self, context);
+  return self;
 }
 
-/* Lets go of all main contexts. What was cancelled is called back before, in this thread
- * or in the one that is at work just now. */
-void
-g_fork_crew_close_driver (GForkCrew *self)
+GForkDriver *
+g_fork_driver_ref (GForkDriver *self)
 {
-  GForkDrive *home;
-
-  g_mutex_lock (&self->lock);
-  home = g_steal_pointer (&self->home);
-  self->work_pending = TRUE;
-  g_fork_crew_unlock (self);
-
-  drive_free (home);
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
 }
 
 static void
@@ -657,14 +748,35 @@ close_fd (int fd)
 }
 
 void
-g_fork_crew_free_driver (GForkCrew *self)
+g_fork_driver_unref (GForkDriver *self)
 {
-  g_queue_clear_full (&self->news, (GDestroyNotify) news_free);
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  self->funcs->free (self->owner);
   g_clear_pointer (&self->work, g_main_context_unref);
   g_array_unref (self->work_fds);
-  g_ptr_array_unref (self->trash);
+  g_ptr_array_unref (self->written);
+  g_hash_table_unref (self->polls);
   close_fd (self->work_fd);
   close_fd (self->epoll_fd);
   close_fd (self->timer_fd);
   close_fd (self->wake_fd);
+  g_clear_error (&self->defect);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+/* Called with the lock, returns without. Lets go of all main contexts. What was cancelled is
+ * called back before, in this thread or in the one that is at work just now. */
+void
+g_fork_driver_close (GForkDriver *self)
+{
+  GForkDrive *home = g_steal_pointer (&self->home);
+
+  self->is_closed = TRUE;
+  self->work_pending = TRUE;
+  g_fork_driver_unlock (self);
+
+  drive_free (home);
 }

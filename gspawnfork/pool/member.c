@@ -1,4 +1,4 @@
-/* member.c: one worker of a pool: its start, its socket, its end
+/* member.c: one worker of a pool, from the fork to the end of its process
  *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,21 +6,14 @@
 
 #include "config.h"
 
-#include "pool/crew.h"
+#include "pool/member.h"
 
 #include "base/memory.h"
 #include "gforkerror.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gi18n-lib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-/* What a first read takes, and the descriptors of a few replies. */
-#define READ_SIZE 4096
-#define CONTROL_SIZE GFORK_CONTROL_SIZE (8)
 
 /* A process that ends closes its socket a moment before it can be reaped. One that has
  * closed it and does not end is killed after this, and one that was killed and is not
@@ -28,251 +21,281 @@
 #define CLOSING_PATIENCE (1 * G_USEC_PER_SEC)
 #define KILLING_PATIENCE (5 * G_USEC_PER_SEC)
 
-/* When too many descriptors are in flight, nothing tells when fewer are. */
-#define RETRY_DELAY (10 * G_TIME_SPAN_MILLISECOND)
+static void signal_end (GForkMember *self);
+static void end_by_force (GForkMember *self);
+static void on_free (GForkMember *self);
+static void await_end (gpointer member,
+                       guint    number);
+static void run (gpointer member,
+                 guint    number);
 
-/* The serials are keys of events, of which the first are the driver's. */
-#define FIRST_SERIAL 16
-
-/* Frames that are sent together, the first with the descriptor if there is one. */
-typedef struct
+/* Asynchronous operations, and actions, keep a worker that may be removed when they end. */
+GForkMember *
+g_fork_member_ref (GForkMember *self)
 {
-  GByteArray *data;
-  gsize n_sent;
-  int fd;
-} Chunk;
-
-static void
-chunk_free (Chunk *self)
-{
-  g_byte_array_unref (self->data);
-  if (self->fd >= 0)
-    close (self->fd);
-  g_free (self);
-}
-
-/* What asynchronous operations about a worker have: it may be gone when they end. */
-typedef struct
-{
-  GForkCrew *crew;
-  guint64 serial;
-} Reference;
-
-static Reference *
-reference_new (GForkCrew *crew,
-               guint64    serial)
-{
-  Reference *self = g_new (Reference, 1);
-
-  *self = (Reference){ g_fork_crew_ref (crew), serial };
+  g_atomic_ref_count_inc (&self->ref_count);
   return self;
 }
 
-static void
-reference_free (Reference *self)
+void
+g_fork_member_unref (GForkMember *self)
 {
-  g_fork_crew_unref (self->crew);
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_clear_object (&self->template);
+  g_clear_object (&self->fork);
+  g_clear_object (&self->cancellable);
+  g_clear_object (&self->process);
+  g_clear_object (&self->worker);
+  g_clear_error (&self->fault);
+  g_fork_driver_unref (self->driver);
   g_free (self);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Reference, reference_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GForkMember, g_fork_member_unref)
 
 /* ——— Actions ——— */
 
 static void
-cancel (GForkCrew *crew,
-        gpointer   cancellable,
-        guint64    number)
+act (GForkMember     *self,
+     GForkActionFunc  func)
+{
+  g_fork_driver_act (self->driver, func, g_fork_member_ref (self), 0,
+                     (GDestroyNotify) g_fork_member_unref);
+}
+
+static void
+cancel (gpointer cancellable,
+        guint    number)
 {
   g_cancellable_cancel (cancellable);
 }
 
 static void
-force_exit (GForkCrew *crew,
-            gpointer   process,
-            guint64    number)
+force_exit (gpointer process,
+            guint    number)
 {
   g_fork_process_force_exit (process);
 }
 
 static void
-send_signal (GForkCrew *crew,
-             gpointer   process,
-             guint64    signum)
+send_signal (gpointer process,
+             guint    signum)
 {
   g_fork_process_send_signal (process, signum, NULL);
 }
 
-static void fork_template (GForkCrew *crew,
-                           gpointer   template,
-                           guint64    serial);
-static void await_end (GForkCrew *crew,
-                       gpointer   process,
-                       guint64    serial);
-
-/* ——— Beginning and end ——— */
-
-GForkMember *
-g_fork_crew_lookup (GForkCrew *self,
-                    guint64    serial)
+/* Has the process ended at once, whatever it is doing. */
+static void
+end (GForkMember *self)
 {
-  return g_hash_table_lookup (self->by_serial, &serial);
+  if (self->process != NULL)
+    g_fork_driver_act (self->driver, force_exit, g_object_ref (self->process), 0, g_object_unref);
+  else
+    g_fork_driver_act (self->driver, cancel, g_object_ref (self->cancellable), 0, g_object_unref);
+}
+
+/* ——— The socket ——— */
+
+/* Reads what is for the pool now. */
+static void
+update_line (GForkMember *self)
+{
+  if (self->line == NULL)
+    return;
+  if (self->is_killed)
+    g_fork_line_set_mode (self->line, G_FORK_READ_NOTHING);
+  else if (self->is_lent)
+    g_fork_line_set_mode (self->line, G_FORK_READ_END);
+  else if (!self->is_ready)
+    g_fork_line_set_mode (self->line, G_FORK_READ_FIRST);
+  else
+    g_fork_line_set_mode (self->line, self->does_jobs ? G_FORK_READ_FRAMES : G_FORK_READ_END);
+}
+
+/* The end of the conversation is said by no one but the borrower as long as there is one. */
+static void
+end_writing (GForkMember *self)
+{
+  if (!self->is_lent && self->line != NULL)
+    g_fork_line_end_writing (self->line);
+}
+
+/* What it writes is not an answer, or cannot be read or awaited here. Takes the error. */
+static void
+on_fault (GForkMember *self,
+          GError      *error)
+{
+  if (self->fault == NULL)
+    self->fault = g_steal_pointer (&error);
+  g_clear_error (&error);
+  end_by_force (self);
+}
+
+static void
+on_line_fault (gpointer       data,
+               GForkLineFault fault,
+               int            error_number)
+{
+  GForkMember *self = data;
+  int pid = g_fork_process_get_pid (self->process);
+
+  switch (fault)
+    {
+    case G_FORK_LINE_ENDED:
+      /* A server that does not need its socket may close it and go on. */
+      if (!self->is_killed && (self->n_given > 0 || !self->is_ready))
+        g_fork_member_limit (self, g_get_monotonic_time () + CLOSING_PATIENCE);
+      g_fork_driver_touch (self->driver);
+      break;
+
+    case G_FORK_LINE_MALFORMED:
+      on_fault (self, g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
+                                   _("Process %d, which runs the function “%s”, writes to its "
+                                     "socket what is not an answer"),
+                                   pid, self->employer->function));
+      break;
+
+    case G_FORK_LINE_UNREADABLE:
+      on_fault (self, g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
+                                   _("Could not read from process %d, which runs the function "
+                                     "“%s”: %s"),
+                                   pid, self->employer->function, g_strerror (error_number)));
+      break;
+
+    case G_FORK_LINE_UNWRITABLE:
+      /* What it has answered is still to be read, and that tells of its end; if it does not,
+       * the worker is killed. */
+      self->is_full = TRUE;
+      if (!self->is_killed)
+        g_fork_member_limit (self, g_get_monotonic_time () + CLOSING_PATIENCE);
+      break;
+    }
+}
+
+static void
+on_ready (GForkMember *self)
+{
+  self->is_ready = TRUE;
+  self->ready_at = g_get_monotonic_time ();
+  g_fork_driver_touch (self->driver);
+  g_fork_news_tell (self->employer->news, G_FORK_NEWS_STARTED, self->worker, NULL);
+  update_line (self);
+  self->employer->on_ready (self->employer->jobs, self);
+  on_free (self);
+}
+
+static gboolean
+on_frame (gpointer                  data,
+          const struct gfork_frame *frame)
+{
+  GForkMember *self = data;
+  gboolean says_ready = frame->verb == GFORK_WORKER_READY
+                        && frame->length == sizeof (struct gfork_pid);
+
+  if (!self->is_ready)
+    {
+      if (says_ready && !self->is_leaving)
+        on_ready (self);
+      return says_ready;
+    }
+  if (says_ready)
+    return frame->n_fds == 0;
+  if (!g_fork_jobs_answer (&self->jobs, frame))
+    return FALSE;
+
+  self->n_done++;
+  on_free (self);
+  return TRUE;
+}
+
+static const GForkLineFuncs line_funcs = { on_frame, on_line_fault };
+
+/* ——— Starting ——— */
+
+/* The fork has been prepared by the handlers of a signal. */
+static void
+on_prepared (gpointer       member,
+             GForkTemplate *template)
+{
+  act (member, run);
+}
+
+static void
+fork_template (gpointer member,
+               guint    number)
+{
+  GForkMember *self = member;
+  GForkNews *news = self->employer->news;
+  GForkTemplate *fork = g_fork_template_fork (self->template);
+
+  g_fork_driver_lock (self->driver);
+  g_fork_driver_discard (self->driver, g_steal_pointer (&self->template), g_object_unref);
+  if (self->is_removed || self->is_leaving)
+    g_fork_driver_discard (self->driver, fork, g_object_unref);
+  else
+    {
+      self->fork = fork;
+      if (g_fork_news_has_handler (news, "prepare"))
+        g_fork_news_ask (news, G_FORK_NEWS_PREPARE, fork, self->index, on_prepared,
+                         g_fork_member_ref (self), (GDestroyNotify) g_fork_member_unref);
+      else
+        act (self, run);
+    }
+  g_fork_driver_unlock (self->driver);
 }
 
 /* Starts a worker. */
 GForkMember *
-g_fork_member_new (GForkCrew *crew,
-                   guint      index,
-                   gboolean   is_fresh)
+g_fork_member_new (const GForkEmployer *employer,
+                   GForkTemplate       *template,
+                   guint                index,
+                   gboolean             is_fresh)
 {
   GForkMember *self = g_new0 (GForkMember, 1);
-  GForkTemplate *template = is_fresh ? crew->replacement->template : crew->template;
 
-  self->serial = FIRST_SERIAL + crew->last_serial++;
+  g_atomic_ref_count_init (&self->ref_count);
+  self->employer = employer;
+  self->driver = g_fork_driver_ref (employer->driver);
   self->index = index;
   self->is_fresh = is_fresh;
   self->forked_at = g_get_monotonic_time ();
-  self->fd = -1;
-  self->idle_link.data = self;
+  self->link.data = self;
+  self->template = g_object_ref (template);
   self->cancellable = g_cancellable_new ();
 
-  g_hash_table_insert (crew->by_serial, &self->serial, self);
-  g_ptr_array_add (crew->members, self);
-  g_fork_crew_act (crew, fork_template, g_object_ref (template), self->serial);
+  act (self, fork_template);
   return self;
-}
-
-static void
-clear_slot (GForkCrew   *crew,
-            GForkMember *self)
-{
-  GForkSlot *slot = g_fork_crew_get_slot (crew, self->index);
-
-  if (slot->member == self)
-    slot->member = NULL;
-  crew->is_dirty = TRUE;
-}
-
-static void
-close_socket (GForkCrew   *crew,
-              GForkMember *self)
-{
-  if (self->fd < 0)
-    return;
-
-  g_fork_crew_watch_fd (crew, self, 0);
-  close (self->fd);
-  self->fd = -1;
-  gfork_reader_clear (&self->reader);
-}
-
-/* Has the process ended at once, whatever it is doing. */
-void
-g_fork_member_end (GForkCrew   *crew,
-                   GForkMember *self)
-{
-  if (self->process != NULL)
-    g_fork_crew_act (crew, force_exit, g_object_ref (self->process), 0);
-  else
-    g_fork_crew_act (crew, cancel, g_object_ref (self->cancellable), 0);
-}
-
-/* Forgets a worker, which has no jobs any more. */
-void
-g_fork_member_remove (GForkCrew   *crew,
-                      GForkMember *self)
-{
-  if (self->is_ready)
-    g_fork_crew_tell (crew, G_FORK_NEWS_ENDED, self->worker, 0, NULL);
-
-  clear_slot (crew, self);
-  g_fork_crew_not_idle (crew, self);
-  g_ptr_array_remove_fast (crew->unsent, self);
-  g_ptr_array_remove_fast (crew->members, self);
-  g_hash_table_remove (crew->by_serial, &self->serial);
-
-  close_socket (crew, self);
-  g_queue_clear_full (&self->unsent, (GDestroyNotify) chunk_free);
-  g_fork_crew_discard (crew, self->fork);
-  g_fork_crew_discard (crew, self->process);
-  g_fork_crew_discard (crew, self->worker);
-  g_fork_crew_discard (crew, self->cancellable);
-  g_clear_error (&self->misbehaviour);
-  g_free (self->memory);
-  g_free (self->control);
-  g_free (self);
-}
-
-/* ——— Starting ——— */
-
-static void
-fork_template (GForkCrew *crew,
-               gpointer   template,
-               guint64    serial)
-{
-  GForkTemplate *fork = g_fork_template_fork (template);
-  GForkMember *self;
-
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, serial);
-  if (self == NULL || self->is_leaving)
-    g_fork_crew_discard (crew, fork);
-  else
-    {
-      self->fork = fork;
-      if (g_fork_crew_has_handler (crew, "prepare"))
-        g_fork_crew_tell (crew, G_FORK_NEWS_PREPARE, fork, serial, NULL);
-      else
-        g_fork_crew_act (crew, g_fork_member_run, NULL, serial);
-    }
-  g_fork_crew_unlock (crew);
-}
-
-static void
-on_ready (GForkCrew   *crew,
-          GForkMember *self)
-{
-  self->is_ready = TRUE;
-  self->ready_at = g_get_monotonic_time ();
-  crew->is_dirty = TRUE;
-  g_fork_crew_tell (crew, G_FORK_NEWS_STARTED, self->worker, 0, NULL);
-  g_fork_member_expect (crew, self);
-  g_fork_crew_on_free (crew, self);
 }
 
 /* The function is being entered. */
 static void
-on_running (GForkCrew    *crew,
-            GForkMember  *self,
+on_running (GForkMember  *self,
             GSocket      *socket,
             GForkProcess *process)
 {
   self->process = g_object_ref (process);
-  self->fd = fcntl (g_socket_get_fd (socket), F_DUPFD_CLOEXEC, 3);
-  if (self->fd < 0)
+  self->line = g_fork_line_new (self->driver, socket, &line_funcs, self);
+  if (self->line == NULL)
     {
       g_autoptr (GError) error = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
                                               _("Could not keep a worker: %s"),
                                               g_strerror (errno));
 
-      g_fork_crew_act (crew, force_exit, g_object_ref (process), 0);
-      g_fork_crew_on_not_run (crew, self, error);
+      end (self);
+      self->employer->on_not_run (self->employer->staff, self, error);
       return;
     }
 
   self->worker = g_fork_worker_new (self->index, process);
-  self->memory = g_malloc (READ_SIZE);
-  self->control = g_malloc (CONTROL_SIZE);
-  gfork_reader_init (&self->reader, self->memory, READ_SIZE, self->control, CONTROL_SIZE);
-  self->reader.can_lose_fds = true;
-  g_fork_crew_act (crew, await_end, g_object_ref (process), self->serial);
-
+  act (self, await_end);
   if (self->is_leaving)
-    g_fork_member_signal (crew, self);
-  if (crew->settings[G_FORK_SETTING_WAIT_FOR_READY])
-    g_fork_member_expect (crew, self);
+    signal_end (self);
+  if (self->employer->settings[G_FORK_SETTING_WAIT_FOR_READY])
+    update_line (self);
   else if (!self->is_leaving)
-    on_ready (crew, self);
+    on_ready (self);
 }
 
 static void
@@ -280,337 +303,129 @@ on_run (GObject      *source,
         GAsyncResult *result,
         gpointer      data)
 {
-  g_autoptr (Reference) reference = data;
+  g_autoptr (GForkMember) self = data;
   g_autoptr (GForkProcess) process = NULL;
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
-  GForkCrew *crew = reference->crew;
-  GForkMember *self;
 
   socket = g_fork_template_run_finish (G_FORK_TEMPLATE (source), result, &process, &error);
 
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, reference->serial);
-  if (self == NULL && process != NULL)
-    g_fork_crew_act (crew, force_exit, g_steal_pointer (&process), 0);
-  else if (self != NULL && socket == NULL)
-    g_fork_crew_on_not_run (crew, self, error);
-  else if (self != NULL)
-    on_running (crew, self, socket, process);
-  g_fork_crew_unlock (crew);
+  g_fork_driver_lock (self->driver);
+  if (self->is_removed && process != NULL)
+    g_fork_driver_act (self->driver, force_exit, g_steal_pointer (&process), 0, g_object_unref);
+  else if (!self->is_removed && socket == NULL)
+    self->employer->on_not_run (self->employer->staff, self, error);
+  else if (!self->is_removed)
+    on_running (self, socket, process);
+  g_fork_driver_unlock (self->driver);
 }
 
-/* An action: the fork has been prepared. */
-void
-g_fork_member_run (GForkCrew *crew,
-                   gpointer   object,
-                   guint64    serial)
+static void
+run (gpointer member,
+     guint    number)
 {
+  GForkMember *self = member;
   g_autoptr (GForkTemplate) fork = NULL;
-  g_autoptr (GCancellable) cancellable = NULL;
-  GForkMember *self;
 
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, serial);
-  if (self != NULL && !self->is_leaving)
+  g_fork_driver_lock (self->driver);
+  if (!self->is_removed && !self->is_leaving)
     {
       fork = g_steal_pointer (&self->fork);
-      cancellable = g_object_ref (self->cancellable);
       self->is_run = TRUE;
     }
-  g_fork_crew_unlock (crew);
+  g_fork_driver_unlock (self->driver);
 
   if (fork != NULL)
-    g_fork_template_run_async (fork, crew->function, cancellable, on_run,
-                               reference_new (crew, serial));
+    g_fork_template_run_async (fork, self->employer->function, self->cancellable, on_run,
+                               g_fork_member_ref (self));
 }
 
 /* ——— Ending ——— */
 
-/* The end of the conversation is said when all of it was sent, and by no one but the
- * borrower as long as there is one. */
-static void
-end_writing (GForkMember *self)
-{
-  if (self->is_leaving && !self->is_lent && self->fd >= 0 && g_queue_is_empty (&self->unsent))
-    shutdown (self->fd, SHUT_WR);
-}
-
-/* Tells a worker to go, when it has finished what it has. */
+/* Has it killed at that time, if it lives so long. */
 void
-g_fork_member_go (GForkCrew   *crew,
-                  GForkMember *self)
+g_fork_member_limit (GForkMember *self,
+                     gint64       deadline)
 {
-  if (self->is_leaving)
-    return;
-
-  self->is_leaving = TRUE;
-  clear_slot (crew, self);
-  g_fork_crew_not_idle (crew, self);
-
-  if (self->process == NULL && self->is_run)
-    g_fork_crew_act (crew, cancel, g_object_ref (self->cancellable), 0);
-  else if (self->process == NULL)
-    self->kill_at = 1;
-  else
-    {
-      end_writing (self);
-      if (g_queue_is_empty (&self->jobs) && !self->is_lent)
-        g_fork_member_signal (crew, self);
-    }
+  if (self->kill_at == 0 || self->kill_at > deadline)
+    self->kill_at = deadline;
+  g_fork_driver_touch (self->driver);
 }
 
 /* Asks a worker that has to end, and has nothing to do any more, to do so. */
-void
-g_fork_member_signal (GForkCrew   *crew,
-                      GForkMember *self)
+static void
+signal_end (GForkMember *self)
 {
-  gint64 deadline = g_get_monotonic_time () + crew->settings[G_FORK_SETTING_STOP_TIMEOUT] * 1000LL;
+  GForkSettings settings = self->employer->settings;
 
   if (self->is_signalled || self->is_killed)
     return;
 
   end_writing (self);
   self->is_signalled = TRUE;
-  if (crew->settings[G_FORK_SETTING_STOP_SIGNAL] != 0)
-    g_fork_crew_act (crew, send_signal, g_object_ref (self->process), crew->settings[G_FORK_SETTING_STOP_SIGNAL]);
-  if (self->kill_at == 0 || self->kill_at > deadline)
-    self->kill_at = deadline;
-  crew->is_dirty = TRUE;
+  if (settings[G_FORK_SETTING_STOP_SIGNAL] != 0)
+    g_fork_driver_act (self->driver, send_signal, g_object_ref (self->process),
+                       settings[G_FORK_SETTING_STOP_SIGNAL], g_object_unref);
+  g_fork_member_limit (self, g_get_monotonic_time ()
+                                 + g_fork_settings_get_time (settings,
+                                                             G_FORK_SETTING_STOP_TIMEOUT));
+}
+
+/* Tells a worker to go, when it has finished what it has. */
+void
+g_fork_member_go (GForkMember *self)
+{
+  if (self->is_leaving)
+    return;
+
+  self->is_leaving = TRUE;
+  g_fork_driver_touch (self->driver);
+  if (self->process == NULL && self->is_run)
+    g_fork_driver_act (self->driver, cancel, g_object_ref (self->cancellable), 0, g_object_unref);
+  else if (self->process == NULL)
+    self->kill_at = 1;
+  else
+    {
+      end_writing (self);
+      if (g_fork_member_is_idle (self))
+        signal_end (self);
+    }
 }
 
 void
-g_fork_member_kill (GForkCrew   *crew,
-                    GForkMember *self)
+g_fork_member_dismiss (GForkMember *self)
+{
+  self->is_excused = TRUE;
+  g_fork_member_go (self);
+}
+
+static void
+end_by_force (GForkMember *self)
 {
   if (self->is_killed)
     return;
 
   self->is_killed = TRUE;
-  g_fork_crew_not_idle (crew, self);
-  g_fork_member_expect (crew, self);
-  g_fork_crew_act (crew, force_exit, g_object_ref (self->process), 0);
+  update_line (self);
+  end (self);
   self->kill_at = g_get_monotonic_time () + KILLING_PATIENCE;
-  if (self->is_excused)
-    clear_slot (crew, self);
-  crew->is_dirty = TRUE;
+  g_fork_driver_touch (self->driver);
 }
 
-/* The worker, or another process that has its socket, has closed it. A server that does not need its
- * socket may do so and go on. */
-static void
-on_over (GForkCrew   *crew,
-         GForkMember *self)
-{
-  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE;
-
-  if (self->is_over)
-    return;
-
-  self->is_over = TRUE;
-  g_fork_crew_not_idle (crew, self);
-  g_fork_member_expect (crew, self);
-  if (!self->is_killed && (self->n_given > 0 || !self->is_ready)
-      && (self->kill_at == 0 || self->kill_at > deadline))
-    self->kill_at = deadline;
-  crew->is_dirty = TRUE;
-}
-
-/* How it ended, in words. */
-char *
-g_fork_member_describe_end (GForkCrew   *crew,
-                            GForkMember *self,
-                            gboolean     is_known)
-{
-  int pid = g_fork_process_get_pid (self->process);
-
-  if (!is_known)
-    return g_strdup_printf (_("process %d, which ran the function “%s”, has ended, and how cannot "
-                              "be known"),
-                            pid, crew->function);
-  if (g_fork_process_get_if_signaled (self->process))
-    return g_strdup_printf (_("process %d, which ran the function “%s”, was killed by signal %d "
-                              "(%s)"),
-                            pid, crew->function, g_fork_process_get_term_sig (self->process),
-                            g_strsignal (g_fork_process_get_term_sig (self->process)));
-  return g_strdup_printf (_("process %d, which ran the function “%s”, exited with status %d"), pid,
-                          crew->function, g_fork_process_get_exit_status (self->process));
-}
-
-/* ——— Reading ——— */
-
-/* Whether what the worker writes is for the pool. */
-static gboolean
-reads (const GForkMember *self)
-{
-  return !self->is_killed && !self->is_lent && (!self->is_ready || self->does_jobs);
-}
-
-/* What the worker writes cannot be read or awaited here, for want of memory or descriptors. */
-static void
-on_unusable (GForkCrew   *crew,
-             GForkMember *self,
-             int          reason)
-{
-  if (self->misbehaviour == NULL)
-    self->misbehaviour = g_error_new (G_FORK_ERROR, G_FORK_ERROR_FAILED,
-                                      _("Could not read from process %d, which runs the function "
-                                        "“%s”: %s"),
-                                      (int) g_fork_process_get_pid (self->process),
-                                      crew->function, g_strerror (reason));
-  g_fork_member_kill (crew, self);
-}
-
-/* Awaits what is to be awaited on the socket now. */
+/* Kills a worker that has done nothing wrong. */
 void
-g_fork_member_expect (GForkCrew   *crew,
-                      GForkMember *self)
+g_fork_member_kill (GForkMember *self)
 {
-  guint32 events = 0;
-
-  if (self->fd < 0)
-    return;
-
-  if (!self->is_over && !self->is_killed)
-    {
-      events = EPOLLRDHUP;
-      if (reads (self))
-        events |= EPOLLIN;
-      /* What was never tried to be sent will be, at the end of the decisions. */
-      if (!g_queue_is_empty (&self->unsent) && !self->is_unsent && self->retry_at == 0)
-        events |= EPOLLOUT;
-    }
-  if (!g_fork_crew_watch_fd (crew, self, events))
-    on_unusable (crew, self, errno);
+  self->is_excused = TRUE;
+  end_by_force (self);
 }
 
-static void
-on_misbehaviour (GForkCrew   *crew,
-                 GForkMember *self)
-{
-  if (self->misbehaviour == NULL)
-    self->misbehaviour = g_error_new (G_FORK_ERROR, G_FORK_ERROR_PROTOCOL,
-                                      _("Process %d, which runs the function “%s”, writes to its "
-                                        "socket what is not an answer"),
-                                      (int) g_fork_process_get_pid (self->process),
-                                      crew->function);
-  g_fork_member_kill (crew, self);
-}
-
-static gboolean
-on_frame (GForkCrew          *crew,
-          GForkMember        *self,
-          struct gfork_frame *frame)
-{
-  if (self->is_ready)
-    return g_fork_crew_on_reply (crew, self, frame);
-  if (frame->verb != GFORK_WORKER_READY || frame->length != sizeof (struct gfork_pid))
-    return FALSE;
-
-  if (!self->is_leaving)
-    on_ready (crew, self);
-  else
-    self->does_jobs = TRUE;
-  return TRUE;
-}
-
-static gboolean
-take_frames (GForkCrew   *crew,
-             GForkMember *self)
-{
-  enum gfork_next next = GFORK_NEXT_MORE;
-  struct gfork_frame frame;
-
-  while (!self->is_killed && (next = gfork_reader_next (&self->reader, &frame)) == GFORK_NEXT_FRAME)
-    {
-      gboolean is_good = on_frame (crew, self, &frame);
-
-      gfork_frame_close_fds (&frame);
-      if (!is_good)
-        return FALSE;
-    }
-
-  return next != GFORK_NEXT_BAD;
-}
-
-/* Reads what there is: the first frame, which says that the worker is ready, to its exact
- * length, as what follows may be for a borrower. */
-static void
-read_frames (GForkCrew   *crew,
-             GForkMember *self,
-             gboolean     all)
-{
-  while (reads (self) && !self->is_over)
-    {
-      gboolean exact = !self->is_ready;
-
-      switch (gfork_reader_fill (&self->reader, self->fd, exact, MSG_DONTWAIT))
-        {
-        case GFORK_FILL_DATA:
-          if (!take_frames (crew, self))
-            on_misbehaviour (crew, self);
-          else if (!self->reader.full && !exact && !all)
-            return;
-          break;
-
-        case GFORK_FILL_AGAIN:
-          return;
-
-        case GFORK_FILL_EOF:
-        case GFORK_FILL_RESET:
-          on_over (crew, self);
-          return;
-
-        case GFORK_FILL_NO_MEMORY:
-          on_unusable (crew, self, ENOMEM);
-          return;
-
-        default:
-          on_misbehaviour (crew, self);
-          return;
-        }
-    }
-}
-
+/* If the worker has closed its socket, and can be given nothing, its place is needed. */
 void
-g_fork_member_on_event (GForkCrew   *crew,
-                        GForkMember *self,
-                        guint32      events)
+g_fork_member_end_if_mute (GForkMember *self)
 {
-  if (self->fd < 0 || self->is_over || self->is_killed)
-    return;
-
-  if ((events & EPOLLOUT) != 0)
-    g_fork_member_flush (crew, self);
-  if (reads (self))
-    read_frames (crew, self, FALSE);
-  else if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-    on_over (crew, self);
-}
-
-/* Looks whether a worker can be lent. What a borrower has left unread is not for the
- * next one, so that worker is ended; what a worker writes before its first loan is. */
-void
-g_fork_member_look (GForkCrew   *crew,
-                    GForkMember *self)
-{
-  char byte;
-  ssize_t n;
-
-  if (self->is_over || self->is_killed)
-    return;
-
-  do
-    n = recv (self->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
-  while (n < 0 && errno == EINTR);
-
-  if (n == 0 || (n < 0 && errno != EAGAIN))
-    on_over (crew, self);
-  else if (n > 0 && self->n_given > 0 && !self->does_jobs)
-    {
-      self->is_excused = TRUE;
-      g_fork_member_go (crew, self);
-    }
+  if (self->line != NULL && g_fork_line_is_at_end (self->line) && self->kill_at == 0)
+    g_fork_member_limit (self, g_get_monotonic_time () + CLOSING_PATIENCE);
 }
 
 static void
@@ -618,201 +433,329 @@ on_waited (GObject      *source,
            GAsyncResult *result,
            gpointer      data)
 {
-  g_autoptr (Reference) reference = data;
+  g_autoptr (GForkMember) self = data;
   gboolean is_known = g_fork_process_wait_finish (G_FORK_PROCESS (source), result, NULL);
-  GForkCrew *crew = reference->crew;
-  GForkMember *self;
 
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, reference->serial);
-  if (self != NULL)
+  g_fork_driver_lock (self->driver);
+  if (!self->is_removed)
     {
       /* What it has answered before it ended counts. */
-      read_frames (crew, self, TRUE);
-      g_fork_crew_on_ended (crew, self, is_known);
+      g_fork_line_read_rest (self->line);
+      self->employer->on_ended (self->employer->staff, self, is_known);
     }
-  g_fork_crew_unlock (crew);
+  g_fork_driver_unlock (self->driver);
 }
 
 static void
-await_end (GForkCrew *crew,
-           gpointer   process,
-           guint64    serial)
+await_end (gpointer member,
+           guint    number)
 {
-  g_fork_process_wait_async (process, crew->closing, on_waited, reference_new (crew, serial));
+  GForkMember *self = member;
+
+  g_fork_process_wait_async (self->process, self->employer->closing, on_waited,
+                             g_fork_member_ref (self));
 }
 
-/* ——— Writing ——— */
+gint64
+g_fork_member_get_deadline (GForkMember *self)
+{
+  gint64 deadline = self->line != NULL ? g_fork_line_get_deadline (self->line) : G_MAXINT64;
 
+  return self->kill_at != 0 ? MIN (self->kill_at, deadline) : deadline;
+}
+
+/* Does what is due. */
+void
+g_fork_member_expire (GForkMember *self,
+                      gint64       now)
+{
+  if (self->line != NULL)
+    g_fork_line_expire (self->line, now);
+  if (self->kill_at == 0 || self->kill_at > now)
+    return;
+
+  if (self->process != NULL && !self->is_killed)
+    end_by_force (self);
+  else if (self->process != NULL || !self->is_run)
+    self->employer->on_ended (self->employer->staff, self, FALSE);
+  else
+    self->kill_at = 0;
+}
+
+/* Forgets a worker, which has no jobs any more. Takes the reference. */
+void
+g_fork_member_remove (GForkMember *self)
+{
+  if (self->is_ready)
+    g_fork_news_tell (self->employer->news, G_FORK_NEWS_ENDED, self->worker, NULL);
+
+  self->is_removed = TRUE;
+  g_clear_pointer (&self->line, g_fork_line_free);
+  g_fork_driver_discard (self->driver, self, (GDestroyNotify) g_fork_member_unref);
+}
+
+/* Likewise, and ends it. */
+void
+g_fork_member_remove_and_end (GForkMember *self)
+{
+  end (self);
+  g_fork_member_remove (self);
+}
+
+/* How it ended, in words. */
+char *
+g_fork_member_describe_end (GForkMember *self,
+                            gboolean     is_known)
+{
+  const char *function = self->employer->function;
+  int pid = g_fork_process_get_pid (self->process);
+
+  if (!is_known)
+    return g_strdup_printf (_("process %d, which ran the function “%s”, has ended, and how cannot "
+                              "be known"),
+                            pid, function);
+  if (g_fork_process_get_if_signaled (self->process))
+    return g_strdup_printf (_("process %d, which ran the function “%s”, was killed by signal %d "
+                              "(%s)"),
+                            pid, function, g_fork_process_get_term_sig (self->process),
+                            g_strsignal (g_fork_process_get_term_sig (self->process)));
+  return g_strdup_printf (_("process %d, which ran the function “%s”, exited with status %d"), pid,
+                          function, g_fork_process_get_exit_status (self->process));
+}
+
+/* ——— About it ——— */
+
+/* Whether it is one of a replacement, and wanted still. */
+gboolean
+g_fork_member_is_fresh (GForkMember *self)
+{
+  return self->is_fresh && !self->is_leaving;
+}
+
+/* Whether it still has its place in the pool: another one may be started while one ends. */
+gboolean
+g_fork_member_has_place (GForkMember *self)
+{
+  return !self->is_leaving && !(self->is_killed && self->is_excused);
+}
+
+/* What there is to say of its life when it has ended. */
+GForkLife
+g_fork_member_get_life (GForkMember *self,
+                        gboolean     is_known)
+{
+  gboolean has_succeeded = is_known && g_fork_process_get_if_exited (self->process)
+                           && g_fork_process_get_exit_status (self->process) == 0;
+
+  return (GForkLife){ self->forked_at, self->ready_at, self->n_done > 0, has_succeeded };
+}
+
+/* ——— Its work ——— */
+
+/* Whether it has nothing to do. */
+gboolean
+g_fork_member_is_idle (GForkMember *self)
+{
+  return g_queue_is_empty (&self->jobs) && !self->is_lent;
+}
+
+gboolean
+g_fork_member_is_available (GForkMember *self)
+{
+  return self->is_ready && !self->is_leaving && !self->is_lent && !self->is_killed
+         && !self->is_full && !self->is_fresh && !g_fork_line_is_at_end (self->line);
+}
+
+/* It has got ready, or has finished something. */
 static void
-append (GForkCrew                   *crew,
-        GForkMember                 *self,
-        const struct gfork_job_head *head,
-        GBytes                      *bytes,
-        int                          fd)
+on_free (GForkMember *self)
 {
-  Chunk *chunk = g_queue_peek_tail (&self->unsent);
+  gboolean is_idle = g_fork_member_is_idle (self);
 
-  if (chunk == NULL || fd >= 0)
-    {
-      chunk = g_new (Chunk, 1);
-      *chunk = (Chunk){ g_byte_array_new (), 0, fd };
-      g_queue_push_tail (&self->unsent, chunk);
-    }
-  g_byte_array_append (chunk->data, (const guint8 *) head, sizeof *head);
-  if (bytes != NULL)
-    g_byte_array_append (chunk->data, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
+  g_fork_worker_set (self->worker, self->is_ready, is_idle, self->n_done);
+  if (!is_idle)
+    return;
 
-  if (!self->is_unsent && self->retry_at == 0)
+  if (self->is_leaving)
+    signal_end (self);
+  else if (self->is_full)
+    g_fork_member_dismiss (self);
+  else if (g_fork_member_is_available (self))
     {
-      self->is_unsent = TRUE;
-      g_ptr_array_add (crew->unsent, self);
+      self->idle_since = g_get_monotonic_time ();
+      if (self->employer->settings[G_FORK_SETTING_IDLE_TIMEOUT] != 0)
+        g_fork_driver_touch (self->driver);
+      self->employer->on_free (self->employer->jobs, self);
     }
 }
 
-static GForkPending *
+/* The workers of a replacement begin to work. */
+void
+g_fork_member_take_over (GForkMember *self)
+{
+  self->is_fresh = FALSE;
+  on_free (self);
+}
+
+/* Counts what it was given. */
+static void
+on_given (GForkMember *self)
+{
+  guint max_jobs = self->employer->settings[G_FORK_SETTING_MAX_JOBS];
+
+  self->n_given++;
+  if (max_jobs != 0 && self->n_given >= max_jobs)
+    self->is_full = TRUE;
+  g_fork_worker_set (self->worker, TRUE, FALSE, self->n_done);
+}
+
+static GForkJob *
 find_long (GForkMember *self)
 {
   for (GList *l = self->jobs.head; l != NULL; l = l->next)
-    if (((GForkPending *) l->data)->needs_memory)
+    if (((GForkJob *) l->data)->needs_memory)
       return l->data;
   return NULL;
 }
 
-/* An action: copies a long request to memory that is shared, which takes its time. */
+/* Copies a long request to memory that is shared, which takes its time. */
 static void
-share_request (GForkCrew *crew,
-               gpointer   object,
-               guint64    serial)
+share_request (gpointer member,
+               guint    number)
 {
+  GForkMember *self = member;
   g_autoptr (GBytes) request = NULL;
   struct gfork_job_head head;
-  GForkMember *self;
-  GForkPending *job;
-  guint32 id = 0;
   GError *error = NULL;
+  GForkJob *job;
+  guint32 id = 0;
   int fd;
 
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, serial);
-  job = self != NULL ? find_long (self) : NULL;
+  g_fork_driver_lock (self->driver);
+  job = find_long (self);
   if (job != NULL)
     {
       job->needs_memory = FALSE;
       id = job->id;
       request = g_bytes_ref (job->request);
     }
-  g_fork_crew_unlock (crew);
+  g_fork_driver_unlock (self->driver);
   if (request == NULL)
     return;
 
   fd = g_fork_memory_new (g_bytes_get_data (request, NULL), g_bytes_get_size (request), &error);
 
-  g_fork_crew_lock (crew);
-  self = g_fork_crew_lookup (crew, serial);
-  job = NULL;
-  for (GList *l = self != NULL ? self->jobs.head : NULL; l != NULL && job == NULL; l = l->next)
-    if (((GForkPending *) l->data)->id == id)
-      job = l->data;
-
+  g_fork_driver_lock (self->driver);
+  job = g_fork_jobs_find (&self->jobs, id);
   if (job != NULL && fd >= 0)
     {
       gfork_job_head_set (&head, GFORK_JOB, id, g_bytes_get_size (request));
-      append (crew, self, &head, NULL, fd);
-      fd = -1;
+      g_fork_line_send (self->line, &head, NULL, g_steal_fd (&fd));
     }
   else if (job != NULL)
     {
-      job->member = NULL;
-      g_fork_pending_finish (job, g_steal_pointer (&error));
-      g_fork_crew_on_free (crew, self);
+      g_fork_job_finish (job, g_steal_pointer (&error));
+      on_free (self);
     }
-  g_fork_crew_unlock (crew);
+  g_fork_driver_unlock (self->driver);
 
   if (fd >= 0)
     close (fd);
   g_clear_error (&error);
 }
 
-/* Sends a job, with what else there is to send, at the end of the decisions. */
+/* Sends a job. */
 void
-g_fork_member_send (GForkCrew    *crew,
-                    GForkMember  *self,
-                    GForkPending *job)
+g_fork_member_give (GForkMember *self,
+                    GForkJob    *job)
 {
+  gsize length = g_bytes_get_size (job->request);
   struct gfork_job_head head;
 
+  on_given (self);
   job->id = ++self->last_job;
-  job->member = self;
-  g_fork_pending_enqueue (job, &self->jobs);
-  self->does_jobs = TRUE;
+  job->worker = self;
+  g_fork_job_enqueue (job, &self->jobs);
+  if (!self->does_jobs)
+    {
+      self->does_jobs = TRUE;
+      update_line (self);
+    }
 
-  if (gfork_job_is_long (g_bytes_get_size (job->request)))
+  if (gfork_job_is_long (length))
     {
       job->needs_memory = TRUE;
-      g_fork_crew_act (crew, share_request, NULL, self->serial);
+      act (self, share_request);
     }
   else
     {
-      gfork_job_head_set (&head, GFORK_JOB, job->id, g_bytes_get_size (job->request));
-      append (crew, self, &head, job->request, -1);
+      gfork_job_head_set (&head, GFORK_JOB, job->id, length);
+      g_fork_line_send (self->line, &head, job->request, -1);
     }
-  g_fork_member_expect (crew, self);
 }
 
-/* The worker has ended, or cannot be sent anything. What it has answered is still to be read,
- * and that tells of its end; if it does not, the worker is killed. */
-static void
-on_unsendable (GForkCrew   *crew,
-               GForkMember *self)
-{
-  gint64 deadline = g_get_monotonic_time () + CLOSING_PATIENCE;
+/* ——— Loans ——— */
 
-  self->is_full = TRUE;
-  g_fork_crew_not_idle (crew, self);
-  if (!self->is_killed && (self->kill_at == 0 || self->kill_at > deadline))
-    self->kill_at = deadline;
-  crew->is_dirty = TRUE;
-}
-
-/* Sends what the kernel takes. */
+/* Looks whether it can be lent. What a borrower has left unread is not for the next one, so
+ * that worker is ended; what a worker writes before its first loan is. */
 void
-g_fork_member_flush (GForkCrew   *crew,
-                     GForkMember *self)
+g_fork_member_check (GForkMember *self)
 {
-  Chunk *chunk;
+  if (!self->is_killed && g_fork_line_has_unread (self->line) && self->n_given > 0
+      && !self->does_jobs)
+    g_fork_member_dismiss (self);
+}
 
-  if (self->is_unsent)
-    g_ptr_array_remove_fast (crew->unsent, self);
-  self->is_unsent = FALSE;
-  self->retry_at = 0;
+/* %NULL with an error if there is no descriptor for the borrower. */
+GForkLease *
+g_fork_member_lend (GForkMember  *self,
+                    GError      **error)
+{
+  GSocket *socket = g_fork_line_open_socket (self->line, error);
+  GForkLease *lease;
 
-  while ((chunk = g_queue_peek_head (&self->unsent)) != NULL)
+  if (socket == NULL)
+    return NULL;
+
+  self->is_lent = TRUE;
+  update_line (self);
+  on_given (self);
+
+  lease = g_new (GForkLease, 1);
+  *lease = (GForkLease){ g_fork_member_ref (self), socket };
+  return lease;
+}
+
+static void
+take_back (GForkMember *self,
+           gboolean     is_good)
+{
+  self->is_lent = FALSE;
+  self->n_done++;
+  if (is_good)
+    g_fork_member_check (self);
+  else
+    g_fork_member_dismiss (self);
+  update_line (self);
+  on_free (self);
+}
+
+/* Called without the lock. */
+void
+g_fork_lease_end (GForkLease *self,
+                  gboolean    is_good)
+{
+  GForkMember *member = self->member;
+
+  if (g_fork_driver_is_ours (member->driver))
     {
-      ssize_t n = gfork_send (self->fd, chunk->data->data + chunk->n_sent,
-                              chunk->data->len - chunk->n_sent, &chunk->fd, chunk->fd >= 0,
-                              MSG_DONTWAIT);
-
-      if (n < 0 && errno == EAGAIN)
-        break;
-      if (n < 0 && (errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM))
-        {
-          self->retry_at = g_get_monotonic_time () + RETRY_DELAY;
-          crew->is_dirty = TRUE;
-          break;
-        }
-
-      if (chunk->fd >= 0)
-        close (chunk->fd);
-      chunk->fd = -1;
-      if (n >= 0)
-        chunk->n_sent += n;
-      else
-        on_unsendable (crew, self);
-      if (n < 0 || chunk->n_sent == chunk->data->len)
-        chunk_free (g_queue_pop_head (&self->unsent));
+      g_fork_driver_lock (member->driver);
+      if (!member->is_removed)
+        take_back (member, is_good && !g_socket_is_closed (self->socket));
+      g_fork_driver_unlock (member->driver);
     }
 
-  end_writing (self);
-  g_fork_member_expect (crew, self);
+  g_object_unref (self->socket);
+  g_fork_member_unref (member);
+  g_free (self);
 }
