@@ -3,6 +3,8 @@
  * Both have the same number of children, each of which answers 64 bytes with 64 bytes. The
  * program that asks the plain ones waits for all of them by epoll, as a pool does.
  *
+ * bench-pool [JOBS [ROUNDS]]
+ *
  * SPDX-FileCopyrightText: The gspawnfork developers
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,9 +19,10 @@
 
 #define SIZE 64
 #define MAX_CHILDREN 16
-#define N_ROUNDS 5
+#define MAX_ROUNDS 101
 
 static guint n_jobs = 20000;
+static guint n_rounds = 9;
 
 static double
 seconds_since (gint64 start)
@@ -175,12 +178,12 @@ measure_blocking (void)
   return n_jobs / seconds_since (start);
 }
 
+/* Of the rounds; they are sorted by it. */
 static double
-median (double *values,
-        guint   n)
+median (double *values)
 {
-  qsort (values, n, sizeof *values, compare);
-  return values[n / 2];
+  qsort (values, n_rounds, sizeof *values, compare);
+  return values[n_rounds / 2];
 }
 
 static void
@@ -189,7 +192,7 @@ compare_rates (const char *function,
                guint       in_flight)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new ();
-  double plain[N_ROUNDS], pooled[N_ROUNDS], blocking[N_ROUNDS];
+  double plain[MAX_ROUNDS], pooled[MAX_ROUNDS], ratios[MAX_ROUNDS], blocking[MAX_ROUNDS];
   g_autoptr (GError) error = NULL;
 
   pool = g_fork_pool_new (template, function);
@@ -202,20 +205,21 @@ compare_rates (const char *function,
   fork_children (n_workers);
 
   /* They take turns, so that what disturbs one disturbs all. */
-  for (guint i = 0; i < N_ROUNDS; i++)
+  for (guint i = 0; i < n_rounds; i++)
     {
       plain[i] = measure_plain (n_workers);
       pooled[i] = measure_pool (n_workers);
+      ratios[i] = pooled[i] / plain[i];
       blocking[i] = n_workers == 1 && in_flight == 1 ? measure_blocking () : 0;
     }
 
   qsort (latencies, n_jobs, sizeof *latencies, compare);
-  g_print ("%7u %9u %12.0f %12.0f %6.2f %8.0f %8.0f %8.0f", n_workers, in_flight,
-           median (plain, N_ROUNDS), median (pooled, N_ROUNDS),
-           median (pooled, N_ROUNDS) / median (plain, N_ROUNDS), latencies[n_jobs / 2],
-           latencies[n_jobs * 99 / 100], latencies[n_jobs * 999 / 1000]);
+  g_print ("%7u %9u %12.0f %12.0f", n_workers, in_flight, median (plain), median (pooled));
+  g_print (" %6.2f", median (ratios));
+  g_print (" %6.2f %6.2f %8.0f %8.0f %8.0f", ratios[0], ratios[n_rounds - 1],
+           latencies[n_jobs / 2], latencies[n_jobs * 99 / 100], latencies[n_jobs * 999 / 1000]);
   if (blocking[0] > 0)
-    g_print ("   blocking calls: %.0f", median (blocking, N_ROUNDS));
+    g_print ("   blocking calls: %.0f", median (blocking));
   g_print ("\n");
 
   end_children (n_workers);
@@ -233,14 +237,17 @@ main (int    argc,
 
   if (argc > 1)
     n_jobs = MAX (strtoul (argv[1], NULL, 10), 1000);
+  if (argc > 2)
+    n_rounds = CLAMP (strtoul (argv[2], NULL, 10), 1, MAX_ROUNDS);
   starts = g_new (gint64, n_jobs);
   latencies = g_new (double, n_jobs);
   request = g_bytes_new_static (zeros, SIZE);
 
-  g_print ("Jobs of %d bytes a second, median of %d rounds of %u; latency in µs\n", SIZE, N_ROUNDS,
-           n_jobs);
-  g_print ("%7s %9s %12s %12s %6s %8s %8s %8s\n", "workers", "in flight", "plain", "pool", "ratio",
-           "median", "99 %", "99.9 %");
+  g_print ("Jobs of %d bytes a second, median of %u rounds of %u, in turn; ratio of each round; "
+           "latency in µs\n",
+           SIZE, n_rounds, n_jobs);
+  g_print ("%7s %9s %12s %12s %6s %6s %6s %8s %8s %8s\n", "workers", "in flight", "plain", "pool",
+           "ratio", "min", "max", "median", "99 %", "99.9 %");
   compare_rates (function, 1, 1);
   compare_rates (function, 4, 1);
   compare_rates (function, 1, 8);
