@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup.sh [PURPOSE...]: installs what is missing of the Debian packages that
 # packages.txt lists for the purposes: build (which is also the default), test,
-# ci, toolchains and bench. Says and does nothing if all are there.
+# ci, toolchains, bench and package. Says and does nothing if all are there.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later

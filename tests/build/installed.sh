@@ -1,6 +1,7 @@
 #!/bin/sh
-# installed.sh BUILD-ROOT: installs the library to a directory of its own and tests
-# it there, by pkg-config, from Python and from Vala.
+# installed.sh [--quick] BUILD-ROOT: installs the library to a directory of its own, tests
+# it there, by pkg-config, CMake, from Python and from Vala, and uninstalls it. With --quick
+# the tests are not installed and run there.
 #
 # SPDX-FileCopyrightText: The gspawnfork developers
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,13 +10,21 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$here/../..
+
+tests=enabled
+if [ "$1" = --quick ]
+then
+  tests=disabled
+  shift
+fi
 build=$1
 prefix=$build/prefix
 outside=$build/outside
 
 rm -rf "$build"
 meson setup "$build" "$top" --prefix="$prefix" --libdir=lib \
-  -Dwerror=true -Dauto_features=enabled -Dinstalled_tests=enabled \
+  -Dwerror=true -Dauto_features=enabled -Ddocumentation=enabled \
+  -Dtests="$tests" -Dinstalled_tests="$tests" \
   -Dpython_overridesdir="$prefix/python/gi/overrides" \
   -Dpython_packagedir="$prefix/python" \
   -Dgjs_overridesdir="$prefix/share/gjs-1.0/overrides"
@@ -68,7 +77,14 @@ shows ()
 check "pkg-config names the helper" \
   test -x "$(pkg-config --variable=helper gspawnfork-1.0)"
 check "pkg-config names the modules' directory" \
-  test -d "$(pkg-config --variable=moduledir gspawnfork-1.0)"
+  test "$(pkg-config --variable=moduledir gspawnfork-1.0)" = "$prefix/lib/gspawnfork-1.0/modules"
+check "no empty directory is installed" \
+  sh -c '! find "$1" -type d -empty | grep .' sh "$prefix"
+check "Devhelp finds the manual" \
+  test -f "$prefix/share/devhelp/books/gspawnfork-1.0/gspawnfork-1.0.devhelp2"
+
+# Who has modules makes their directory.
+mkdir -p "$(pkg-config --variable=moduledir gspawnfork-1.0)"
 
 check "a worker compiles with nothing but its header" \
   ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -shared -fPIC \
