@@ -385,7 +385,7 @@ test_ps (void)
   g_auto (Outcome) outcome = { NULL };
   g_autofree char *words = g_strdup_printf ("ps %d", getpid ());
   g_autofree char *row = g_strdup_printf ("%7d ", g_fork_process_get_pid (process));
-  const char *line;
+  char *line;
 
   command (&outcome, NULL, words);
   g_assert_cmpint (outcome.status, ==, 0);

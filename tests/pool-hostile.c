@@ -72,7 +72,7 @@ assert_goes_on (GForkPool *pool)
   {
     Head head;
     char text[4];
-  } good = { { 20, REPLY, 0, 0, 1, 0, 4 }, "good" };
+  } good = { { 20, REPLY, 0, 0, 1, 0, 4 }, { 'g', 'o', 'o', 'd' } };
   g_autoptr (GError) error = NULL;
   g_autoptr (GBytes) reply = NULL;
 
