@@ -655,7 +655,6 @@ give_dead_template (GForkPool *pool,
                     guint     *n)
 {
   g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
-  g_autoptr (GError) error = NULL;
 
   ++*n;
   test_prepare (template);
