@@ -342,6 +342,33 @@ test_commands_lost (void)
   assert_failed ();
 }
 
+/* A fork that is made only when it is to execute a program is made later still. */
+static void
+test_fork_later (void)
+{
+  static const char *const argv[] = { "/bin/true", NULL };
+  g_autoptr (GForkTemplate) template = g_fork_template_new_exec ();
+
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (i > 0)
+        {
+          /* The first is the command to execute it. */
+          make_fail ("sendmsg", ENOBUFS, i);
+          plan.after = 1;
+        }
+      socket = g_fork_template_execv (fork, argv, 0, &process, NULL, &error);
+      g_assert_no_error (error);
+      test_assert_exits (process, 0);
+      assert_failed ();
+    }
+}
+
 /* An answer that cannot be read is the end of a process that may be running. */
 static void
 test_answer_unreadable (void)
@@ -417,6 +444,7 @@ main (int    argc,
   g_test_add_data_func ("/faults/reaped", &reaped, test_end_unknown);
   g_test_add_func ("/faults/no-signalfd", test_no_signalfd);
   g_test_add_func ("/faults/commands-lost", test_commands_lost);
+  g_test_add_func ("/faults/fork-later", test_fork_later);
   g_test_add_func ("/faults/answer-unreadable", test_answer_unreadable);
   g_test_add_func ("/faults/program-unreadable", test_program_unreadable);
   g_test_add_func ("/faults/memory-interrupted", test_memory_interrupted);

@@ -151,28 +151,45 @@ release_watch (gpointer watch)
   g_fork_watch_release (watch);
 }
 
-/* Has the socket of the process read and written in the operation's context. So are the sockets
- * of templates above it that have not taken all of their commands, since the one that makes this
- * process may be among these. Commands that are only held back are sent with the operation. */
 static void
-watch_sockets (GForkRemote    *remote,
-               GForkOperation *operation)
+watch_socket (GForkRemote    *remote,
+              GForkOperation *operation)
 {
-  GMainContext *context = g_fork_operation_get_context (operation);
+  g_fork_operation_keep (
+      operation, g_fork_channel_watch (remote->channel, g_fork_operation_get_context (operation)),
+      release_watch);
+}
 
-  for (GForkRemote *above = remote; above != NULL; above = above->parent)
+/* Has the sockets of templates above written in the operation's context that have not taken all
+ * of their commands, since the one that makes this process may be among these. To be called when
+ * the operation's command was sent, after which another thread may complete the operation. */
+static void
+watch_templates (GForkRemote    *remote,
+                 GForkOperation *operation,
+                 GMainContext   *context)
+{
+  for (GForkRemote *above = remote->parent; above != NULL; above = above->parent)
     {
-      gboolean watched = TRUE;
+      GForkWatch *watch = NULL;
+      gboolean blocked;
 
-      if (above != remote)
+      g_fork_remote_lock (above);
+      blocked = g_fork_channel_is_blocked (above->channel);
+      g_fork_remote_unlock (above);
+      if (blocked)
+        watch = g_fork_channel_watch (above->channel, context);
+      if (watch == NULL)
+        continue;
+
+      g_fork_remote_lock (remote);
+      if (g_queue_find (&remote->operations, operation) != NULL)
         {
-          g_fork_remote_lock (above);
-          watched = g_fork_channel_is_blocked (above->channel);
-          g_fork_remote_unlock (above);
+          g_fork_operation_keep (operation, watch, release_watch);
+          watch = NULL;
         }
-      if (watched)
-        g_fork_operation_keep (operation, g_fork_channel_watch (above->channel, context),
-                               release_watch);
+      g_fork_remote_unlock (remote);
+      if (watch != NULL)
+        g_fork_watch_release (watch);
     }
 }
 
@@ -237,6 +254,8 @@ g_fork_remote_await (GForkRemote *remote,
   GForkOperation *operation = g_fork_operation_new (await, payload, task);
   GForkRemote *root = g_fork_remote_get_root (remote);
   GError *error = NULL;
+  g_autoptr (GMainContext) context = NULL;
+  gboolean sent = FALSE;
   int fd = -1;
 
   g_task_set_task_data (task, g_fork_remote_ref (remote), g_fork_remote_unref_owner);
@@ -247,6 +266,7 @@ g_fork_remote_await (GForkRemote *remote,
       return;
     }
 
+  context = g_main_context_ref (g_fork_operation_get_context (operation));
   g_fork_operation_then (operation, g_fork_remote_refill_later, g_fork_remote_ref (remote));
   if (await == G_FORK_AWAIT_READY && remote->parent != NULL)
     g_fork_remote_take_hint (remote->parent, payload);
@@ -254,7 +274,7 @@ g_fork_remote_await (GForkRemote *remote,
     g_fork_remote_expect_forks (remote->parent, await);
   if (await == G_FORK_AWAIT_EXECUTED)
     g_fork_operation_make_socket (operation, &fd, &error);
-  watch_sockets (remote, operation);
+  watch_socket (remote, operation);
   watch_cancellable (operation, task);
   if (root->start_timeout > 0 && is_starting (root))
     g_fork_operation_call_later (operation, "[gspawnfork] start", root->start_timeout * 1000,
@@ -294,10 +314,13 @@ g_fork_remote_await (GForkRemote *remote,
           if (await != G_FORK_AWAIT_SYNCED)
             g_fork_channel_read_exactly (remote->channel);
           g_fork_channel_flush (remote->channel);
+          sent = TRUE;
         }
     }
   g_fork_remote_unlock (remote);
   g_fork_remote_release (remote);
+  if (sent)
+    watch_templates (remote, operation, context);
 
   if (fd >= 0)
     close (fd);
@@ -319,7 +342,7 @@ g_fork_remote_await_end (GForkRemote *remote,
       return;
     }
 
-  watch_sockets (remote, operation);
+  watch_socket (remote, operation);
   watch_cancellable (operation, task);
   g_fork_remote_settle (remote);
 
