@@ -166,6 +166,7 @@ test_group_without_leader (gconstpointer kind)
     }
   test_assert_eof (socket);
 
+  /* Until the system's init has reaped it, of which there is no event. */
   while (test_process_exists (rest))
     g_usleep (1000);
   g_assert_false (g_fork_process_send_signal_to_group (process, SIGTERM, &error));
@@ -188,6 +189,15 @@ test_no_group (gconstpointer kind)
 
 /* ——— is_running and pidfds ——— */
 
+static void
+assert_stops_running (GForkProcess *process)
+{
+  test_wait_for_end (g_fork_process_get_pid (process));
+  /* It counts as running until the template's report of its status has come. */
+  while (g_fork_process_is_running (process))
+    g_thread_yield ();
+}
+
 /* Nobody waits, and no main loop runs. */
 static void
 test_is_running (gconstpointer kind)
@@ -198,8 +208,7 @@ test_is_running (gconstpointer kind)
 
   g_assert_true (g_fork_process_is_running (process));
   test_send (socket, "exit 3\n");
-  while (g_fork_process_is_running (process))
-    g_usleep (1000);
+  assert_stops_running (process);
   g_assert_cmpint (g_fork_process_get_exit_status (process), ==, 3);
 }
 
@@ -221,8 +230,7 @@ test_is_orphan_running (void)
   if (test_has_pidfds ())
     g_assert_true (g_fork_process_is_running (process));
   test_send (socket, "exit 0\n");
-  while (g_fork_process_is_running (process))
-    g_usleep (1000);
+  assert_stops_running (process);
 }
 
 static void

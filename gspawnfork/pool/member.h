@@ -94,7 +94,6 @@ void         g_fork_member_unref           (GForkMember         *self);
 void         g_fork_member_remove          (GForkMember         *self);
 void         g_fork_member_remove_and_end  (GForkMember         *self);
 
-
 /* Its life */
 void         g_fork_member_go              (GForkMember         *self);
 void         g_fork_member_limit           (GForkMember         *self,
