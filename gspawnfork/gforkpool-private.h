@@ -11,6 +11,9 @@
 
 G_BEGIN_DECLS
 
-GForkCrew *g_fork_pool_get_crew (GForkPool *self);
+GForkCrew *g_fork_pool_get_crew    (GForkPool    *self);
+void       g_fork_pool_set_setting (GForkPool    *self,
+                                    GForkSetting  setting,
+                                    guint         value);
 
 G_END_DECLS

@@ -10,8 +10,6 @@
 
 #include "gforkenumtypes.h"
 
-#include <signal.h>
-
 /**
  * GForkPool:
  *
@@ -106,24 +104,13 @@ enum
 {
   PROP_TEMPLATE = 1,
   PROP_FUNCTION,
-  PROP_MIN_WORKERS,
-  PROP_MAX_WORKERS,
-  PROP_IDLE_TIMEOUT,
-  PROP_MAX_JOBS,
-  PROP_JOBS_IN_FLIGHT,
-  PROP_MAX_RESTARTS,
-  PROP_RESTART_WINDOW,
-  PROP_RESTART_DELAY,
-  PROP_MAX_RESTART_DELAY,
-  PROP_STOP_SIGNAL,
-  PROP_STOP_TIMEOUT,
-  PROP_WAIT_FOR_READY,
-  PROP_RETRY_LOST,
-  PROP_RESTART,
   PROP_STATE,
   PROP_N_WAITING,
-  N_PROPS
+  FIRST_SETTING, /* then one for each GForkSetting, in that order */
+  N_PROPS = FIRST_SETTING + G_FORK_N_SETTINGS
 };
+
+#define PROP_OF(setting) (FIRST_SETTING + (setting))
 
 static GParamSpec *props[N_PROPS];
 
@@ -262,6 +249,70 @@ on_news (GForkPool     *self,
 /* ——— The object ——— */
 
 static void
+set_one (GForkPool    *self,
+         GForkSetting  setting,
+         guint         value)
+{
+  if (g_fork_crew_set_setting (self->crew, setting, value))
+    g_object_notify_by_pspec (G_OBJECT (self), props[PROP_OF (setting)]);
+}
+
+/* The least number of workers and the greatest one move each other. */
+void
+g_fork_pool_set_setting (GForkPool    *self,
+                         GForkSetting  setting,
+                         guint         value)
+{
+  if (setting == G_FORK_SETTING_MIN_WORKERS
+      && value > g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_WORKERS))
+    set_one (self, G_FORK_SETTING_MAX_WORKERS, value);
+  if (setting == G_FORK_SETTING_MAX_WORKERS
+      && value < g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MIN_WORKERS))
+    set_one (self, G_FORK_SETTING_MIN_WORKERS, value);
+  set_one (self, setting, value);
+}
+
+static void
+get_setting (GForkPool    *self,
+             GForkSetting  setting,
+             GValue       *value)
+{
+  guint number = g_fork_crew_get_setting (self->crew, setting);
+
+  switch (setting)
+    {
+    case G_FORK_SETTING_RESTART:
+      g_value_set_enum (value, number);
+      break;
+    case G_FORK_SETTING_STOP_SIGNAL:
+      g_value_set_int (value, number);
+      break;
+    case G_FORK_SETTING_WAIT_FOR_READY:
+      g_value_set_boolean (value, number);
+      break;
+    default:
+      g_value_set_uint (value, number);
+    }
+}
+
+static guint
+number_of (GForkSetting  setting,
+           const GValue *value)
+{
+  switch (setting)
+    {
+    case G_FORK_SETTING_RESTART:
+      return g_value_get_enum (value);
+    case G_FORK_SETTING_STOP_SIGNAL:
+      return g_value_get_int (value);
+    case G_FORK_SETTING_WAIT_FOR_READY:
+      return g_value_get_boolean (value);
+    default:
+      return g_value_get_uint (value);
+    }
+}
+
+static void
 g_fork_pool_get_property (GObject    *object,
                           guint       prop_id,
                           GValue     *value,
@@ -277,48 +328,6 @@ g_fork_pool_get_property (GObject    *object,
     case PROP_FUNCTION:
       g_value_set_string (value, self->function);
       break;
-    case PROP_MIN_WORKERS:
-      g_value_set_uint (value, g_fork_pool_get_min_workers (self));
-      break;
-    case PROP_MAX_WORKERS:
-      g_value_set_uint (value, g_fork_pool_get_max_workers (self));
-      break;
-    case PROP_IDLE_TIMEOUT:
-      g_value_set_uint (value, g_fork_pool_get_idle_timeout (self));
-      break;
-    case PROP_MAX_JOBS:
-      g_value_set_uint (value, g_fork_pool_get_max_jobs (self));
-      break;
-    case PROP_JOBS_IN_FLIGHT:
-      g_value_set_uint (value, g_fork_pool_get_jobs_in_flight (self));
-      break;
-    case PROP_MAX_RESTARTS:
-      g_value_set_uint (value, g_fork_pool_get_max_restarts (self));
-      break;
-    case PROP_RESTART_WINDOW:
-      g_value_set_uint (value, g_fork_pool_get_restart_window (self));
-      break;
-    case PROP_RESTART_DELAY:
-      g_value_set_uint (value, g_fork_pool_get_restart_delay (self));
-      break;
-    case PROP_MAX_RESTART_DELAY:
-      g_value_set_uint (value, g_fork_pool_get_max_restart_delay (self));
-      break;
-    case PROP_STOP_SIGNAL:
-      g_value_set_int (value, g_fork_pool_get_stop_signal (self));
-      break;
-    case PROP_STOP_TIMEOUT:
-      g_value_set_uint (value, g_fork_pool_get_stop_timeout (self));
-      break;
-    case PROP_WAIT_FOR_READY:
-      g_value_set_boolean (value, g_fork_pool_get_wait_for_ready (self));
-      break;
-    case PROP_RETRY_LOST:
-      g_value_set_uint (value, g_fork_pool_get_retry_lost (self));
-      break;
-    case PROP_RESTART:
-      g_value_set_enum (value, g_fork_pool_get_restart (self));
-      break;
     case PROP_STATE:
       g_value_set_enum (value, g_fork_pool_get_state (self));
       break;
@@ -326,7 +335,7 @@ g_fork_pool_get_property (GObject    *object,
       g_value_set_uint (value, g_fork_pool_get_n_waiting (self));
       break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+      get_setting (self, prop_id - FIRST_SETTING, value);
     }
 }
 
@@ -346,50 +355,9 @@ g_fork_pool_set_property (GObject      *object,
     case PROP_FUNCTION:
       self->function = g_value_dup_string (value);
       break;
-    case PROP_MIN_WORKERS:
-      g_fork_pool_set_min_workers (self, g_value_get_uint (value));
-      break;
-    case PROP_MAX_WORKERS:
-      g_fork_pool_set_max_workers (self, g_value_get_uint (value));
-      break;
-    case PROP_IDLE_TIMEOUT:
-      g_fork_pool_set_idle_timeout (self, g_value_get_uint (value));
-      break;
-    case PROP_MAX_JOBS:
-      g_fork_pool_set_max_jobs (self, g_value_get_uint (value));
-      break;
-    case PROP_JOBS_IN_FLIGHT:
-      g_fork_pool_set_jobs_in_flight (self, g_value_get_uint (value));
-      break;
-    case PROP_MAX_RESTARTS:
-      g_fork_pool_set_max_restarts (self, g_value_get_uint (value));
-      break;
-    case PROP_RESTART_WINDOW:
-      g_fork_pool_set_restart_window (self, g_value_get_uint (value));
-      break;
-    case PROP_RESTART_DELAY:
-      g_fork_pool_set_restart_delay (self, g_value_get_uint (value));
-      break;
-    case PROP_MAX_RESTART_DELAY:
-      g_fork_pool_set_max_restart_delay (self, g_value_get_uint (value));
-      break;
-    case PROP_STOP_SIGNAL:
-      g_fork_pool_set_stop_signal (self, g_value_get_int (value));
-      break;
-    case PROP_STOP_TIMEOUT:
-      g_fork_pool_set_stop_timeout (self, g_value_get_uint (value));
-      break;
-    case PROP_WAIT_FOR_READY:
-      g_fork_pool_set_wait_for_ready (self, g_value_get_boolean (value));
-      break;
-    case PROP_RETRY_LOST:
-      g_fork_pool_set_retry_lost (self, g_value_get_uint (value));
-      break;
-    case PROP_RESTART:
-      g_fork_pool_set_restart (self, g_value_get_enum (value));
-      break;
     default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
+      g_fork_pool_set_setting (self, prop_id - FIRST_SETTING,
+                               number_of (prop_id - FIRST_SETTING, value));
     }
 }
 
@@ -478,7 +446,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_MIN_WORKERS]
+  props[PROP_OF (G_FORK_SETTING_MIN_WORKERS)]
       = g_param_spec_uint ("min-workers", NULL, NULL, 0, G_MAXUINT, 1, SETTABLE);
 
   /**
@@ -492,7 +460,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_MAX_WORKERS]
+  props[PROP_OF (G_FORK_SETTING_MAX_WORKERS)]
       = g_param_spec_uint ("max-workers", NULL, NULL, 1, G_MAXUINT,
                            g_get_num_processors (), SETTABLE);
 
@@ -504,7 +472,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_IDLE_TIMEOUT]
+  props[PROP_OF (G_FORK_SETTING_IDLE_TIMEOUT)]
       = g_param_spec_uint ("idle-timeout", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
 
   /**
@@ -514,7 +482,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_MAX_JOBS]
+  props[PROP_OF (G_FORK_SETTING_MAX_JOBS)]
       = g_param_spec_uint ("max-jobs", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
 
   /**
@@ -528,7 +496,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_JOBS_IN_FLIGHT]
+  props[PROP_OF (G_FORK_SETTING_JOBS_IN_FLIGHT)]
       = g_param_spec_uint ("jobs-in-flight", NULL, NULL, 1, G_MAXUINT, 1, SETTABLE);
 
   /**
@@ -545,7 +513,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_MAX_RESTARTS]
+  props[PROP_OF (G_FORK_SETTING_MAX_RESTARTS)]
       = g_param_spec_uint ("max-restarts", NULL, NULL, 0, G_MAXUINT, 5, SETTABLE);
 
   /**
@@ -557,7 +525,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_RESTART_WINDOW]
+  props[PROP_OF (G_FORK_SETTING_RESTART_WINDOW)]
       = g_param_spec_uint ("restart-window", NULL, NULL, 0, G_MAXUINT, 10000, SETTABLE);
 
   /**
@@ -571,7 +539,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_RESTART_DELAY]
+  props[PROP_OF (G_FORK_SETTING_RESTART_DELAY)]
       = g_param_spec_uint ("restart-delay", NULL, NULL, 0, G_MAXUINT, 100, SETTABLE);
 
   /**
@@ -581,7 +549,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_MAX_RESTART_DELAY]
+  props[PROP_OF (G_FORK_SETTING_MAX_RESTART_DELAY)]
       = g_param_spec_uint ("max-restart-delay", NULL, NULL, 0, G_MAXUINT, 10000, SETTABLE);
 
   /**
@@ -596,7 +564,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_STOP_SIGNAL]
+  props[PROP_OF (G_FORK_SETTING_STOP_SIGNAL)]
       = g_param_spec_int ("stop-signal", NULL, NULL, 0, G_MAXINT, SIGTERM, SETTABLE);
 
   /**
@@ -609,7 +577,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_STOP_TIMEOUT]
+  props[PROP_OF (G_FORK_SETTING_STOP_TIMEOUT)]
       = g_param_spec_uint ("stop-timeout", NULL, NULL, 0, G_MAXUINT, 5000, SETTABLE);
 
   /**
@@ -620,7 +588,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_WAIT_FOR_READY]
+  props[PROP_OF (G_FORK_SETTING_WAIT_FOR_READY)]
       = g_param_spec_boolean ("wait-for-ready", NULL, NULL, FALSE, SETTABLE);
 
   /**
@@ -633,7 +601,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_RETRY_LOST]
+  props[PROP_OF (G_FORK_SETTING_RETRY_LOST)]
       = g_param_spec_uint ("retry-lost", NULL, NULL, 0, G_MAXUINT, 0, SETTABLE);
 
   /**
@@ -644,8 +612,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * Since: 1.0
    */
-  props[PROP_RESTART] = g_param_spec_enum ("restart", NULL, NULL, G_FORK_TYPE_RESTART,
-                                           G_FORK_RESTART_ALWAYS, SETTABLE);
+  props[PROP_OF (G_FORK_SETTING_RESTART)]
+      = g_param_spec_enum ("restart", NULL, NULL, G_FORK_TYPE_RESTART,
+                           G_FORK_RESTART_ALWAYS, SETTABLE);
 
   /**
    * GForkPool:state: (getter get_state)
@@ -860,536 +829,4 @@ g_fork_pool_get_n_waiting (GForkPool *self)
   g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
 
   return g_fork_crew_get_n_waiting (self->crew);
-}
-
-static void
-set_setting (GForkPool    *self,
-             GForkSetting  setting,
-             guint         value,
-             guint         prop)
-{
-  if (g_fork_crew_set_setting (self->crew, setting, value))
-    g_object_notify_by_pspec (G_OBJECT (self), props[prop]);
-}
-
-/**
- * g_fork_pool_get_min_workers: (get-property min-workers)
- * @self: a pool
- *
- * Gets the least number of workers while the pool is running.
- *
- * Returns: the number of workers
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_min_workers (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MIN_WORKERS);
-}
-
-/**
- * g_fork_pool_set_min_workers: (set-property min-workers)
- * @self: a pool
- * @min_workers: the number of workers
- *
- * Sets the least number of workers; see [property@GFork.Pool:min-workers].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_min_workers (GForkPool *self,
-                             guint     min_workers)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  if (min_workers > g_fork_pool_get_max_workers (self))
-    set_setting (self, G_FORK_SETTING_MAX_WORKERS, min_workers, PROP_MAX_WORKERS);
-  set_setting (self, G_FORK_SETTING_MIN_WORKERS, min_workers, PROP_MIN_WORKERS);
-}
-
-/**
- * g_fork_pool_get_max_workers: (get-property max-workers)
- * @self: a pool
- *
- * Gets the greatest number of workers.
- *
- * Returns: the number of workers, at least 1
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_max_workers (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_WORKERS);
-}
-
-/**
- * g_fork_pool_set_max_workers: (set-property max-workers)
- * @self: a pool
- * @max_workers: the number of workers, at least 1
- *
- * Sets the greatest number of workers; see [property@GFork.Pool:max-workers].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_max_workers (GForkPool *self,
-                             guint     max_workers)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-  g_return_if_fail (max_workers > 0);
-
-  if (max_workers < g_fork_pool_get_min_workers (self))
-    set_setting (self, G_FORK_SETTING_MIN_WORKERS, max_workers, PROP_MIN_WORKERS);
-  set_setting (self, G_FORK_SETTING_MAX_WORKERS, max_workers, PROP_MAX_WORKERS);
-}
-
-/**
- * g_fork_pool_get_idle_timeout: (get-property idle-timeout)
- * @self: a pool
- *
- * Gets the time after which an idle worker is ended; see
- * [property@GFork.Pool:idle-timeout].
- *
- * Returns: the time in milliseconds; 0 means never
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_idle_timeout (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_IDLE_TIMEOUT);
-}
-
-/**
- * g_fork_pool_set_idle_timeout: (set-property idle-timeout)
- * @self: a pool
- * @milliseconds: the time in milliseconds; 0 means never
- *
- * Sets the time after which an idle worker is ended; see
- * [property@GFork.Pool:idle-timeout].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_idle_timeout (GForkPool *self,
-                              guint     milliseconds)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_IDLE_TIMEOUT, milliseconds, PROP_IDLE_TIMEOUT);
-}
-
-/**
- * g_fork_pool_get_max_jobs: (get-property max-jobs)
- * @self: a pool
- *
- * Gets the number of jobs and loans after which a worker is replaced.
- *
- * Returns: the number of jobs and loans; 0 means no limit
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_max_jobs (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_JOBS);
-}
-
-/**
- * g_fork_pool_set_max_jobs: (set-property max-jobs)
- * @self: a pool
- * @max_jobs: the number of jobs and loans; 0 means no limit
- *
- * Sets the number of jobs and loans after which a worker is replaced; see
- * [property@GFork.Pool:max-jobs].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_max_jobs (GForkPool *self,
-                          guint     max_jobs)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_MAX_JOBS, max_jobs, PROP_MAX_JOBS);
-}
-
-/**
- * g_fork_pool_get_jobs_in_flight: (get-property jobs-in-flight)
- * @self: a pool
- *
- * Gets the number of jobs that a worker may have at a time.
- *
- * Returns: the number of jobs, at least 1
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_jobs_in_flight (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_JOBS_IN_FLIGHT);
-}
-
-/**
- * g_fork_pool_set_jobs_in_flight: (set-property jobs-in-flight)
- * @self: a pool
- * @jobs_in_flight: the number of jobs, at least 1
- *
- * Sets the number of jobs that a worker may have at a time; see
- * [property@GFork.Pool:jobs-in-flight].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_jobs_in_flight (GForkPool *self,
-                                guint     jobs_in_flight)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-  g_return_if_fail (jobs_in_flight > 0);
-
-  set_setting (self, G_FORK_SETTING_JOBS_IN_FLIGHT, jobs_in_flight, PROP_JOBS_IN_FLIGHT);
-}
-
-/**
- * g_fork_pool_get_max_restarts: (get-property max-restarts)
- * @self: a pool
- *
- * Gets the number of early ends that may happen within
- * [property@GFork.Pool:restart-window].
- *
- * Returns: the number of ends; %G_MAXUINT means no limit
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_max_restarts (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_RESTARTS);
-}
-
-/**
- * g_fork_pool_set_max_restarts: (set-property max-restarts)
- * @self: a pool
- * @max_restarts: the number of ends; %G_MAXUINT means no limit
- *
- * Sets the number of early ends that may happen within
- * [property@GFork.Pool:restart-window]; see [property@GFork.Pool:max-restarts].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_max_restarts (GForkPool *self,
-                              guint     max_restarts)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_MAX_RESTARTS, max_restarts, PROP_MAX_RESTARTS);
-}
-
-/**
- * g_fork_pool_get_restart_window: (get-property restart-window)
- * @self: a pool
- *
- * Gets the time within which early ends are counted.
- *
- * Returns: the time in milliseconds
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_restart_window (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART_WINDOW);
-}
-
-/**
- * g_fork_pool_set_restart_window: (set-property restart-window)
- * @self: a pool
- * @milliseconds: the time in milliseconds
- *
- * Sets the time within which early ends are counted; see
- * [property@GFork.Pool:restart-window].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_restart_window (GForkPool *self,
-                                guint     milliseconds)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_RESTART_WINDOW, milliseconds, PROP_RESTART_WINDOW);
-}
-
-/**
- * g_fork_pool_get_restart_delay: (get-property restart-delay)
- * @self: a pool
- *
- * Gets the delay of the first restart after an early end.
- *
- * Returns: the delay in milliseconds
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_restart_delay (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART_DELAY);
-}
-
-/**
- * g_fork_pool_set_restart_delay: (set-property restart-delay)
- * @self: a pool
- * @milliseconds: the delay in milliseconds
- *
- * Sets the delay of the first restart after an early end; see
- * [property@GFork.Pool:restart-delay].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_restart_delay (GForkPool *self,
-                               guint     milliseconds)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_RESTART_DELAY, milliseconds, PROP_RESTART_DELAY);
-}
-
-/**
- * g_fork_pool_get_max_restart_delay: (get-property max-restart-delay)
- * @self: a pool
- *
- * Gets the greatest delay of a restart.
- *
- * Returns: the delay in milliseconds
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_max_restart_delay (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_MAX_RESTART_DELAY);
-}
-
-/**
- * g_fork_pool_set_max_restart_delay: (set-property max-restart-delay)
- * @self: a pool
- * @milliseconds: the delay in milliseconds
- *
- * Sets the greatest delay of a restart; see [property@GFork.Pool:max-restart-delay].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_max_restart_delay (GForkPool *self,
-                                   guint     milliseconds)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_MAX_RESTART_DELAY, milliseconds, PROP_MAX_RESTART_DELAY);
-}
-
-/**
- * g_fork_pool_get_stop_signal: (get-property stop-signal)
- * @self: a pool
- *
- * Gets the signal that a worker is sent to end it.
- *
- * Returns: the number of a signal; 0 means none
- *
- * Since: 1.0
- */
-int
-g_fork_pool_get_stop_signal (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_STOP_SIGNAL);
-}
-
-/**
- * g_fork_pool_set_stop_signal: (set-property stop-signal)
- * @self: a pool
- * @signum: the number of a signal; 0 means none
- *
- * Sets the signal that a worker is sent to end it; see [property@GFork.Pool:stop-signal].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_stop_signal (GForkPool *self,
-                             int       signum)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_STOP_SIGNAL, signum, PROP_STOP_SIGNAL);
-}
-
-/**
- * g_fork_pool_get_stop_timeout: (get-property stop-timeout)
- * @self: a pool
- *
- * Gets the time after which a worker that was asked to end is killed.
- *
- * Returns: the time in milliseconds
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_stop_timeout (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_STOP_TIMEOUT);
-}
-
-/**
- * g_fork_pool_set_stop_timeout: (set-property stop-timeout)
- * @self: a pool
- * @milliseconds: the time in milliseconds
- *
- * Sets the time after which a worker that was asked to end is killed; see
- * [property@GFork.Pool:stop-timeout].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_stop_timeout (GForkPool *self,
-                              guint     milliseconds)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_STOP_TIMEOUT, milliseconds, PROP_STOP_TIMEOUT);
-}
-
-/**
- * g_fork_pool_get_wait_for_ready: (get-property wait-for-ready)
- * @self: a pool
- *
- * Whether a worker is ready only when it says so; see
- * [property@GFork.Pool:wait-for-ready].
- *
- * Returns: %TRUE if a worker has to say that it is ready
- *
- * Since: 1.0
- */
-gboolean
-g_fork_pool_get_wait_for_ready (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), FALSE);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_WAIT_FOR_READY);
-}
-
-/**
- * g_fork_pool_set_wait_for_ready: (set-property wait-for-ready)
- * @self: a pool
- * @wait_for_ready: %TRUE if a worker has to say that it is ready
- *
- * Sets whether a worker is ready only when it says so; see
- * [property@GFork.Pool:wait-for-ready].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_wait_for_ready (GForkPool *self,
-                                gboolean  wait_for_ready)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_WAIT_FOR_READY, !!wait_for_ready, PROP_WAIT_FOR_READY);
-}
-
-/**
- * g_fork_pool_get_retry_lost: (get-property retry-lost)
- * @self: a pool
- *
- * Gets the number of times that a job whose worker has died is given to another worker.
- *
- * Returns: the number of times
- *
- * Since: 1.0
- */
-guint
-g_fork_pool_get_retry_lost (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), 0);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RETRY_LOST);
-}
-
-/**
- * g_fork_pool_set_retry_lost: (set-property retry-lost)
- * @self: a pool
- * @retry_lost: the number of times
- *
- * Sets the number of times that a job whose worker has died is given to another worker; see
- * [property@GFork.Pool:retry-lost].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_retry_lost (GForkPool *self,
-                            guint     retry_lost)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_RETRY_LOST, retry_lost, PROP_RETRY_LOST);
-}
-
-/**
- * g_fork_pool_get_restart: (get-property restart)
- * @self: a pool
- *
- * Gets which workers are replaced when they end.
- *
- * Returns: which workers are replaced
- *
- * Since: 1.0
- */
-GForkRestart
-g_fork_pool_get_restart (GForkPool *self)
-{
-  g_return_val_if_fail (G_FORK_IS_POOL (self), G_FORK_RESTART_ALWAYS);
-
-  return g_fork_crew_get_setting (self->crew, G_FORK_SETTING_RESTART);
-}
-
-/**
- * g_fork_pool_set_restart: (set-property restart)
- * @self: a pool
- * @restart: which workers are replaced
- *
- * Sets which workers are replaced when they end; see [property@GFork.Pool:restart].
- *
- * Since: 1.0
- */
-void
-g_fork_pool_set_restart (GForkPool    *self,
-                         GForkRestart restart)
-{
-  g_return_if_fail (G_FORK_IS_POOL (self));
-
-  set_setting (self, G_FORK_SETTING_RESTART, restart, PROP_RESTART);
 }
