@@ -793,6 +793,21 @@ propagate (GForkTemplate  *self,
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
+static gboolean
+propagate_success (GForkTemplate  *self,
+                   GAsyncResult   *result,
+                   gpointer        source_tag,
+                   GError        **error)
+{
+  GForkLaunch *launch = propagate (self, result, source_tag, error);
+
+  if (launch == NULL)
+    return FALSE;
+
+  g_fork_launch_free (launch);
+  return TRUE;
+}
+
 /* The pipes of an execution are its task's until the process takes them. */
 static G_DEFINE_QUARK (g-fork-streams-quark, streams)
 
@@ -906,16 +921,9 @@ g_fork_template_prepare_finish (GForkTemplate  *self,
                                 GAsyncResult   *result,
                                 GError        **error)
 {
-  GForkLaunch *launch;
-
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
 
-  launch = propagate (self, result, g_fork_template_prepare_async, error);
-  if (launch == NULL)
-    return FALSE;
-
-  g_fork_launch_free (launch);
-  return TRUE;
+  return propagate_success (self, result, g_fork_template_prepare_async, error);
 }
 
 /**
@@ -985,12 +993,14 @@ g_fork_template_wait_async (GForkTemplate       *self,
  * g_fork_template_wait_finish:
  * @self: a template
  * @result: what the callback was given
- * @error: return location for an error: %G_FORK_ERROR_LOST, saying how it has ended, if the
- *   process has died; any other of [error@GFork.Error] that operations of the template end
- *   with from now on, for instance %G_FORK_ERROR_SPAWN if it could not be started; or
- *   %G_IO_ERROR_CANCELLED
+ * @error: return location for an error
  *
  * Finishes an operation started with [method@GFork.Template.wait_async].
+ *
+ * If the process has died, this fails with %G_FORK_ERROR_LOST, and the message says how it has
+ * ended. If it could not be started, this fails with %G_FORK_ERROR_SPAWN. Otherwise it fails
+ * with that [error@GFork.Error] with which operations of the template fail from now on, or with
+ * %G_IO_ERROR_CANCELLED.
  *
  * Returns: %TRUE if the template was closed, run, executed or detached; %FALSE with @error set
  *
@@ -1001,26 +1011,22 @@ g_fork_template_wait_finish (GForkTemplate  *self,
                              GAsyncResult   *result,
                              GError        **error)
 {
-  GForkLaunch *launch;
-
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), FALSE);
 
-  launch = propagate (self, result, g_fork_template_wait_async, error);
-  if (launch == NULL)
-    return FALSE;
-
-  g_fork_launch_free (launch);
-  return TRUE;
+  return propagate_success (self, result, g_fork_template_wait_async, error);
 }
 
 /**
  * g_fork_template_wait:
  * @self: a template
  * @cancellable: (nullable): a cancellable; it ends the waiting, not the template
- * @error: return location for an error: as for [method@GFork.Template.wait_finish]
+ * @error: return location for an error
  *
  * Waits for the end of the template, as [method@GFork.Template.wait_async] does, and blocks
  * meanwhile. The thread's own main context is not iterated.
+ *
+ * This fails with the errors of [method@GFork.Template.wait_finish], and with
+ * %G_FORK_ERROR_FAILED if there are no descriptors for a main context.
  *
  * Returns: %TRUE if the template was closed, run, executed or detached; %FALSE with @error set
  *
