@@ -61,6 +61,21 @@ test_bad_descriptors (gconstpointer kind)
   test_assert_prepare_fails (mapper, G_FORK_ERROR_FAILED, "777777 at 55", g_strerror (EBADF));
 }
 
+/* A template whose run was refused is let go of, and ends. */
+static void
+test_refused_and_dropped (gconstpointer kind)
+{
+  GForkTemplate *template = test_make (kind);
+  GPid pid;
+
+  test_prepare (template);
+  pid = g_fork_template_get_pid (template);
+  g_fork_template_send_fd (template, 777777);
+  test_assert_run_fails (template, "answer", G_FORK_ERROR_FAILED, "send", "777777");
+  g_object_unref (template);
+  test_wait_for_end (pid);
+}
+
 /* FAILED: more descriptors than the template may have open. This process has as many as
  * before: a user who is not privileged keeps those that cannot be in flight. */
 static void
@@ -404,6 +419,7 @@ main (int    argc,
   g_test_add_func ("/errors/failed/no-number", test_failed_no_number);
   test_add_kinds ("/errors/too-long", test_too_long);
   test_add_kinds ("/errors/bad-descriptors", test_bad_descriptors);
+  test_add_kinds ("/errors/refused-and-dropped", test_refused_and_dropped);
   g_test_add_func ("/errors/too-many-descriptors", test_too_many_descriptors);
 
   g_test_add_data_func ("/errors/no-descriptors/to-wait", NULL, test_no_descriptors_to_wait);

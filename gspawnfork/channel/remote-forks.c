@@ -41,10 +41,20 @@ fork_spare (gpointer remote)
   return g_fork_remote_fork_anew (remote);
 }
 
+/* Nobody knows of it, so nobody could have asked for its error. Its template has that, too. */
 static void
 drop_spare (gpointer spare)
 {
-  g_fork_remote_disown (spare);
+  GForkRemote *remote = spare;
+
+  if (g_fork_channel_is_ours (remote->channel))
+    {
+      g_fork_remote_lock (remote);
+      remote->told = TRUE;
+      g_clear_error (&remote->untold);
+      g_fork_remote_unlock (remote);
+    }
+  g_fork_remote_disown (remote);
 }
 
 static const GForkSparesFuncs spares_funcs = {

@@ -295,6 +295,9 @@ g_fork_remote_await (GForkRemote *remote,
 
   if (error != NULL)
     {
+      /* It was claimed for this operation, so no other one will end it. */
+      if (remote->state == FINAL && g_queue_is_empty (&remote->operations))
+        g_fork_remote_die (remote, g_fork_remote_closed_error ());
       g_fork_operation_fail (operation, error);
       g_fork_remote_finish (remote, operation);
     }

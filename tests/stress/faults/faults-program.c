@@ -181,7 +181,8 @@ close_fd (int *fd)
   *fd = -1;
 }
 
-/* Reads until the end of file, without GLib. */
+/* Reads until the end of file, without GLib. What could not be sent at once is sent from the
+ * main context meanwhile. */
 static char *
 read_all (int fd)
 {
@@ -193,7 +194,8 @@ read_all (int fd)
       char buffer[256];
       ssize_t n;
 
-      poll (&poll_fd, 1, -1);
+      while (poll (&poll_fd, 1, 10) == 0)
+        g_main_context_iteration (NULL, FALSE);
       n = read (fd, buffer, sizeof buffer);
       if (n == 0 || (n < 0 && errno == ECONNRESET))
         return g_string_free (all, FALSE);
