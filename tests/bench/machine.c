@@ -6,6 +6,7 @@
 
 #include "bench.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -71,6 +72,23 @@ count_fds (GPid pid)
   return n;
 }
 
+/* What a launch is mostly made of, and what differs most between machines */
+static void
+describe_faults (Bench *self)
+{
+  g_autofree char *program = beside (self, "bench-faults");
+  const char *argv[] = { program, NULL };
+  g_autofree char *output = NULL;
+  double alone, both;
+
+  if (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &output, NULL, NULL,
+                    NULL)
+      && sscanf (output, "%lf %lf", &alone, &both) == 2)
+    results_add_fact (self->results, "copying a page after a fork",
+                      "%.1f µs; %.1f µs while another process does the same", alone / 1000,
+                      both / 1000);
+}
+
 void
 describe_machine (Bench *self)
 {
@@ -95,6 +113,7 @@ describe_machine (Bench *self)
                     kernel.machine);
   results_add_fact (results, "huge pages", "%s",
                     pages != NULL ? g_strchomp (pages) : "none");
+  describe_faults (self);
   results_add_fact (results, "load", "%s", load != NULL ? g_strchomp (load) : "unknown");
   results_add_fact (results, "GLib", "%u.%u.%u", glib_major_version,
                     glib_minor_version, glib_micro_version);
