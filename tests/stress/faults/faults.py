@@ -201,7 +201,8 @@ class Runner:
         finding = None
         others = None
         if status is None:
-            finding = "it hangs: " + "; ".join(left)
+            # What it has done last.
+            finding = f"it hangs after {output.splitlines()[-1:]}: " + "; ".join(left)
         elif "WRONG" in output:
             finding = next(line for line in output.splitlines() if "WRONG" in line)
         elif not output.endswith("end\n"):
