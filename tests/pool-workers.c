@@ -63,7 +63,8 @@ test_starts (void)
   g_fork_pool_set_min_workers (pool, 3);
   start (pool);
   g_assert_cmpint (g_fork_pool_get_state (pool), ==, G_FORK_POOL_STATE_RUNNING);
-  wait_for_workers (pool, 3);
+  /* A blocking call emits what it has brought about before it returns. */
+  g_assert_cmpuint (count_workers (pool), ==, 3);
   for (guint i = 0; i < 3; i++)
     {
       g_autoptr (GForkWorker) worker = g_list_model_get_item (G_LIST_MODEL (pool), i);
@@ -75,6 +76,9 @@ test_starts (void)
     }
   /* Each has its own, in whatever order they got ready. */
   g_assert_cmpuint (indices, ==, 7);
+
+  stop (pool);
+  g_assert_cmpuint (count_workers (pool), ==, 0);
 }
 
 static void

@@ -659,6 +659,8 @@ void
 g_fork_driver_wait (GForkDriver  *self,
                     GForkBlocked *blocked)
 {
+  gboolean is_ours_to_emit;
+
   g_queue_push_tail (&self->blocked, blocked);
   settle (self);
 
@@ -683,7 +685,12 @@ g_fork_driver_wait (GForkDriver  *self,
   g_queue_remove (&self->blocked, blocked);
   if (self->leader == NULL && self->blocked.head != NULL)
     rouse (self, self->blocked.head->data);
+  is_ours_to_emit = may_emit (self, blocked);
   g_fork_driver_unlock (self);
+
+  /* What was to be told together with the result: the caller sees both. */
+  if (is_ours_to_emit)
+    emit (self);
 }
 
 /* Has something emitted in the driver's own context. */
