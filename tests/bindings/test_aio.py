@@ -156,6 +156,9 @@ class TestOperations(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(
             await asyncio.gather(*(aio.pool_call(pool, bytearray(b'%d' % i)) for i in range(9))),
             [b'%d' % i for i in range(9)])
+        for request in 5, 'text':
+            with self.assertRaises(TypeError):
+                await aio.pool_call(pool, request)
         pool.stop()
 
 

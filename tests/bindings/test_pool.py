@@ -46,8 +46,24 @@ class TestPool(unittest.TestCase):
 
     def test_call_with_a_number(self):
         with make_pool() as pool:
-            with self.assertRaises(TypeError):
-                pool.call(5)
+            for request in 5, [1, 2], 'text':
+                with self.assertRaises(TypeError):
+                    pool.call(request)
+                with self.assertRaises(TypeError):
+                    pool.call_async(request, None, None)
+
+    def test_call_async(self):
+        replies = []
+
+        def on_reply(pool, result):
+            replies.append(pool.call_finish(result).get_data())
+
+        with make_pool() as pool:
+            for request in b'bytes', bytearray(b'array'), GLib.Bytes(b'glib'):
+                pool.call_async(request, None, on_reply)
+            while len(replies) < 3:
+                GLib.MainContext.default().iteration(True)
+        self.assertEqual(sorted(replies), [b'ARRAY', b'BYTES', b'GLIB'])
 
     def test_map(self):
         with make_pool() as pool:
@@ -162,9 +178,9 @@ class TestPool(unittest.TestCase):
     def test_exceptions(self):
         with make_pool() as pool:
             self.assert_job_fails(pool, b'raise no such thing', 'ValueError: no such thing')
-            with self.assertRaises(GLib.Error) as caught:
-                pool.call(b'number')
-            self.assertIn('TypeError', caught.exception.message)
+            self.assert_job_fails(pool, b'number',
+                                  'TypeError: the function returned int, not bytes')
+            self.assert_job_fails(pool, b'mute', 'Mute')
             self.assertEqual(pool.call(b'still'), b'STILL')
 
     def test_exit(self):

@@ -89,9 +89,6 @@ async def pool_call(pool, request):
     """Has a worker of a GFork.Pool do one job.
 
     The request is bytes, or an object with the buffer protocol. Returns the reply as bytes."""
-    from gi.repository import GLib
-
-    request = GLib.Bytes.new(bytes(request))
     return await _operate(
         lambda *rest: pool.call_async(request, *rest),
         lambda result: bytes(pool.call_finish(result).get_data() or b''))

@@ -62,16 +62,30 @@ def serve_jobs(sock, func):
         number, request = job
         verb = REPLY
         try:
-            reply = func(request)
-            # What has no bytes is a mistake of the function's.
-            data = b'' if reply is None else memoryview(reply).cast('B')
+            data = _take_reply(func(request))
         except Exception as error:
             verb, data = FAILED, _describe(error)
         _send(sock, verb, number, data)
 
 
+def _take_reply(reply):
+    if reply is None:
+        return b''
+    try:
+        return memoryview(reply).cast('B')
+    except TypeError:
+        raise TypeError(f'the function returned {type(reply).__name__}, not bytes') from None
+
+
 def _describe(error):
-    text = f'{type(error).__name__}: {error}' if str(error) else type(error).__name__
+    text = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:
+        # It has a __str__() of its own, which fails.
+        message = ''
+    if message:
+        text += f': {message}'
     return text.encode('utf-8', 'replace')
 
 

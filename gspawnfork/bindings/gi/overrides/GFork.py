@@ -503,6 +503,10 @@ def _to_bytes(data):
     return bytes(memoryview(data))
 
 
+def _to_glib_bytes(data):
+    return data if isinstance(data, GLib.Bytes) else GLib.Bytes.new(_to_bytes(data))
+
+
 # A variant's arrays of what has no fixed size are followed by the little-endian ends of their
 # elements, in as few bytes each as the whole allows. GLib.Variant() needs a call for each byte.
 _WIDTHS = (1, 'B', 0xff), (2, 'H', 0xffff), (4, 'I', 0xffffffff), (8, 'Q', 0)
@@ -609,9 +613,10 @@ class Pool(_GFork.Pool):
         """Has a worker do one job. The request is bytes, or an object with the buffer protocol.
 
         Returns the reply as bytes. Raises the GLib.Error of g_fork_pool_call_finish()."""
-        if not isinstance(request, GLib.Bytes):
-            request = GLib.Bytes.new(_to_bytes(request))
-        return super().call(request, cancellable).get_data() or b''
+        return super().call(_to_glib_bytes(request), cancellable).get_data() or b''
+
+    def call_async(self, request, *args, **kwargs):
+        return super().call_async(_to_glib_bytes(request), *args, **kwargs)
 
     def map(self, requests, cancellable=None, return_exceptions=False):
         """Has the workers do many jobs, and yields the replies as bytes, in the order of the
