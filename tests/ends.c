@@ -72,6 +72,55 @@ test_cause_comes_later (void)
     }
 }
 
+/* A template has died while nobody waited for anything of it. Forks say that, before and after
+ * the cause is known. */
+static void
+test_died_unnoticed (void)
+{
+  g_autoptr (GForkTemplate) above = g_fork_template_new_exec ();
+  g_autoptr (GForkTemplate) template = g_fork_template_fork (above);
+  g_autoptr (GForkProcess) process = NULL;
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GAsyncResult) waited = NULL;
+  GPid pid = g_fork_template_get_pid (above);
+
+  g_fork_template_require (template, "test-worker");
+  test_prepare (template);
+  test_prepare (above);
+  /* The ends of its workers are reported to this context, which reads its socket for that. */
+  {
+    g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+
+    socket = test_run (fork, "echo", &process);
+  }
+  g_fork_process_wait_async (process, NULL, test_store_result, &waited);
+
+  g_assert_no_errno (kill (pid, SIGSTOP));
+  g_assert_no_errno (kill (g_fork_template_get_pid (template), SIGKILL));
+  test_wait_for_end (g_fork_template_get_pid (template));
+  while (g_main_context_iteration (NULL, FALSE))
+    ;
+
+  for (guint i = 0; i < 3; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_fork_template_run_async (fork, "echo", NULL, test_store_result, &result);
+      g_assert_null (g_fork_template_run_finish (fork, test_await (&result), NULL, &error));
+      test_assert_error (error, G_FORK_ERROR_LOST, "template");
+      if (i == 0)
+        {
+          g_assert_no_errno (kill (pid, SIGCONT));
+          test_prepare (above);
+        }
+    }
+
+  g_object_unref (g_steal_pointer (&socket));
+  test_await (&waited);
+}
+
 /* If it does not go on, the operations end all the same. */
 static void
 test_cause_never_comes (void)
@@ -280,6 +329,7 @@ main (int   argc,
 
   g_test_add_func ("/ends/cause-comes-later", test_cause_comes_later);
   g_test_add_func ("/ends/cause-never-comes", test_cause_never_comes);
+  g_test_add_func ("/ends/died-unnoticed", test_died_unnoticed);
 
   g_test_add_func ("/ends/reaped/by-loop", test_reaped_by_loop);
   g_test_add_func ("/ends/reaped/by-next-call", test_reaped_by_next_call);

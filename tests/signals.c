@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -239,6 +240,107 @@ test_ignored (gconstpointer kind)
   g_assert_null (strstr (shown->str, "15:"));
 }
 
+/* ——— Storms ——— */
+
+/* Returns a process that sends SIGUSR1 to the group again and again, and does not have these
+ * descriptors. */
+static pid_t
+start_storm (int    fd,
+             int    other_fd,
+             gulong pause)
+{
+  pid_t storm = fork ();
+
+  g_assert_no_errno (storm);
+  if (storm != 0)
+    return storm;
+
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  signal (SIGUSR1, SIG_IGN);
+  signal (SIGTERM, SIG_DFL);
+  close (fd);
+  close (other_fd);
+  for (;;)
+    {
+      kill (0, SIGUSR1);
+      if (pause > 0)
+        usleep (pause);
+    }
+}
+
+static void
+end_storm (pid_t storm)
+{
+  g_assert_no_errno (kill (storm, SIGKILL));
+  g_assert_cmpint (waitpid (storm, NULL, 0), ==, storm);
+}
+
+/* What leads a session of its own gets no signal of the group, from its first instruction on. */
+static void
+lead_sessions (GForkTemplate *template)
+{
+  static const char *const argv[] = { "true", NULL };
+  pid_t storm = start_storm (-1, -1, 1000);
+
+  for (int i = 0; i < 60; i++)
+    {
+      g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+      g_autoptr (GForkProcess) process = NULL;
+      g_autoptr (GSocket) socket = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_fork_template_setsid (fork);
+      if (i % 2 == 0)
+        socket = g_fork_template_run (fork, "echo", &process, NULL, &error);
+      else
+        socket = g_fork_template_execv (fork, argv, G_FORK_EXEC_SEARCH_PATH, &process, NULL,
+                                        &error);
+      g_assert_no_error (error);
+      g_clear_object (&socket);
+      test_wait_for (process);
+      g_assert_cmphex (g_fork_process_get_wait_status (process), ==, 0);
+    }
+
+  end_storm (storm);
+}
+
+static void
+test_session (gconstpointer kind)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+
+  if (!test_in_subprocess ())
+    return;
+
+  lead_group ();
+  template = test_make (kind);
+  g_fork_template_require (template, "test-worker");
+  test_prepare (template);
+  lead_sessions (template);
+}
+
+static void
+test_session_in_python (void)
+{
+  g_autoptr (GForkTemplate) template = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!test_in_subprocess ())
+    return;
+
+  lead_group ();
+  template = g_fork_template_new_for_runtime ("python3");
+  g_fork_template_eval (template, "def echo(sock): pass", NULL);
+  if (!g_fork_template_prepare (template, NULL, &error)
+      && g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN))
+    {
+      test_skip_in_subprocess ("there is no such interpreter");
+      return;
+    }
+  g_assert_no_error (error);
+  lead_sessions (template);
+}
+
 /* ——— Forks of the application ——— */
 
 static volatile sig_atomic_t n_handled_elsewhere;
@@ -271,25 +373,13 @@ test_handlers_in_forks (void)
   g_assert_no_errno (setpgid (0, 0));
   g_assert_true (signal (SIGUSR1, handle_and_tell) != SIG_ERR);
 
-  storm = fork ();
-  g_assert_no_errno (storm);
-  if (storm == 0)
-    {
-      signal (SIGUSR1, SIG_IGN);
-      signal (SIGTERM, SIG_DFL);
-      close (read_end);
-      close (write_end);
-      for (;;)
-        kill (0, SIGUSR1);
-    }
-
+  storm = start_storm (read_end, write_end, 0);
   for (int i = 0; i < 150; i++)
     {
       g_autoptr (GForkTemplate) template G_GNUC_UNUSED = make_from_main ();
     }
 
-  g_assert_no_errno (kill (storm, SIGKILL));
-  g_assert_cmpint (waitpid (storm, NULL, 0), ==, storm);
+  end_storm (storm);
   test_close_fd (&write_end);
   told = test_read_fd (read_end);
   g_assert_cmpstr (told, ==, "");
@@ -324,6 +414,9 @@ main (int    argc,
   add_programs ("/signals/worker", test_worker);
   test_add_kinds ("/signals/ignored", test_ignored);
   add_programs ("/signals/ignored", test_ignored);
+  test_add_kinds ("/signals/session", test_session);
+  add_programs ("/signals/session", test_session);
+  g_test_add_func ("/signals/session/python3", test_session_in_python);
   g_test_add_func ("/signals/handlers-in-forks", test_handlers_in_forks);
 
   return g_test_run ();

@@ -52,6 +52,13 @@ lost_error (GForkRemote               *remote,
   return g_fork_reason_new (G_FORK_ERROR_LOST, _("%s, having been told: %s"), fact, commands);
 }
 
+/* Returns the error of a process that has died, if its cause is not known yet. */
+GError *
+g_fork_remote_lost_error (GForkRemote *remote)
+{
+  return lost_error (remote, NULL);
+}
+
 /* Returns the error of a template that has died, for a process that it has not forked any more;
  * %NULL if the template has left as it should. */
 static GError *

@@ -284,10 +284,13 @@ send_fork (GForkRemote  *parent,
   GError *refused;
   guint32 id;
 
+  /* It may have died while nobody waited for anything that would have asked why. */
+  g_fork_remote_settle (parent);
+
   g_fork_remote_lock (parent);
   refused = g_fork_remote_refusal (parent, OPEN);
   if (refused == NULL && !g_fork_channel_is_open (parent->channel))
-    refused = g_fork_remote_closed_error ();
+    refused = g_fork_remote_lost_error (parent);
   if (refused == NULL)
     {
       if (parent->children == NULL)

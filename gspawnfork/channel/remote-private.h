@@ -105,6 +105,7 @@ void         g_fork_remote_condemn         (GForkRemote        *remote);
 
 /* remote-end.c; all but the first with the lock held */
 gboolean     g_fork_remote_settle          (GForkRemote        *remote);
+GError      *g_fork_remote_lost_error      (GForkRemote        *remote);
 void         g_fork_remote_await_cause     (gpointer            data,
                                             gpointer            user_data);
 void         g_fork_remote_give_up         (GForkRemote        *remote,

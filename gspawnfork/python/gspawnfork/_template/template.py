@@ -338,11 +338,9 @@ class Template:
         """Makes this process a worker or program. Returns whether the application still
         wants it."""
         signals.block_all()
-        signals.discard_pending()
         self.children.stop()
         if self.unknown_code_ran:
             self.dispositions.look()
-        set_dispositions()
         try:
             self.attributes.apply(self.template)
             # After those: the worker must not reach what kills it with the application.
@@ -355,6 +353,9 @@ class Template:
             self.fail(failure.code, verb, subject, failure.reason)
             self.channel.answer_failure(self.report)
             self.leave(1)
+        # After those: until it leads its own session, it gets the signals of the group.
+        signals.discard_pending()
+        set_dispositions()
         return self.channel.answer_ready(self.attributes.ready_flags)
 
     def place_control(self, movable):
