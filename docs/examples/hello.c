@@ -3,6 +3,7 @@
  */
 
 #include <gspawnfork/gspawnfork.h>
+#include <locale.h>
 
 int
 main (void)
@@ -12,10 +13,15 @@ main (void)
   g_autoptr (GError) error = NULL;
   char answer[100] = "";
 
+  setlocale (LC_ALL, "");
+
   g_fork_template_send_arg (template, "Hello");
   socket = g_fork_template_run (template, "hello-worker:hello", NULL, NULL, &error);
   if (socket == NULL)
-    g_error ("%s", error->message);
+    {
+      g_printerr ("hello: %s\n", error->message);
+      return 1;
+    }
 
   g_socket_set_blocking (socket, TRUE);
   g_socket_send (socket, "world", 5, NULL, NULL);
