@@ -16,6 +16,8 @@ template.confine(GFork.Sandbox.new())    # from here on, inside
 
 pool = GFork.Pool.new(template, 'decoder_worker:worker')
 pool.set_max_jobs(100)                   # a worker that was taken over does not stay for long
+pool.set_max_restarts(GLib.MAXUINT32)    # files that crash a worker do not make the pool fail
+pool.set_restart_delay(0)                # nor does the next file wait
 
 with pool:                               # starts it, and stops it
     for path in sys.argv[1:]:

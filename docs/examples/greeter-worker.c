@@ -15,10 +15,18 @@
 G_FORK_EXPORT int
 serve (int socket, const GForkArg *args, size_t n_args)
 {
-  struct pollfd fds[] = { { .fd = socket, .events = POLLIN }, { .fd = args[0].fd, .events = POLLIN } };
+  struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .events = POLLIN } };
+
+  if (n_args < 1 || args[0].fd < 0)
+    return 1;
+  fds[1].fd = args[0].fd;
 
   /* A client that has hung up is no reason to end. */
   signal (SIGPIPE, SIG_IGN);
+  /* All processes of a terminal or a service are sent these. Only the pool ends this one. */
+  signal (SIGHUP, SIG_IGN);
+  signal (SIGINT, SIG_IGN);
+  signal (SIGTERM, SIG_IGN);
 
   for (;;)
     {

@@ -135,7 +135,7 @@ serve (int             socket,
   g_signal_connect (server, "request-finished", G_CALLBACK (on_request_ended), &self);
   g_signal_connect (server, "request-aborted", G_CALLBACK (on_request_ended), &self);
 
-  listener = g_socket_new_from_fd (args[0].fd, NULL);
+  listener = n_args > 0 ? g_socket_new_from_fd (args[0].fd, NULL) : NULL;
   if (listener == NULL)
     return 1;
   accepting = self.accepting = g_socket_create_source (listener, G_IO_IN, NULL);
@@ -143,6 +143,9 @@ serve (int             socket,
   g_source_attach (accepting, NULL);
 
   g_unix_signal_add (SIGTERM, on_stop, &self);
+  /* All processes of a terminal are sent these. Only the application acts on them. */
+  signal (SIGHUP, SIG_IGN);
+  signal (SIGINT, SIG_IGN);
   g_unix_fd_add (socket, G_IO_IN | G_IO_HUP, on_end, &self);
 
   g_fork_worker_ready (socket);

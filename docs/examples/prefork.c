@@ -118,7 +118,10 @@ main (int    argc,
   setvbuf (stdout, NULL, _IOLBF, 0);
   listener = self.listener = listen_at (argc > 1 ? atoi (argv[1]) : 0, &error);
   if (listener == NULL)
-    g_error ("%s", error->message);
+    {
+      g_printerr ("prefork: %s\n", error->message);
+      return 1;
+    }
 
   template = make_template (&self);
   pool = self.pool = g_fork_pool_new (template, "serve");
