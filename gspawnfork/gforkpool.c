@@ -72,12 +72,19 @@
  * anywhere.
  *
  * The pool has no thread of its own. Its *own context* is the main context that was the
- * thread-default one when the pool was made. The work is done there, in the context of each
- * call whose result is awaited, and in synchronous calls.
+ * thread-default one when the pool was made. The pool works in three places:
+ *
+ * - in its own context, while that is iterated
+ * - in the main context of each asynchronous call, until that call has completed
+ * - in each synchronous call, until that returns
+ *
+ * A program that only makes synchronous calls needs no main loop. But nothing is done between
+ * its calls: a worker that ends meanwhile is replaced in the next call.
  *
  * The signals of the pool and of the list are emitted in the pool's own context. A
- * synchronous call in the thread that made the pool emits them, too. A new worker waits for
- * that only if [signal@GFork.Pool::prepare] has handlers.
+ * synchronous call in the thread that made the pool emits them, too: all that it has brought
+ * about, before it returns. Calls in other threads and contexts do not emit them. A new worker
+ * waits for the handlers only if [signal@GFork.Pool::prepare] has any.
  *
  * In a process that was forked from the application, every operation of the pool fails with
  * %G_FORK_ERROR_CLOSED.
@@ -420,6 +427,10 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * [signal@GFork.Pool::template-lost] change it. If none is given, it is a new one of the
    * runtime "c".
    *
+   * The pool only forks the template. So [property@GFork.Template:pid] of a template that is
+   * a fork itself, as most are, stays 0 unless the template is prepared by
+   * [method@GFork.Template.prepare].
+   *
    * Since: 1.0
    */
   props[PROP_TEMPLATE] = g_param_spec_object ("template", NULL, NULL, G_FORK_TYPE_TEMPLATE,
@@ -440,7 +451,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:min-workers: (getter get_min_workers) (setter set_min_workers)
    *
-   * The least number of workers while the pool is running.
+   * The least number of workers while the pool is running. The default is 1.
    *
    * Raising it above [property@GFork.Pool:max-workers] raises that, too.
    *
@@ -468,7 +479,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool:idle-timeout: (getter get_idle_timeout) (setter set_idle_timeout)
    *
    * The time in milliseconds after which an idle worker is ended, if there are more than
-   * [property@GFork.Pool:min-workers]; 0 means never.
+   * [property@GFork.Pool:min-workers]; 0 means never. The default is 0.
    *
    * Since: 1.0
    */
@@ -478,7 +489,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:max-jobs: (getter get_max_jobs) (setter set_max_jobs)
    *
-   * The number of jobs and loans after which a worker is replaced; 0 means no limit.
+   * The number of jobs and loans after which a worker is replaced; 0 means no limit. The
+   * default is 0.
    *
    * Since: 1.0
    */
@@ -492,7 +504,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * but need not wait until it is sent the next one. That makes short jobs faster. A long job
    * delays the jobs behind it.
    *
-   * A worker is sent more than one job only if no other worker is idle or can be started.
+   * A worker is sent more than one job only if no other worker is idle or can be started. The
+   * default is 1.
    *
    * Since: 1.0
    */
@@ -504,12 +517,21 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * The number of early ends of workers that may happen within
    * [property@GFork.Pool:restart-window]. With one more, the state of the pool becomes
-   * %G_FORK_POOL_STATE_FAILED. %G_MAXUINT means no limit.
+   * %G_FORK_POOL_STATE_FAILED. %G_MAXUINT means no limit. The default is 5.
    *
    * A worker has ended early if it was not ready yet. It has also ended early if it became
-   * ready less than a second before and has not finished a job or loan. Ends within 100
-   * milliseconds of each other count as one, if the workers were up together. Workers that the
-   * pool ends itself do not count.
+   * ready less than a second before and has not finished a job or loan. Workers that the pool
+   * ends do not count, except one that it kills because it has written something else than a
+   * reply.
+   *
+   * If several workers end early at the same time, they have one cause, and count once: an end
+   * does not count if it comes within 100 milliseconds of the last one that counted, and its
+   * worker was running then.
+   *
+   * The pool does not see the requests of a server. So each end of a server within a second
+   * after it became ready is early. A job that kills a new worker counts as well. If jobs or
+   * requests are not trusted, set this to %G_MAXUINT, and [property@GFork.Pool:restart-delay]
+   * to 0.
    *
    * Since: 1.0
    */
@@ -521,7 +543,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    *
    * The time in milliseconds within which early ends are counted. If a worker has lived so
    * long, the next delay of a restart in its place is [property@GFork.Pool:restart-delay]
-   * again.
+   * again. The default is 10000.
    *
    * Since: 1.0
    */
@@ -531,7 +553,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:restart-delay: (getter get_restart_delay) (setter set_restart_delay)
    *
-   * The delay in milliseconds between an early end and the start of another worker.
+   * The delay in milliseconds between an early end and the start of another worker. The default
+   * is 100. With 0 there is never a delay.
    *
    * The delay is doubled with each further early end of a worker in the same place, and
    * shortened by up to a quarter at random. After any other end, another worker is started at
@@ -546,6 +569,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool:max-restart-delay: (getter get_max_restart_delay) (setter set_max_restart_delay)
    *
    * The greatest delay, in milliseconds, between an early end and the start of another worker.
+   * The default is 10000.
    *
    * Since: 1.0
    */
@@ -556,8 +580,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool:stop-signal: (getter get_stop_signal) (setter set_stop_signal)
    *
    * The signal that a worker is sent to end it, when it has no job and is not on loan; 0 means
-   * none. The socket of the worker is shut down for writing before, so that it reads the end
-   * of file.
+   * none. The default is SIGTERM. The socket of the worker is shut down for writing before, so
+   * that it reads the end of file. Processes that the worker has started are not sent the
+   * signal.
    *
    * A server has no jobs that the pool knows of, so it is sent the signal at once. If it is to
    * finish what it is doing, it has to handle the signal, or this has to be 0.
@@ -570,7 +595,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:stop-timeout: (getter get_stop_timeout) (setter set_stop_timeout)
    *
-   * The time in milliseconds after which a worker that was asked to end is killed.
+   * The time in milliseconds after which a worker that was asked to end is killed. The default
+   * is 5000. If the worker leads a process group, its group is killed as well; see
+   * [method@GFork.Template.setsid].
    *
    * When the pool is stopped, the time begins then. When a worker is ended for another reason,
    * it begins when the worker has no job and is not on loan.
@@ -584,7 +611,8 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool:wait-for-ready: (getter get_wait_for_ready) (setter set_wait_for_ready)
    *
    * Whether a worker is ready only when it has called [func@GFork.Worker.ready], as
-   * [func@GFork.serve_jobs] does. Otherwise it is ready when it enters its function.
+   * [func@GFork.serve_jobs] does. Otherwise it is ready when it enters its function. The
+   * default is %FALSE.
    *
    * Since: 1.0
    */
@@ -595,7 +623,7 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * GForkPool:retry-lost: (getter get_retry_lost) (setter set_retry_lost)
    *
    * The number of times that a job whose worker has died is given to another worker, before
-   * it fails with %G_FORK_ERROR_LOST.
+   * it fails with %G_FORK_ERROR_LOST. The default is 0.
    *
    * The worker that died may have done a part of the job, or all of it.
    *
@@ -607,8 +635,9 @@ g_fork_pool_class_init (GForkPoolClass *klass)
   /**
    * GForkPool:restart: (getter get_restart) (setter set_restart)
    *
-   * Which workers are replaced when they end. If no worker is left and none will be started,
-   * the state of the pool becomes %G_FORK_POOL_STATE_STOPPED.
+   * Which workers are replaced when they end. The default is %G_FORK_RESTART_ALWAYS. If no
+   * worker is left and none will be started, the state of the pool becomes
+   * %G_FORK_POOL_STATE_STOPPED.
    *
    * Since: 1.0
    */
@@ -677,6 +706,11 @@ g_fork_pool_class_init (GForkPoolClass *klass)
    * @worker: the worker
    *
    * Emitted when a worker that was ready has ended and was removed from the list.
+   *
+   * [method@GFork.Worker.get_process] has how it has ended. If that cannot be known, for
+   * instance because the template has died before it, both
+   * [method@GFork.Process.get_if_exited] and [method@GFork.Process.get_if_signaled] return
+   * %FALSE.
    *
    * Since: 1.0
    */

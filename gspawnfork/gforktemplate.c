@@ -108,9 +108,10 @@
  * be prepared, run and dropped at once. If a command has failed and no operation has reported
  * that, dropping the last reference prints a warning.
  *
- * The process of a template that has workers lives until these have ended, because it is
- * their parent and learns how they end. For the same reason, if a template that has workers
- * is run, a fork of it runs the function.
+ * A template process is the parent of the workers that were forked from it, and reports how
+ * they end. So it lives until all of them have ended. If a template that has such workers is
+ * run, its process cannot become a worker itself. The library then forks it once more, and the
+ * new fork runs the function.
  *
  * Since: 1.0
  */
@@ -273,7 +274,8 @@ g_fork_template_class_init (GForkTemplateClass *klass)
    *
    * It is known at once if the application has executed or forked the process itself. For
    * any other process, such as the fork of a template, it is 0 until the first
-   * [method@GFork.Template.prepare] or [method@GFork.Template.run] has succeeded.
+   * [method@GFork.Template.prepare] or [method@GFork.Template.run] has succeeded. So it stays 0
+   * for most templates of pools, which are neither prepared nor run.
    *
    * Since: 1.0
    */

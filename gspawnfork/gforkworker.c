@@ -111,7 +111,8 @@ g_fork_worker_get_process (GForkWorker *self)
  * @self: a worker
  *
  * Gets the number of the worker's place in the pool. The worker that replaces this one has
- * the same number.
+ * the same number. While one takes the place of the other, for instance during
+ * [method@GFork.Pool.replace], both are in the list, and two workers have the same number.
  *
  * Returns: the number, from 0 to [property@GFork.Pool:max-workers] - 1
  *

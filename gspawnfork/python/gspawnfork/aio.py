@@ -23,6 +23,16 @@ A coroutine raises the GLib.Error of the method of GFork that has the same name.
 that awaits it is cancelled, the operation is cancelled. For run() and execv(), that ends the
 process.
 
+A job of pool_call() whose task is cancelled ends its worker, which the pool replaces. So this
+sets a time limit: await asyncio.wait_for(aio.pool_call(pool, request), 5)
+
+There are no coroutines for the methods start(), stop(), replace(), acquire() and map() of a
+pool. Call them in a thread: await asyncio.to_thread(pool.start)
+
+The signals of a pool are emitted in the main context in which it was made, and its list changes
+there. A program that has only an event loop of asyncio does not iterate that, and does not get
+them.
+
 No main loop of GLib's is needed. One thread iterates a main context for all operations. It is
 started with the first operation. After that, the program can no longer be forked by
 GFork.Template.new_from_main().

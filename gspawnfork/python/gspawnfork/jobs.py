@@ -45,7 +45,8 @@ def serve_jobs(sock, func):
 
     The function is called with the bytes of a request. It returns the bytes of the reply, or
     None for an empty reply. If it raises an exception, the job fails with the type and the
-    message of the exception.
+    message of the exception. The traceback is not passed on: to see it, call
+    traceback.print_exc() in the function. SystemExit and KeyboardInterrupt end the worker.
 
         def worker(sock):
             return gspawnfork.serve_jobs(sock, lambda request: request.upper())
