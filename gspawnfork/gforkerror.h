@@ -31,9 +31,9 @@ G_BEGIN_DECLS
  *   that was executed is not one
  * @G_FORK_ERROR_FORK: the system could not make another process
  * @G_FORK_ERROR_THREADED: the process has more than one thread, and therefore cannot be
- *   forked or confined; the message names the threads with their IDs, and the last module or
- *   function that was loaded or called before. An emulator such as qemu-user has a thread of
- *   its own in each process
+ *   forked or confined; the message names the threads with their IDs. If it cannot be forked,
+ *   the message also names the last module or function that was loaded or called before. An
+ *   emulator such as qemu-user has a thread of its own in each process
  * @G_FORK_ERROR_MODULE: a module could not be found or loaded
  * @G_FORK_ERROR_FUNCTION: no loaded module has the function
  * @G_FORK_ERROR_CALL: a called function reported a failure

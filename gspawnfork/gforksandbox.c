@@ -151,7 +151,7 @@ g_fork_sandbox_class_init (GForkSandboxClass *klass)
    * GForkSandbox:required:
    *
    * Whether confining a template fails if the kernel cannot enforce all of
-   * [flags@GFork.SandboxFeatures].
+   * [flags@GFork.SandboxFeatures]. The default is %TRUE.
    *
    * Since: 1.0
    */
@@ -383,7 +383,7 @@ g_fork_sandbox_get_required (GForkSandbox *self)
  * @self: a sandbox
  * @required: %TRUE if all features are required, %FALSE to enforce as many as the kernel can
  *
- * Sets whether all of [flags@GFork.SandboxFeatures] are required. That is the default.
+ * Sets whether all of [flags@GFork.SandboxFeatures] are required. %TRUE is the default.
  *
  * If they are required and the kernel cannot enforce all of them, the next operation of a
  * template that was confined fails with %G_FORK_ERROR_NOT_SUPPORTED, and the message names the

@@ -21,7 +21,7 @@ G_BEGIN_DECLS
  * @G_FORK_SANDBOX_FILES: files can be opened, created and removed only where that is
  *   allowed (Landlock 3, Linux 6.2)
  * @G_FORK_SANDBOX_NETWORK: TCP connections can be refused on all sockets, also on those
- *   were sent (Landlock 4, Linux 6.7)
+ *   that were sent (Landlock 4, Linux 6.7)
  * @G_FORK_SANDBOX_SIGNALS: a process can send signals only to what it has started itself
  *   (Landlock 6, Linux 6.12)
  * @G_FORK_SANDBOX_SYSTEM_CALLS: system calls are filtered (seccomp, if the library was built

@@ -489,7 +489,8 @@ g_fork_template_setsid (GForkTemplate *self)
  * @value: the limit, in the unit that [enum@GFork.Limit] says; %G_MAXUINT64 for none
  *
  * Limits what the worker or program may use. Each process that it starts has the same limit
- * for itself. @value becomes both the soft and the hard limit of `setrlimit(2)`.
+ * for itself. @value becomes both the soft and the hard limit of `setrlimit(2)`. It does not
+ * matter whether the template is confined before or after.
  *
  * The template itself is not limited. Its forks inherit the setting. If the limit cannot be
  * set, running or executing fails with %G_FORK_ERROR_FAILED, and the message names the limit.
@@ -548,8 +549,8 @@ g_fork_template_die_with_application (GForkTemplate *self)
  *
  * This is a command like the others. Commands that the template was sent before, for
  * instance to load modules, are carried out outside the sandbox. Commands after it are
- * carried out inside. It cannot be undone. If a template, or a fork of it, is confined again,
- * what both sandboxes allow is allowed. That can be done about fifteen times.
+ * carried out inside. It cannot be undone. A template, or a fork of it, can be confined
+ * again, about fifteen times. It may then do only what each of its sandboxes allows.
  *
  * Each worker is also separated from the others. It can signal and trace what it has
  * started itself, but not its template, other forks of its template, or the application.
@@ -559,7 +560,7 @@ g_fork_template_die_with_application (GForkTemplate *self)
  * - with %G_FORK_ERROR_NOT_SUPPORTED if the kernel lacks a required feature (see
  *   [method@GFork.Sandbox.set_required]), or if the library was built without libseccomp;
  * - with %G_FORK_ERROR_THREADED if the template process has more than one thread, as
- *   interpreters of JavaScript always have;
+ *   interpreters of JavaScript always have; the message names the threads;
  * - with %G_FORK_ERROR_FAILED if a path is not absolute or cannot be found, if there is no
  *   system call of a name, or if the kernel refuses.
  *
