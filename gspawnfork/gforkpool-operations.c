@@ -89,7 +89,7 @@ g_fork_pool_start_async (GForkPool           *self,
  * - an error of [method@GFork.Template.run_finish] if a worker could not be started
  * - %G_FORK_ERROR_FAILED if too many workers have ended early, or one has ended that is not
  *   replaced
- * - %G_FORK_ERROR_LOST if the template has died
+ * - %G_FORK_ERROR_LOST if the template has died, or was run or closed before
  * - %G_FORK_ERROR_CLOSED if the pool was stopped meanwhile or is being stopped
  * - %G_IO_ERROR_CANCELLED
  *
