@@ -1217,10 +1217,18 @@ g_fork_template_execv_async (GForkTemplate       *self,
   GTask *task;
 
   g_return_if_fail (G_FORK_IS_TEMPLATE (self));
-  g_return_if_fail (argv != NULL && argv[0] != NULL);
+  g_return_if_fail (argv != NULL);
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
   task = task_new (self, cancellable, callback, user_data, g_fork_template_execv_async);
+  /* Other languages call this with any list, and would wait for ever. */
+  if (argv[0] == NULL)
+    {
+      error = g_fork_reason_new (G_FORK_ERROR_EXEC, _("the list of arguments is empty"));
+      g_task_return_error (task, g_fork_reason_complete (error, GFORK_EXEC, ""));
+      g_object_unref (task);
+      return;
+    }
 
   conflict = g_fork_streams_find_conflict (
       flags, g_fork_remote_get_mapped (g_fork_template_get_remote (self)));
@@ -1311,7 +1319,7 @@ g_fork_template_execv (GForkTemplate       *self,
   GSocket *socket;
 
   g_return_val_if_fail (G_FORK_IS_TEMPLATE (self), NULL);
-  g_return_val_if_fail (argv != NULL && argv[0] != NULL, NULL);
+  g_return_val_if_fail (argv != NULL, NULL);
   g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), NULL);
 
   if (!g_fork_sync_begin (&sync, error))

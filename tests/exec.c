@@ -527,6 +527,19 @@ test_errors (gconstpointer kind)
     }
 }
 
+/* A language may pass any list. */
+static void
+test_empty_list (void)
+{
+  g_autoptr (GForkTemplate) template = test_template_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (g_fork_template_execv (template, (const char *const[]){ NULL }, G_FORK_EXEC_NONE,
+                                        NULL, NULL, &error));
+  test_assert_error (error, G_FORK_ERROR_EXEC, "empty");
+  test_prepare (template);
+}
+
 /* The same of execv_async. */
 static void
 test_error_async (void)
@@ -698,6 +711,7 @@ main (int    argc,
 
   test_add_kinds ("/exec/errors/sync", test_errors);
   g_test_add_func ("/exec/errors/async", test_error_async);
+  g_test_add_func ("/exec/errors/empty-list", test_empty_list);
   g_test_add_func ("/exec/errors/too-long", test_too_long);
   g_test_add_func ("/exec/errors/nul", test_nul_in_argument);
   g_test_add_func ("/exec/errors/stream-taken", test_stream_taken);

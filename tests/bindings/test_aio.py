@@ -101,6 +101,50 @@ class TestOperations(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await aio.wait(process), 3)
         sock.close()
 
+    async def test_communicate(self):
+        flags = (GFork.ExecFlags.STDIN_PIPE | GFork.ExecFlags.STDOUT_PIPE
+                 | GFork.ExecFlags.STDERR_PIPE)
+        sock, process = await aio.execv(make_template(), ['/bin/sh', '-c', 'cat; echo no >&2'],
+                                        flags)
+        self.assertEqual(await aio.communicate(process, b'hello' * 100000),
+                         (b'hello' * 100000, b'no\n'))
+        sock, process = await aio.execv(make_template(), ['/bin/sh', '-c', ':'],
+                                        GFork.ExecFlags.STDOUT_PIPE)
+        self.assertEqual(await aio.communicate(process), (b'', None))
+
+    async def test_execv_nothing(self):
+        with self.assertRaises(GLib.Error) as caught:
+            await aio.execv(make_template(), [])
+        self.assertTrue(caught.exception.matches(GFork.error_quark(), GFork.Error.EXEC))
+        with self.assertRaises(TypeError):
+            await aio.execv(make_template(), 'true')
+
+    async def test_wait_for_template(self):
+        template = make_template()
+        await aio.prepare(template)
+        waiting = asyncio.ensure_future(aio.wait(template))
+        template.close()
+        self.assertIsNone(await waiting)
+
+    async def test_template_died_unnoticed(self):
+        """Each fork of it says so."""
+        template = make_template()
+        await aio.prepare(template)
+        sock, process = await aio.run(template.fork(), 'aio_worker:echo')
+        waiting = asyncio.ensure_future(aio.wait(process))
+        os.kill(template.get_pid(), signal.SIGKILL)
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            with self.assertRaises(GLib.Error) as caught:
+                await aio.run(template.fork(), 'aio_worker:echo')
+            self.assertTrue(caught.exception.matches(GFork.error_quark(), GFork.Error.LOST))
+        sock.close()
+        try:
+            await waiting
+        except GLib.Error:
+            # Without pidfds nobody knows.
+            pass
+
     async def test_execv_fails(self):
         with self.assertRaises(GLib.Error) as raised:
             await aio.execv(make_template(), ['/no/such/program'])

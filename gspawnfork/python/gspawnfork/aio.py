@@ -44,7 +44,7 @@ import os
 import socket
 import threading
 
-__all__ = ['detach', 'execv', 'pool_call', 'prepare', 'run', 'wait']
+__all__ = ['communicate', 'detach', 'execv', 'pool_call', 'prepare', 'run', 'wait']
 
 
 async def prepare(template):
@@ -68,7 +68,6 @@ async def execv(template, argv, flags=0):
     Returns the communication socket, a non-blocking socket.socket, and the GFork.Process."""
     from gi.repository import GFork
 
-    argv = [os.fspath(word) for word in argv]
     return await _operate(
         lambda *rest: template.execv_async(argv, GFork.ExecFlags(flags), *rest),
         lambda result: _take_worker(template.execv_finish(result)),
@@ -87,12 +86,34 @@ async def detach(template):
 
 
 async def wait(process):
-    """Waits until the process has ended.
+    """Waits until a GFork.Process has ended, or a GFork.Template is none any more.
 
-    Returns its exit status, or the negative number of the signal that has killed it, like
-    subprocess.Popen.returncode."""
+    Returns the exit status of a process, or the negative number of the signal that has killed
+    it, like subprocess.Popen.returncode. Returns None for a template that was closed, run,
+    executed or detached, and raises GLib.Error with the code LOST for one that has died.
+
+    If the task is cancelled, the process goes on: process.force_exit() ends it."""
     await _operate(process.wait_async, process.wait_finish)
-    return os.waitstatus_to_exitcode(process.get_wait_status())
+    if hasattr(process, 'get_wait_status'):
+        return os.waitstatus_to_exitcode(process.get_wait_status())
+    return None
+
+
+async def communicate(process, data=None):
+    """Writes the data to the standard input of a program, reads its standard output and error
+    until their ends, and waits until it has ended. Its streams are pipes by the flags STDIN_PIPE,
+    STDOUT_PIPE and STDERR_PIPE of execv().
+
+    Returns what was read from standard output and standard error, as bytes; None for a stream
+    that is no pipe. If the task is cancelled, the program goes on."""
+    from gi.repository import GLib
+
+    if data is not None and not isinstance(data, GLib.Bytes):
+        data = GLib.Bytes.new(bytes(memoryview(data)))
+    return await _operate(
+        lambda *rest: process.communicate_async(data, *rest),
+        lambda result: tuple(None if output is None else output.get_data() or b''
+                             for output in process.communicate_finish(result)[1:]))
 
 
 async def pool_call(pool, request):

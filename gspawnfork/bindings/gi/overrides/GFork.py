@@ -50,6 +50,12 @@ def _encode_path(text):
     return _check_nul(os.fsencode(text), text)
 
 
+def _encode_argv(argv):
+    if isinstance(argv, (str, bytes)):
+        raise TypeError('the program and its arguments are a list of strings, not one string')
+    return list(map(_encode_path, argv))
+
+
 def _encode_name(name):
     """Encodes the name of a module or function, which may be or begin with a path."""
     if isinstance(name, str) and not name.startswith('/'):
@@ -441,10 +447,10 @@ class Template(_GFork.Template):
         return super().run_async(_encode_name(function), *args, **kwargs)
 
     def execv(self, argv, flags=_GFork.ExecFlags.NONE, cancellable=None):
-        return _execv(self, list(map(_encode_path, argv)), flags, cancellable)
+        return _execv(self, _encode_argv(argv), flags, cancellable)
 
     def execv_async(self, argv, *args, **kwargs):
-        return super().execv_async(list(map(_encode_path, argv)), *args, **kwargs)
+        return super().execv_async(_encode_argv(argv), *args, **kwargs)
 
     def detach(self, cancellable=None):
         return _detach(self, cancellable)
