@@ -216,6 +216,19 @@ ask_fork (void)
   return template;
 }
 
+/* All forks have the same error. */
+static GForkTemplate *
+ask_one_fork (void)
+{
+  GForkTemplate *template = make_failing ();
+  g_autoptr (GForkTemplate) fork = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) other G_GNUC_UNUSED = g_fork_template_fork (template);
+  g_autoptr (GForkTemplate) below G_GNUC_UNUSED = g_fork_template_fork (fork);
+
+  test_assert_run_fails (fork, "answer", G_FORK_ERROR_MODULE, "nowhere");
+  return template;
+}
+
 static GForkTemplate *
 succeed (void)
 {
@@ -243,6 +256,7 @@ static const Drop drops[] = {
   { "without-runtime", drop_without_runtime, "none-of-these" },
   { "asked", ask, NULL },
   { "asked-of-fork", ask_fork, NULL },
+  { "asked-of-one-fork", ask_one_fork, NULL },
   { "succeeded", succeed, NULL },
 };
 

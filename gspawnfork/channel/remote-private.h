@@ -48,6 +48,7 @@ struct _GForkRemote
   gboolean unchecked; /* it was sent commands, and no answer says that all have succeeded */
   gboolean told;      /* an operation has ended with what went wrong in a command */
   GError *untold;     /* what went wrong in a command, as long as no operation has */
+  GError *heard;      /* what the user has heard from a fork, which may be of this one */
   gboolean given_up;  /* by this side, because of what it has read */
   gboolean condemned; /* it is about to be killed: of its answers only its pid counts */
   gint64 ended_at;    /* when the socket came to its end, as long as the cause is not known */

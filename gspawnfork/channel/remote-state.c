@@ -46,6 +46,7 @@ g_fork_remote_unref (GForkRemote *remote)
   g_clear_error (&remote->error);
   g_clear_error (&remote->reported);
   g_clear_error (&remote->untold);
+  g_clear_error (&remote->heard);
   g_free (remote->hint);
   g_free (remote->program);
   g_free (remote);
@@ -203,6 +204,42 @@ print_error (gpointer message)
   g_free (message);
 }
 
+static gboolean
+is_same_error (const GError *error,
+               const GError *other)
+{
+  return error != NULL && other != NULL
+         && g_error_matches (error, other->domain, other->code)
+         && g_str_equal (error->message, other->message);
+}
+
+/* Forgets the error of a process that the user knows from a fork, of it or of a template above. */
+static void
+forget_heard (gpointer data)
+{
+  g_autoptr (GForkRemote) remote = data;
+  g_autoptr (GError) untold = NULL;
+  gboolean heard = FALSE;
+
+  g_fork_remote_lock (remote);
+  if (remote->untold != NULL)
+    untold = g_error_copy (remote->untold);
+  g_fork_remote_unlock (remote);
+
+  for (GForkRemote *above = remote; above != NULL && !heard; above = above->parent)
+    if (g_fork_channel_is_ours (above->channel))
+      {
+        g_fork_remote_lock (above);
+        heard = is_same_error (above->heard, untold);
+        g_fork_remote_unlock (above);
+      }
+
+  g_fork_remote_lock (remote);
+  if (heard)
+    g_clear_error (&remote->untold);
+  g_fork_remote_unlock (remote);
+}
+
 /* Remembers why a command has failed, until an operation fails with it. */
 void
 g_fork_remote_set_untold (GForkRemote  *remote,
@@ -211,7 +248,10 @@ g_fork_remote_set_untold (GForkRemote  *remote,
   if (g_fork_debug_is_enabled ())
     g_fork_channel_defer (remote->channel, print_error, g_strdup (error->message));
   if (!remote->told && remote->untold == NULL)
-    remote->untold = g_error_copy (error);
+    {
+      remote->untold = g_error_copy (error);
+      g_fork_remote_defer (remote, forget_heard);
+    }
 }
 
 static void
@@ -228,6 +268,29 @@ tell_parent (gpointer data)
   g_fork_remote_unlock (parent);
 }
 
+/* A template in which a command has failed refuses its forks with that error. */
+static void
+tell_templates (gpointer data)
+{
+  g_autoptr (GForkRemote) remote = data;
+  g_autoptr (GError) error = NULL;
+
+  g_fork_remote_lock (remote);
+  error = g_error_copy (remote->reported);
+  g_fork_remote_unlock (remote);
+
+  for (GForkRemote *above = remote->parent; above != NULL; above = above->parent)
+    if (g_fork_channel_is_ours (above->channel))
+      {
+        g_fork_remote_lock (above);
+        if (above->heard == NULL)
+          above->heard = g_error_copy (error);
+        if (is_same_error (above->untold, error))
+          g_clear_error (&above->untold);
+        g_fork_remote_unlock (above);
+      }
+}
+
 /* An operation fails with the error of a command, so the user knows of it. A process that was
  * never made has that error from its template, for which it counts as well. */
 void
@@ -235,8 +298,11 @@ g_fork_remote_set_told (GForkRemote *remote)
 {
   remote->told = TRUE;
   g_clear_error (&remote->untold);
-  if (remote->parent != NULL && !remote->answered && remote->error != NULL
-      && remote->error->domain == G_FORK_ERROR)
+  if (remote->parent == NULL)
+    return;
+  if (remote->reported != NULL)
+    g_fork_remote_defer (remote, tell_templates);
+  else if (!remote->answered && remote->error != NULL && remote->error->domain == G_FORK_ERROR)
     g_fork_remote_defer (remote, tell_parent);
 }
 

@@ -92,7 +92,8 @@ fail (const char *format,
   _exit (3);
 }
 
-/* Checks that something has failed only if one of these roles was killed, and with this error. */
+/* Checks that something has failed only if one of these roles was killed, and with this error: a
+ * program that has ended before it answered could not be started. */
 static void
 check (const char   *what,
        const GError *error,
@@ -102,6 +103,8 @@ check (const char   *what,
     return;
   if (!was_killed (culprits))
     fail ("%s: %s, although none of those was killed that could be why", what, error->message);
+  if (board->stage == BEGUN && g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN))
+    return;
   if (!g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_LOST))
     fail ("%s: %s (%s %d)", what, error->message, g_quark_to_string (error->domain), error->code);
 }
@@ -288,7 +291,8 @@ check_new (void)
               || g_atomic_int_get (&board->struck) != g_fork_process_get_pid (process))
             fail ("a fresh worker has ended with wait status %x", (guint) wait_status);
         }
-      if (app.stage != ANY_MOMENT || attempt > 0)
+      /* The default template may be about to die just now; the next one is another. */
+      if (attempt > 0)
         fail ("a fresh worker: %s", error != NULL ? error->message : "it was killed");
       check ("fresh worker", error, BIT (DEFAULT) | BIT (WORKER));
     }
