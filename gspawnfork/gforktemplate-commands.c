@@ -524,10 +524,10 @@ g_fork_template_set_limit (GForkTemplate *self,
  * not killed either. The template itself is not affected. Its forks inherit the setting. If
  * the setting cannot be applied, running or executing fails with %G_FORK_ERROR_FAILED.
  *
- * For the fork of a template, the kernel does this when its parent ends. If a template that
- * is a child of the application is run itself, a small process is started that watches the
- * application, since the kernel would kill the worker when the thread ends that has started
- * the template.
+ * The kernel kills the fork of a template when the template ends. A template that the
+ * application has started itself may be run or executed, too. Then a small process is started
+ * that watches the application: the kernel would kill the worker already when the thread of the
+ * application ends that has started the template.
  *
  * Since: 1.0
  */

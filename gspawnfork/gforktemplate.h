@@ -20,7 +20,8 @@ G_BEGIN_DECLS
 
 /**
  * GForkExecFlags:
- * @G_FORK_EXEC_NONE: the standard streams are those of the template
+ * @G_FORK_EXEC_NONE: standard input is `/dev/null`; standard output and standard error are
+ *   those of the template, which has those of the application
  * @G_FORK_EXEC_SOCKET_STDIN: standard input is the communication socket
  * @G_FORK_EXEC_SOCKET_STDOUT: standard output is the communication socket
  * @G_FORK_EXEC_SOCKET_STDERR: standard error is the communication socket
@@ -37,7 +38,8 @@ G_BEGIN_DECLS
  *
  * How [method@GFork.Template.execv] executes a program.
  *
- * There can be one flag for each standard stream. More of them contradict each other.
+ * Flags for different streams can be combined. Two flags for the same stream contradict each
+ * other, and executing fails with %G_FORK_ERROR_FAILED.
  *
  * Since: 1.0
  */

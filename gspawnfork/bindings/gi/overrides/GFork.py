@@ -397,10 +397,15 @@ class Template(_GFork.Template):
         return self
 
     def call(self, function, *args):
+        """Has the template call a function with the strings: template.call('module:function',
+        'a', 'b'), or with a list of them. Returns the template. What goes wrong is the error of
+        its next operation."""
         super().call(_encode_name(function), _words(args))
         return self
 
     def eval(self, code, *args):
+        """Has the template run code in its __main__, where the strings are the list `args`.
+        Returns the template. What goes wrong is the error of its next operation."""
         super().eval(_encode(code), _words(args))
         return self
 
@@ -433,9 +438,13 @@ class Template(_GFork.Template):
         return self
 
     def prepare(self, cancellable=None):
+        """Waits until all that the template was sent so far has been done. Raises the GLib.Error
+        of what has failed."""
         return _prepare(self, cancellable)
 
     def wait(self, cancellable=None):
+        """Waits until the template was closed, run, executed or detached. Raises GLib.Error with
+        the code LOST if it has died."""
         return _await_template(self, cancellable)
 
     def run(self, function, cancellable=None):
@@ -447,6 +456,8 @@ class Template(_GFork.Template):
         return super().run_async(_encode_name(function), *args, **kwargs)
 
     def execv(self, argv, flags=_GFork.ExecFlags.NONE, cancellable=None):
+        """Executes a program, and returns the communication socket, a Gio.Socket, and the
+        GFork.Process. The first word of the list names the program."""
         return _execv(self, _encode_argv(argv), flags, cancellable)
 
     def execv_async(self, argv, *args, **kwargs):
@@ -489,9 +500,13 @@ _wait_check = _blocking(_GFork.Process, 'wait_check')
 
 class Process(_GFork.Process):
     def wait(self, cancellable=None):
+        """Waits until the process has ended. Raises GLib.Error with the code LOST if nobody can
+        know how."""
         return _wait_for_end(self, cancellable)
 
     def wait_check(self, cancellable=None):
+        """Waits until the process has ended, and raises GLib.Error unless its exit status is
+        0."""
         return _wait_check(self, cancellable)
 
 
