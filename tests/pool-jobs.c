@@ -96,6 +96,11 @@ test_large_confined (Fixture       *fixture,
       g_test_skip ("There is no memory that cannot be executed.");
       return;
     }
+  if (test_under_valgrind ())
+    {
+      g_test_skip ("valgrind cannot work in a sandbox");
+      return;
+    }
 
   g_fork_sandbox_set_required (sandbox, FALSE);
   g_fork_sandbox_allow_execute (sandbox, "/usr");
