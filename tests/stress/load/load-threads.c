@@ -547,20 +547,24 @@ has_only_child (GPid child)
   return strtol (children, &end, 10) == child && strspn (end, " ") == strlen (end);
 }
 
-/* Waits until only the default template is left. What was left to contexts that were freed is
- * done by the next calls. */
+/* Waits until only the default template is left, and no more descriptors than @most. The socket of
+ * a template that was closed stays until its process has ended, which need not be a child of this
+ * one, and a next call closes it. So one is always left here. */
 static guint
-come_to_rest (void)
+come_to_rest (guint most)
 {
   GPid pid = test_default_pid ();
+  guint looks = 0;
 
-  for (int looks = 0; !has_only_child (pid) && looks < 10000; looks++)
+  do
     {
       g_object_unref (g_fork_template_new ());
       while (g_main_context_iteration (NULL, FALSE))
         ;
-      g_usleep (1000);
+      /* Longer than such a process takes. */
+      g_usleep (50000);
     }
+  while ((!has_only_child (pid) || test_count_fds (0) > most) && ++looks < 1000);
 
   g_assert_true (has_only_child (pid));
   return test_count_fds (0);
@@ -594,7 +598,7 @@ main (int    argc,
   leave_with = g_build_filename (directory, "load-worker.so:leave_with", NULL);
   leave_at_eof = g_build_filename (directory, "load-worker.so:leave_at_eof", NULL);
   make_classes ();
-  n_fds = come_to_rest ();
+  n_fds = come_to_rest (G_MAXUINT);
 
   n_running = n_threads;
   for (guint i = 0; i < n_threads; i++)
@@ -609,7 +613,7 @@ main (int    argc,
       g_clear_object (&shared_templates[i]);
       g_clear_object (&shared_processes[i]);
     }
-  g_assert_cmpuint (come_to_rest (), ==, n_fds);
+  g_assert_cmpuint (come_to_rest (n_fds), <=, n_fds);
 
   printf ("threads: good, %.1f s\n", (g_get_monotonic_time () - start) / 1e6);
   g_free (leave_with);
