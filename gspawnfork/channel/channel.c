@@ -487,16 +487,20 @@ end (GForkChannel *channel,
   channel->funcs->end (channel->owner, how, error_number);
 }
 
-/* Hands the frames that are complete to the owner. */
+/* Hands the frames that are complete to the owner. It may read more meanwhile, by
+ * g_fork_channel_stop(), so the frame has its descriptors in memory of its own. */
 static void
 hand_on (GForkChannel *channel)
 {
   struct gfork_frame frame;
+  int fds[GFORK_MAX_FDS];
 
   while (channel->fd >= 0)
     switch (gfork_reader_next (&channel->reader, &frame))
       {
       case GFORK_NEXT_FRAME:
+        if (frame.n_fds > 0)
+          frame.fds = memcpy (fds, frame.fds, frame.n_fds * sizeof *fds);
         channel->funcs->frame (channel->owner, &frame);
         gfork_frame_close_fds (&frame);
         break;
