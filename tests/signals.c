@@ -149,12 +149,26 @@ test_before_run (gconstpointer kind)
   assert_stubborn (own_socket, own_process);
 }
 
+/* Returns %FALSE if there is no such interpreter, which skips the test. */
+static gboolean
+prepare_runtime (GForkTemplate *template)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!g_fork_template_prepare (template, NULL, &error)
+      && g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN))
+    {
+      test_skip_in_subprocess ("there is no such interpreter");
+      return FALSE;
+    }
+  g_assert_no_error (error);
+  return TRUE;
+}
+
 /* Nor while a program is being started that will be a template. */
 static void
 test_while_starting (gconstpointer runtime)
 {
-  g_autoptr (GError) error = NULL;
-
   if (!test_in_subprocess ())
     return;
 
@@ -166,13 +180,8 @@ test_while_starting (gconstpointer runtime)
                                                : g_fork_template_new_exec_for_runtime (runtime);
 
       signal_group ();
-      if (!g_fork_template_prepare (template, NULL, &error)
-          && g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN))
-        {
-          test_skip_in_subprocess ("there is no such interpreter");
-          return;
-        }
-      g_assert_no_error (error);
+      if (!prepare_runtime (template))
+        return;
     }
 }
 
@@ -323,7 +332,6 @@ static void
 test_session_in_python (void)
 {
   g_autoptr (GForkTemplate) template = NULL;
-  g_autoptr (GError) error = NULL;
 
   if (!test_in_subprocess ())
     return;
@@ -331,14 +339,8 @@ test_session_in_python (void)
   lead_group ();
   template = g_fork_template_new_for_runtime ("python3");
   g_fork_template_eval (template, "def echo(sock): pass", NULL);
-  if (!g_fork_template_prepare (template, NULL, &error)
-      && g_error_matches (error, G_FORK_ERROR, G_FORK_ERROR_SPAWN))
-    {
-      test_skip_in_subprocess ("there is no such interpreter");
-      return;
-    }
-  g_assert_no_error (error);
-  lead_sessions (template);
+  if (prepare_runtime (template))
+    lead_sessions (template);
 }
 
 /* ——— Forks of the application ——— */

@@ -65,7 +65,7 @@ def serve_jobs(sock, func):
         try:
             data = _take_reply(func(request))
         except Exception as error:
-            verb, data = FAILED, _describe(error)
+            verb, data = FAILED, describe_exception(error).encode('utf-8', 'replace')
         _send(sock, verb, number, data)
 
 
@@ -78,16 +78,15 @@ def _take_reply(reply):
         raise TypeError(f'the function returned {type(reply).__name__}, not bytes') from None
 
 
-def _describe(error):
+def describe_exception(error):
+    """Describes an exception by its type and its message."""
     text = type(error).__name__
     try:
         message = str(error)
     except Exception:
         # It has a __str__() of its own, which fails.
         message = ''
-    if message:
-        text += f': {message}'
-    return text.encode('utf-8', 'replace')
+    return f'{text}: {message}' if message else text
 
 
 def _send(sock, verb, number, data):
@@ -99,7 +98,7 @@ def _send(sock, verb, number, data):
     try:
         fd = _make_memory(data)
     except OSError as error:
-        _send(sock, FAILED, number, _describe(error))
+        _send(sock, FAILED, number, describe_exception(error).encode('utf-8', 'replace'))
         return
     try:
         head = JOB_HEAD.pack(16, verb, 1, 0, number, 0, length)

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 
+from ..jobs import describe_exception
 from .wire import DETAIL, FUNCTION, MODULE, Failure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -97,13 +98,7 @@ class Modules:
 
 def describe(error):
     """Describes an exception in one line: its type, its message and where it comes from."""
-    text = type(error).__name__
-    try:
-        message = str(error)
-    except Exception:
-        message = ''
-    if message:
-        text += f': {message}'
+    text = describe_exception(error)
 
     # A syntax error says itself where it is.
     if not isinstance(error, SyntaxError):
